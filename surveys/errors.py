@@ -1,0 +1,62 @@
+"""What can go wrong in the engine, as one small tree.
+
+::
+
+    SurveyError
+    ├── RequestFault             the request asks for what cannot be had
+    │   ├── UnknownDataset       no such identifier
+    │   ├── AccessDenied         the caller may not read it
+    │   ├── NeedsStencil         a survey or survey band has no "whole"
+    │   ├── SeveralImages        more than one image is needed; they are named
+    │   └── TooLarge             over a limit; the nearest allowed size is named
+    ├── DeclarationError         a survey's TOML is wrong
+    ├── ImageRefused             a file cannot be indexed, with the reason
+    ├── StaleImage               a file changed since it was indexed
+    └── BrokenImage              a file cannot be read
+"""
+
+from __future__ import annotations
+
+
+class SurveyError(Exception):
+    """Root of everything the engine raises on purpose. The message is one sentence, without any path."""
+
+
+class RequestFault(SurveyError):
+    """The request cannot be answered; the message says why and what could be asked instead."""
+
+
+class UnknownDataset(RequestFault):
+    """No dataset has this identifier."""
+
+
+class AccessDenied(RequestFault):
+    """The caller may not read this dataset."""
+
+
+class NeedsStencil(RequestFault):
+    """A survey or a survey band was named without a region; it has no whole."""
+
+
+class SeveralImages(RequestFault):
+    """The region needs more than one image (or band), which this request cannot combine."""
+
+
+class TooLarge(RequestFault):
+    """The cutout would pass a limit of the service."""
+
+
+class DeclarationError(SurveyError):
+    """The declaration of a survey is wrong: names the file, the key and what is expected."""
+
+
+class ImageRefused(SurveyError):
+    """A file or HDU that the index does not take, with the reason."""
+
+
+class StaleImage(SurveyError):
+    """A file is no longer the one that was indexed (size or modification time differ)."""
+
+
+class BrokenImage(SurveyError):
+    """A file that is indexed cannot be read (truncated, corrupt, gone)."""

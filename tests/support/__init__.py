@@ -1,0 +1,1 @@
+"""What several tests share: makers of synthetic images and services."""

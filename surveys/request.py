@@ -43,7 +43,7 @@ class CutoutRequest:
     checksum
         Write CHECKSUM and DATASUM.
     canonical
-        The request in its canonical spelling (``sync?ID=…&CIRCLE=…``), for the card CUT_URL; no token, no host.
+        The request in its canonical spelling (``sync?ID=…&CIRCLE=…``), for the card CUT_URL; no host.
     """
 
     dataset: str

@@ -39,7 +39,19 @@ class NeedsStencil(RequestFault):
 
 
 class SeveralImages(RequestFault):
-    """The region needs more than one image (or band), which this request cannot combine."""
+    """The region needs more than one image (or band), which this request cannot combine.
+
+    Parameters
+    ----------
+    message
+        What is the matter and what to ask instead.
+    datasets
+        What follows ``?`` in the identifiers of the images concerned.
+    """
+
+    def __init__(self, message: str, datasets: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.datasets = datasets
 
 
 class TooLarge(RequestFault):

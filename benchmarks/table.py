@@ -61,11 +61,12 @@ def _ms(function: Callable[[int], object], run: int) -> float:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The results as a Markdown page, with the machine described."""
+    """Write the results as a Markdown page, with the machine described."""
     lines = [
         "# Results of `make bench`",
         "",
-        f"{_machine()}. Python {platform.python_version()}, numpy {version('numpy')}, astropy {version('astropy')}.",
+        f"{_machine()}.",
+        f"Python {platform.python_version()}, numpy {version('numpy')}, astropy {version('astropy')}.",
         "Medians; what is compared was measured in turn in one run. Read the ratios, not the times.",
         "",
         "| What | Ours | Peer | Ratio | Goal | |",

@@ -1,0 +1,44 @@
+"""What every view does first: read the parameters of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from werkzeug.wrappers import Request
+
+from dali.errors import UsageError, quoted
+from dali.parameters import Parameters
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def read_parameters(request: Request) -> Parameters:
+    """Parameters of query string and body together.
+
+    Raises
+    ------
+    UsageError
+        If the body is no form (415), or there is too much of it.
+
+    Notes
+    -----
+    Section 2.2 has GET with a query string and POST with either form encoding do the same; UWS clients
+    also send a query string with a POST.
+    """
+    # Werkzeug's request.args fails on bytes that are not UTF-8.
+    query = request.query_string.decode("utf-8", "replace")
+    pairs: Iterable[tuple[str, str]] = parse_qsl(query, keep_blank_values=True, errors="replace")
+    if request.method != "POST" or not _has_body(request):
+        return Parameters.from_pairs(pairs)
+    if request.mimetype not in FORM_TYPES:
+        raise UsageError(
+            f"a body of type {quoted(request.mimetype)} cannot be read here",
+            f"Send parameters as {' or '.join(FORM_TYPES)}.",
+            status=415,
+        )
+    return Parameters.from_pairs([*pairs, *request.form.items(multi=True)], request.files.keys())
+
+
+def _has_body(request: Request) -> bool:
+    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")

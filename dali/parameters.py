@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -94,22 +94,21 @@ def plain_name(name: str) -> str:
     return upper if upper.isascii() and upper.isidentifier() and len(upper) <= 32 else quoted(name)
 
 
-def refuse_unknown(parameters: Parameters, known: Iterable[str]) -> list[UsageError]:
-    """One fault for each parameter that is not in `known`, naming the nearest that is.
+def refuse_unknown(parameters: Parameters, known: Container[str], offered: Sequence[str]) -> list[UsageError]:
+    """One fault for each parameter that is not in `known`, naming the nearest of those `offered`.
 
     Notes
     -----
     A typo that is ignored returns something else than was asked for, so it is an error here.
     """
-    names = list(known)
     return [
-        UsageError(f"{plain_name(name)} is not a parameter of this service", _nearest(name, names))
+        UsageError(f"{plain_name(name)} is not a parameter of this resource", _nearest(name, offered))
         for name in parameters.values
-        if name not in names
+        if name not in known
     ]
 
 
-def _nearest(name: str, names: list[str]) -> str:
+def _nearest(name: str, names: Sequence[str]) -> str:
     near = get_close_matches(name[:32], names, n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else f"It takes {', '.join(names)}."
 

@@ -23,12 +23,12 @@ MAX_LONGITUDE_DEG = 1e6
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INFINITY = {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
 _SIZE_TOKEN = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)?([A-Za-z'\"]*)")
-_UNIT_DEG = {
-    "deg": 1.0,
-    "arcmin": 1 / 60,
-    "'": 1 / 60,
-    "arcsec": 1 / 3600,
-    '"': 1 / 3600,
+_PER_DEG = {
+    "deg": 1,
+    "arcmin": 60,
+    "'": 60,
+    "arcsec": 3600,
+    '"': 3600,
 }
 
 Point = tuple[float, float]
@@ -176,9 +176,9 @@ def parse_size(text: str, name: str) -> tuple[float, float, bool]:
         if unit in ("", "px"):
             width, height = _pixels(numbers[0], name, text), _pixels(numbers[-1], name, text)
             return width, height, True
-        if unit not in _UNIT_DEG:
+        if unit not in _PER_DEG:
             raise UsageError(f"{name}: the unit is deg, arcmin, ', arcsec, \" or px; got {quoted(text)}")
-        width, height = (parse_number(number, name) * _UNIT_DEG[unit] for number in (numbers[0], numbers[-1]))
+        width, height = (parse_number(number, name) / _PER_DEG[unit] for number in (numbers[0], numbers[-1]))
         if not (0 < width <= 180 and 0 < height <= 180):
             raise UsageError(f"{name} must be above 0 and at most 180 degrees; got {quoted(text)}")
         return width, height, False
@@ -242,9 +242,11 @@ def _longitudes(ra1: float, ra2: float, name: str) -> Point:
     lower = longitude(ra1, name)
     if ra1 <= ra2:
         # Where nothing was reduced the upper limit stays as written, to the last digit.
-        return lower, ra2 if lower == ra1 else lower + (ra2 - ra1)
-    upper = longitude(ra2, name)
-    return lower, upper if upper >= lower else upper + 360.0
+        upper = ra2 if lower == ra1 else lower + (ra2 - ra1)
+    else:
+        upper = longitude(ra2, name)
+        upper += 0.0 if upper >= lower else 360.0
+    return (lower, upper) if upper < lower + 360.0 else (0.0, 360.0)
 
 
 def _without_repeats(vertices: list[Point]) -> list[Point]:

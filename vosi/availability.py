@@ -1,0 +1,90 @@
+"""Whether the service can do its work now (VOSI 1.1, section 3.2), found out by trying."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lxml import etree
+
+VOSI = "http://www.ivoa.net/xml/VOSIAvailability/v1.0"
+
+#: Looks at one thing the service needs; a sentence, without any path, if it fails, else None.
+Check = Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What was found: `notes` say what fails, or that nothing does."""
+
+    available: bool
+    up_since: datetime | None
+    notes: tuple[str, ...]
+
+
+class Monitor:
+    """Runs the checks, at most once in `keep_s` seconds however often it is asked.
+
+    Parameters
+    ----------
+    checks
+        Run in order; one that raises counts as failed.
+    keep_s
+        How long an answer holds.
+    """
+
+    def __init__(self, checks: Sequence[Check], keep_s: float) -> None:
+        self._checks = tuple(checks)
+        self._keep_s = keep_s
+        self._lock = threading.Lock()
+        self._answer: Availability | None = None
+        self._until = 0.0
+        self._up_since = datetime.now(UTC)
+        self._draining = False
+
+    def drain(self) -> None:
+        """Say from now on that the service is shutting down."""
+        # No lock: this is called from a signal handler, which may have interrupted the holder.
+        self._draining = True
+
+    def look(self) -> Availability:
+        """Give the state of the service, not older than `keep_s`."""
+        if self._draining:
+            return Availability(False, None, ("the service is shutting down",))
+        with self._lock:
+            if self._answer is None or time.monotonic() >= self._until:
+                self._answer = self._try()
+                self._until = time.monotonic() + self._keep_s
+            return self._answer
+
+    def _try(self) -> Availability:
+        failures = tuple(failure for check in self._checks if (failure := _outcome(check)) is not None)
+        if failures:
+            self._up_since = datetime.now(UTC)
+            return Availability(False, None, failures)
+        return Availability(True, self._up_since, ("accepting requests",))
+
+
+def _outcome(check: Check) -> str | None:
+    try:
+        return check()
+    except Exception as error:  # whatever it is, the answer to "are you available" is no
+        return f"a check failed ({type(error).__name__})"
+
+
+def write_availability(availability: Availability) -> bytes:
+    """Write the document, its children in the order of the schema."""
+    root = etree.Element(f"{{{VOSI}}}availability", nsmap={"vosi": VOSI})
+    _add(root, "available", "true" if availability.available else "false")
+    if availability.up_since is not None:
+        _add(root, "upSince", availability.up_since.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    for note in availability.notes:
+        _add(root, "note", note)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _add(root: etree._Element, tag: str, text: str) -> None:
+    etree.SubElement(root, f"{{{VOSI}}}{tag}").text = text

@@ -1,0 +1,123 @@
+"""The capabilities document (VOSI 1.1, section 3.1) of capabilities given as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lxml import etree
+
+VOSI = "http://www.ivoa.net/xml/VOSICapabilities/v1.0"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+# The root must be prefixed: its children are in no namespace, which a default one would take them out of.
+NAMESPACES = {
+    "vosi": VOSI,
+    "vr": "http://www.ivoa.net/xml/VOResource/v1.0",
+    "vs": "http://www.ivoa.net/xml/VODataService/v1.1",
+    "xsi": XSI,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """An input parameter of an interface; `datatype` is a simple type of VODataService (section 3.5.3)."""
+
+    name: str
+    description: str
+    ucd: str = ""
+    unit: str = ""
+    datatype: str = "string"
+    arraysize: str = ""
+    required: bool = False
+    standard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One way to reach a capability.
+
+    Parameters
+    ----------
+    path
+        Below the base of the service, without a leading slash.
+    use
+        ``full``: the URL itself is the resource; ``base``: something is appended to it.
+    kind
+        Type of the interface, ``vs:ParamHTTP`` or ``vr:WebBrowser``.
+    version
+        Of the standard; "" leaves it out.
+    query_types, result_type, params
+        HTTP methods, media type of answers, parameters.
+    test_query
+        Query string that gives an answer; "" for none.
+    """
+
+    path: str
+    use: Literal["full", "base"] = "full"
+    kind: Literal["vs:ParamHTTP", "vr:WebBrowser"] = "vs:ParamHTTP"
+    version: str = ""
+    query_types: tuple[Literal["GET", "POST"], ...] = ()
+    result_type: str = ""
+    params: tuple[Param, ...] = ()
+    test_query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """A standard the service follows, by its `standard_id`, and the interfaces that do."""
+
+    standard_id: str
+    interfaces: tuple[Interface, ...]
+
+
+#: What every service of ours has. Anonymous: an interface without a securityMethod.
+VOSI_CAPABILITIES = (
+    Capability("ivo://ivoa.net/std/VOSI#capabilities", (Interface("capabilities"),)),
+    Capability("ivo://ivoa.net/std/VOSI#availability", (Interface("availability"),)),
+)
+
+
+def write_capabilities(capabilities: Sequence[Capability], base_url: str) -> bytes:
+    """Write the document; `base_url` is the public URL of the service, without a slash at its end."""
+    root = etree.Element(f"{{{VOSI}}}capabilities", nsmap=NAMESPACES)
+    for capability in capabilities:
+        element = etree.SubElement(root, "capability", standardID=capability.standard_id)
+        for interface in capability.interfaces:
+            _add_interface(element, interface, base_url)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _add_interface(parent: etree._Element, interface: Interface, base_url: str) -> None:
+    # The order of the children is that of the schemas VOResource 1.1 and VODataService 1.2.
+    element = etree.SubElement(parent, "interface", {f"{{{XSI}}}type": interface.kind, "role": "std"})
+    if interface.version:
+        element.set("version", interface.version)
+    _add_text(element, "accessURL", f"{base_url}/{interface.path}").set("use", interface.use)
+    for query_type in interface.query_types:
+        _add_text(element, "queryType", query_type)
+    if interface.result_type:
+        _add_text(element, "resultType", interface.result_type)
+    for param in interface.params:
+        _add_param(element, param)
+    if interface.test_query:
+        _add_text(element, "testQuery", interface.test_query)
+
+
+def _add_param(parent: etree._Element, param: Param) -> None:
+    use = "required" if param.required else "optional"
+    element = etree.SubElement(parent, "param", std=str(param.standard).lower(), use=use)
+    _add_text(element, "name", param.name)
+    _add_text(element, "description", param.description)
+    for tag, text in (("unit", param.unit), ("ucd", param.ucd)):
+        if text:
+            _add_text(element, tag, text)
+    datatype = _add_text(element, "dataType", param.datatype)
+    if param.arraysize:
+        datatype.set("arraysize", param.arraysize)
+
+
+def _add_text(parent: etree._Element, tag: str, text: str) -> etree._Element:
+    element = etree.SubElement(parent, tag)
+    element.text = text
+    return element

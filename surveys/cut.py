@@ -1,0 +1,200 @@
+"""The wanted pixels of one HDU, as they are stored, and nothing else of it.
+
+However many axes an image has, its pixels are seen here as a `Frame`: planes of rows, a row being some lines
+of pixels along x. Readers take a range of planes and rows at a time, so that memory is bounded by the strip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from io import BufferedReader
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self
+
+import numpy as np
+from isal import igzip, igzip_lib
+from numpy.typing import NDArray
+
+from surveys.errors import BrokenImage
+from surveys.image import ImageRecord
+from surveys.pixels import PixelBox
+from surveys.source import OpenFile
+
+Pixels = NDArray[Any]
+DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_INFLATE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The axes of an image, gathered about its two celestial ones.
+
+    An array of pixels has the shape (planes, y, between, x, within): axes slower than y, y itself, axes
+    between y and x, x itself, axes faster than x; each group flattened to one axis, of length 1 if empty.
+    """
+
+    planes: int
+    ny: int
+    between: int
+    nx: int
+    within: int
+
+    @classmethod
+    def of(cls, record: ImageRecord) -> Frame:
+        """Gather the axes of an image."""
+        x = len(record.shape) - 1 - record.x_axis
+        y = len(record.shape) - 1 - record.y_axis
+        shape = record.shape
+        return cls(
+            math.prod(shape[:y]), shape[y], math.prod(shape[y + 1 : x]), shape[x], math.prod(shape[x + 1 :])
+        )
+
+    @property
+    def depth(self) -> int:
+        """Pixels of all other axes, for one of x and y."""
+        return self.planes * self.between * self.within
+
+    def shape(self, planes: int, rows: int, columns: int) -> tuple[int, int, int, int, int]:
+        """Shape of an array of so many planes, rows and columns."""
+        return planes, rows, self.between, columns, self.within
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A range of planes and of rows, 0-based and half-open."""
+
+    plane0: int
+    plane1: int
+    y0: int
+    y1: int
+
+
+def strips(frame: Frame, box: PixelBox, pixel_bytes: int, limit: int) -> Iterator[Strip]:
+    """Cut the rows of `box`, in the order of the file, in strips of at most `limit` bytes or of one row."""
+    row = frame.between * box.width * frame.within * pixel_bytes
+    planes = limit // (row * box.height)
+    if planes:
+        for plane in range(0, frame.planes, planes):
+            yield Strip(plane, min(plane + planes, frame.planes), box.y0, box.y1)
+        return
+    rows = max(1, limit // row)
+    for plane in range(frame.planes):
+        for y in range(box.y0, box.y1, rows):
+            yield Strip(plane, plane + 1, y, min(y + rows, box.y1))
+
+
+class Reader(AbstractContextManager["Reader"], Protocol):
+    """Reads pixels between the columns it was made for."""
+
+    def read(self, strip: Strip, out: Pixels) -> None:
+        """Fill `out`, big-endian, of the shape `Frame.shape`; its last two axes are contiguous.
+
+        Strips come in the order of the file and do not overlap.
+        """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the file."""
+
+
+def open_reader(record: ImageRecord, box: PixelBox, file: OpenFile) -> Reader:
+    """Return a reader of the columns of `box`, a box inside the image."""
+    if record.storage == "plain":
+        return PlainReader(record, box, file)
+    if record.storage == "gzip":
+        return GzipReader(record, box, file)
+    from surveys.compressed import open_tiles  # numba is imported only where tiles are cut
+
+    return open_tiles(record, box, file)
+
+
+class _RowReader:
+    """What readers of rows share: where the wanted columns of a row lie."""
+
+    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
+        self.frame = Frame.of(record)
+        self.name = record.file.name
+        self.offset = record.data_offset
+        pixel = self.frame.within * (abs(record.bitpix) // 8)
+        self.line_bytes = self.frame.nx * pixel
+        self.row_bytes = self.line_bytes * self.frame.between
+        self.skip, self.stop = box.x0 * pixel, box.x1 * pixel
+        self.file = file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held by default."""
+
+    def lines_of(self, out: Pixels) -> NDArray[np.uint8]:
+        """`out` seen as bytes: (planes, rows, lines, bytes)."""
+        planes, rows, between, columns, within = out.shape
+        width = columns * within * out.itemsize
+        return out.view(np.uint8).reshape(planes, rows, between, width)
+
+    def start_of(self, plane: int, y: int) -> int:
+        """Offset of a row in the (inflated) file."""
+        return self.offset + (plane * self.frame.ny + y) * self.row_bytes
+
+
+class PlainReader(_RowReader):
+    """Pixels that lie in the file as they are."""
+
+    def read(self, strip: Strip, out: Pixels) -> None:
+        """Copy the wanted part of each line."""
+        lines = self.lines_of(out)
+        offset = self.start_of(strip.plane0, strip.y0) + self.skip
+        if out.flags.c_contiguous and lines.shape[3] == self.line_bytes:
+            planes, rows, between, _ = lines.shape
+            lines = lines.reshape(planes, 1, 1, rows * between * self.line_bytes)
+        self.file.copy_lines(offset, (self.row_bytes * self.frame.ny, self.row_bytes, self.line_bytes), lines)
+
+
+class GzipReader(_RowReader):
+    """Pixels in a gzip file: inflated as a stream, as far as the last wanted row, members one by one."""
+
+    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
+        super().__init__(record, box, file)
+        self._raw: BufferedReader = file.stream()
+        self._stream: BinaryIO = igzip.open(self._raw, "rb")
+        self._position = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._stream.close()
+        self._raw.close()
+
+    def read(self, strip: Strip, out: Pixels) -> None:
+        """Inflate whole rows, about a megabyte at a time, and keep the wanted columns."""
+        lines = self.lines_of(out)
+        at_once = max(1, _INFLATE_BYTES // self.row_bytes)
+        for p, plane in enumerate(range(strip.plane0, strip.plane1)):
+            self._skip_to(self.start_of(plane, strip.y0))
+            for y in range(0, strip.y1 - strip.y0, at_once):
+                wanted = lines[p, y : y + at_once]
+                inflated = self._take(len(wanted) * self.row_bytes)
+                whole = np.frombuffer(inflated, np.uint8).reshape(*wanted.shape[:2], self.line_bytes)
+                wanted[...] = whole[:, :, self.skip : self.stop]
+
+    def _skip_to(self, offset: int) -> None:
+        while self._position < offset:
+            self._take(min(_INFLATE_BYTES, offset - self._position))
+
+    def _take(self, count: int) -> bytes:
+        try:
+            data = self._stream.read(count)
+        except (OSError, EOFError, igzip_lib.IsalError) as error:
+            raise BrokenImage(f"{self.name} cannot be inflated: it is cut short or corrupt.") from error
+        if len(data) < count:
+            raise BrokenImage(f"{self.name} is shorter than its header says.")
+        self._position += count
+        return data

@@ -1,0 +1,179 @@
+"""Execute a plan: the one way to make a cutout.
+
+Small products are made at once, so that whatever is wrong with a file is known before the first byte is
+sent. Large ones are streamed in strips: once over the pixels for what the header says of them, if it says
+anything, and once to send them. The file is checked before either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from surveys.checksum import Checksum
+from surveys.cut import Pixels, open_reader, strips
+from surveys.errors import StaleImage
+from surveys.image import ImageRecord
+from surveys.plan import CutoutPlan
+from surveys.product import DEFAULT_SITE, Product, Site, describe_plan
+from surveys.source import OpenFile, Source
+
+MEDIA_TYPE = "application/fits"
+
+#: Products up to this size are made in one piece of memory.
+IN_MEMORY_BYTES = 32 << 20
+
+#: Memory of a strip.
+STRIP_BYTES = 2 << 20
+
+
+class Catalog(Protocol):
+    """What the execution of a plan needs of the image index."""
+
+    def artifact(self, artifact_id: int) -> ImageRecord:
+        """Return the record of an image."""
+
+    def header_text(self, record: ImageRecord) -> str:
+        """80-character cards of the image HDU, with inherited primary cards, without END."""
+
+    def path(self, record: ImageRecord) -> Path:
+        """Where the file is, inside the survey's root."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutoutResult:
+    """A cutout to send or to store.
+
+    Parameters
+    ----------
+    file_name
+        Without any folder.
+    size
+        Bytes of all chunks together.
+    """
+
+    file_name: str
+    size: int
+    _chunks: Callable[[], Iterator[bytes]]
+    media_type: str = MEDIA_TYPE
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes, header first, in pieces of bounded size.
+
+        Raises
+        ------
+        StaleImage, BrokenImage
+            While a large product is sent, if its file is changed or fails meanwhile.
+        """
+        return self._chunks()
+
+    def tobytes(self) -> bytes:
+        """All of it."""
+        chunks = list(self.chunks())
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> Product:
+    """Return name and size of the cutout of a plan; opens no file.
+
+    Raises
+    ------
+    StaleImage
+        The image was indexed again since the plan was made.
+    """
+    (piece,) = plan.pieces
+    record = catalog.artifact(piece.artifact_id)
+    if (record.file.size, record.file.mtime_ns) != (piece.file_size, piece.mtime_ns):
+        raise StaleImage(f"{record.file.name} was indexed again since the cutout was planned.")
+    return describe_plan(plan, record, catalog, site)
+
+
+def product_size(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> int:
+    """Bytes of the cutout of a plan; opens no file."""
+    return describe_cutout(plan, catalog, site).size
+
+
+def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEFAULT_SITE) -> CutoutResult:
+    """Make the cutout of a plan of one piece.
+
+    Raises
+    ------
+    StaleImage
+        The file, or its record, is not the one that was planned with.
+    BrokenImage
+        The file is gone, or cannot be read.
+    """
+    product = describe_cutout(plan, catalog, site)
+    record = product.record
+    path = catalog.path(record)
+
+    def open_file() -> OpenFile:
+        return source.open(path, record.file.size, record.file.mtime_ns)
+
+    if product.size <= IN_MEMORY_BYTES:
+        content = _make(product, open_file())
+        return CutoutResult(product.file_name, product.size, lambda: iter((content,)))
+    header = _survey(product, open_file())
+    return CutoutResult(product.file_name, product.size, lambda: _stream(product, header, open_file()))
+
+
+def _make(product: Product, file: OpenFile) -> bytes:
+    """Return the whole product."""
+    buffer = np.empty(product.size, np.uint8)
+    start, end = product.header_size, product.header_size + product.data_size
+    buffer[end:] = 0
+    frame, grid = product.frame, product.grid
+    pixels = buffer[start:end].view(product.dtype)
+    pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
+    valid = 0 if product.must_count else product.pixels
+    with open_reader(product.record, product.inside, file) as reader:
+        for strip in strips(frame, grid, pixels.itemsize, STRIP_BYTES):
+            part = pixels[strip.plane0 : strip.plane1, strip.y0 - grid.y0 : strip.y1 - grid.y0]
+            product.fill(reader, strip, part)
+            if product.must_count:
+                valid += product.count_valid(part)
+    total = Checksum()
+    if product.request.checksum:
+        total.add(buffer[start:])
+    buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
+    return buffer.tobytes()
+
+
+def _survey(product: Product, file: OpenFile) -> bytes:
+    """Return the header of a large product; the pixels are looked at only for what it says of them."""
+    valid = 0 if product.must_count else product.pixels
+    total = Checksum()
+    if product.must_count or product.request.checksum:
+        for part in _parts(product, file):
+            if product.must_count:
+                valid += product.count_valid(part)
+            if product.request.checksum:
+                total.add(part.reshape(-1).view(np.uint8))
+    return product.header(valid, total.value)
+
+
+def _stream(product: Product, header: bytes, file: OpenFile) -> Iterator[bytes]:
+    yield header
+    for part in _parts(product, file):
+        yield part.tobytes()
+    yield bytes(product.size - product.header_size - product.data_size)
+
+
+def _parts(product: Product, file: OpenFile) -> Iterator[Pixels]:
+    """Yield the pixels of a product strip by strip, all in the same memory."""
+    frame, grid = product.frame, product.grid
+    memory = np.empty(0, product.dtype)
+    with open_reader(product.record, product.inside, file) as reader:
+        for strip in strips(frame, grid, memory.itemsize, STRIP_BYTES):
+            shape = frame.shape(strip.plane1 - strip.plane0, strip.y1 - strip.y0, grid.width)
+            count = math.prod(shape)
+            if memory.size < count:
+                memory = np.empty(count, product.dtype)
+            part = memory[:count].reshape(shape)
+            product.fill(reader, strip, part)
+            yield part

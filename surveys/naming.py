@@ -1,0 +1,54 @@
+"""Names of products: ``<SURVEY>J<hhmmss.ss><±ddmmss.s>_<band>_<WxH>.fits``, or the image's own name."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+import numpy as np
+
+from surveys.image import ImageRecord
+from surveys.pixels import PixelBox
+from surveys.stencil import CenteredBox, Circle, Polygon, Range, Stencil
+
+MAX_NAME = 120
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+~-]+")
+_SUFFIX = re.compile(r"(\.(fits?|fts|fz|gz))+$", re.IGNORECASE)
+
+
+def centre_deg(stencil: Stencil) -> tuple[float, float]:
+    """Right ascension (0 to 360) and declination of the middle of a stencil, ICRS."""
+    match stencil:
+        case Circle(ra_deg=ra, dec_deg=dec) | CenteredBox(ra_deg=ra, dec_deg=dec):
+            return ra % 360.0, dec
+        case Range(ra_min_deg=west, ra_max_deg=east, dec_min_deg=south, dec_max_deg=north):
+            return (west + east) / 2 % 360.0, (south + north) / 2
+        case Polygon(vertices_deg=vertices):
+            ra, dec = np.radians(vertices).T
+            x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
+            return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
+
+
+def position_name(ra_deg: float, dec_deg: float) -> str:
+    """``Jhhmmss.ss±ddmmss.s``, truncated and not rounded, as the IAU asks."""
+    # The decimal number as it was written is cut, not its nearest binary one: 0.1 deg is 24 s, not 23.99.
+    hundredths = int(Decimal(repr(ra_deg % 360.0)) * 24000)
+    tenths = int(abs(Decimal(repr(dec_deg))) * 36000)
+    minutes, ss = divmod(hundredths, 6000)
+    arcminutes, arcs = divmod(tenths, 600)
+    ra = f"{minutes // 60:02d}{minutes % 60:02d}{ss // 100:02d}.{ss % 100:02d}"
+    dec = f"{arcminutes // 60:02d}{arcminutes % 60:02d}{arcs // 10:02d}.{arcs % 10}"
+    return f"J{ra}{'-' if dec_deg < 0 else '+'}{dec}"
+
+
+def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox) -> str:
+    """File name of a product, ASCII and without any separator of folders, at most `MAX_NAME` bytes."""
+    if stencil is None:
+        name = _SUFFIX.sub("", record.file.name)
+        only = record.hdu == (1 if record.storage == "tiles" else 0)
+        name = name if only else f"{name}_hdu{record.hdu}"
+    else:
+        parts = [record.survey.upper() + position_name(*centre_deg(stencil)), record.band]
+        name = "_".join([part for part in parts if part] + [f"{grid.width}x{grid.height}"])
+    return _UNSAFE.sub("_", name)[: MAX_NAME - len(".fits")] + ".fits"

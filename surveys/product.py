@@ -1,0 +1,332 @@
+"""The FITS product of a cutout: what it will be, known before a pixel is read, and how its bytes are made.
+
+A product is one simple primary HDU with the pixels as the source stores them. Where it needs pixels that do
+not exist (outside of the image, or of the stencil with ``MASK=true``) these are NaN, or BLANK; integers
+that have no BLANK are then turned into physical floating-point values, and HISTORY says so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, Protocol
+
+import numpy as np
+
+from surveys.checksum import Checksum, encode
+from surveys.cut import DTYPES, Frame, Pixels, Reader, Strip
+from surveys.header import BLOCK, HeaderTemplate, Value, build_template, card, end_header, history
+from surveys.image import ImageRecord
+from surveys.naming import centre_deg, product_name
+from surveys.pixels import PixelBox
+from surveys.plan import CutoutPlan
+from surveys.request import CutoutRequest
+from surveys.source import Lru
+from surveys.stencil import CenteredBox
+
+# Physical values of 8 and 16 bits are exact enough in a 32-bit float.
+_PROMOTED = {8: -32, 16: -32, 32: -64, 64: -64}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Who makes the products.
+
+    Parameters
+    ----------
+    origin
+        Card ORIGIN: the institute.
+    creator
+        Card CREATOR: the service and its version.
+    did_prefix
+        What precedes ``survey/band/image`` in a publisher DID, with its ``?``.
+    """
+
+    origin: str = "Soda Fountain"
+    creator: str = "Soda Fountain"
+    did_prefix: str = "ivo://unregistered.invalid/soda-fountain?"
+
+
+DEFAULT_SITE = Site()
+
+
+class HeaderTexts(Protocol):
+    """What products need of the image index."""
+
+    def header_text(self, record: ImageRecord) -> str:
+        """80-character cards of the image HDU, with inherited primary cards, without END."""
+
+
+# Pure memory: a template depends on nothing but its key, which names a file as it was when it was indexed.
+_templates: Lru[object, HeaderTemplate] = Lru(128)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A FITS product, all but its pixels.
+
+    Parameters
+    ----------
+    record, request, grid, clipped
+        Of which image, for what, which pixels of it; `grid` may stick out of the image.
+    frame
+        The axes of the image.
+    inside
+        The part of `grid` inside the image.
+    bitpix
+        Of the product.
+    template, tail
+        The two parts of its header.
+    """
+
+    record: ImageRecord
+    request: CutoutRequest
+    grid: PixelBox
+    clipped: bool
+    frame: Frame
+    inside: PixelBox
+    bitpix: int
+    template: HeaderTemplate
+    tail: bytes
+
+    @property
+    def file_name(self) -> str:
+        """Name for Content-Disposition."""
+        return product_name(self.record, self.request.stencil, self.grid)
+
+    @property
+    def header_size(self) -> int:
+        """Bytes of the header."""
+        return len(self.template.text) + len(self.tail)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels, all axes counted."""
+        return self.grid.pixels * self.frame.depth
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the pixels, without padding."""
+        return self.pixels * abs(self.bitpix) // 8
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole product."""
+        return self.header_size + -(-self.data_size // BLOCK) * BLOCK
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels, big-endian."""
+        return np.dtype(DTYPES[self.bitpix])
+
+    @property
+    def must_count(self) -> bool:
+        """Whether pixels without data can occur; if not, FRAC_OK is 1 without looking."""
+        return self.bitpix < 0 or self.record.blank is not None or self.record.nodata is not None
+
+    def header(self, valid: int, data_sum: int) -> bytes:
+        """Return the header, once the pixels are known.
+
+        Parameters
+        ----------
+        valid
+            Number of pixels that hold data.
+        data_sum
+            Checksum of the data, used where the request asks for one.
+        """
+        text = bytearray(self.header_size)
+        values = {
+            "nx": self.grid.width,
+            "ny": self.grid.height,
+            "x0": self.grid.x0,
+            "y0": self.grid.y0,
+            "clipped": self.clipped,
+            "frac_ok": valid / self.pixels,
+        }
+        self.template.write(text, values)
+        text[len(self.template.text) :] = self.tail
+        if self.request.checksum:
+            _set_checksums(text, len(self.template.text), data_sum)
+        return bytes(text)
+
+    def fill(self, reader: Reader, strip: Strip, out: Pixels) -> None:
+        """Make the pixels of `strip` (rows of the source image, perhaps outside of it) into `out`.
+
+        `out` has the shape of `Frame.shape`, contiguous, and the type of the product.
+        """
+        if self.grid == self.inside and self.bitpix == self.record.bitpix:
+            reader.read(strip, out)
+        else:
+            self._fill_around(reader, strip, out)
+        if is_masked(self.request):
+            self._mask(strip, out)
+
+    def _fill_around(self, reader: Reader, strip: Strip, out: Pixels) -> None:
+        out[...] = self._blank
+        y0, y1 = max(strip.y0, self.inside.y0), min(strip.y1, self.inside.y1)
+        if y0 >= y1:
+            return
+        columns = slice(self.inside.x0 - self.grid.x0, self.inside.x1 - self.grid.x0)
+        part = out[:, y0 - strip.y0 : y1 - strip.y0, :, columns]
+        wanted = Strip(strip.plane0, strip.plane1, y0, y1)
+        if self.bitpix == self.record.bitpix:
+            reader.read(wanted, part)
+            return
+        stored = np.empty(part.shape, DTYPES[self.record.bitpix])
+        reader.read(wanted, stored)
+        part[...] = stored * np.float64(self.record.bscale) + np.float64(self.record.bzero)
+
+    def _mask(self, strip: Strip, out: Pixels) -> None:
+        from surveys.pixels import inside_mask  # needs wcslib: only where a mask is asked for
+        from surveys.wcs import wcs_of
+
+        stencil = self.request.stencil
+        if stencil is None:
+            return
+        box = PixelBox(self.grid.x0, self.grid.x1, strip.y0, strip.y1)
+        outside = ~inside_mask(stencil, wcs_of(self.record), box)
+        out.transpose(1, 3, 0, 2, 4)[outside] = self._blank
+
+    @property
+    def _blank(self) -> float | int:
+        if self.bitpix < 0 or self.record.blank is None:
+            return math.nan
+        return self.record.blank
+
+    def count_valid(self, out: Pixels) -> int:
+        """Pixels of `out` that hold data: neither NaN, nor BLANK, nor the declared value of no data."""
+        stored = out.astype(out.dtype.newbyteorder("="))
+        if self.bitpix < 0:
+            empty = np.isnan(stored)
+        else:
+            empty = stored == (self.record.blank if self.record.blank is not None else self._nodata)
+        if self._nodata is not None:
+            empty |= stored == self._nodata
+        return int(out.size - np.count_nonzero(empty))
+
+    @property
+    def _nodata(self) -> float | None:
+        """The declared value of no data as it would be stored in the product."""
+        nodata = self.record.nodata
+        if nodata is None or math.isnan(nodata):
+            return None
+        if self.bitpix != self.record.bitpix:
+            return nodata
+        return (nodata - self.record.bzero) / self.record.bscale
+
+
+def _set_checksums(header: bytearray, start: int, data_sum: int) -> None:
+    """Write DATASUM, then CHECKSUM, which makes the sum of the whole HDU -0; both stand at `start`."""
+    checksum = _checksum_cards(encode(0xFFFFFFFF), str(data_sum))
+    header[start : start + len(checksum)] = checksum
+    total = Checksum(data_sum)
+    total.add(np.frombuffer(bytes(header), np.uint8))
+    checksum = _checksum_cards(encode(total.value), str(data_sum))
+    header[start : start + len(checksum)] = checksum
+
+
+def _checksum_cards(checksum: str, data_sum: str) -> bytes:
+    cards = card("CHECKSUM", checksum, "HDU checksum") + card("DATASUM", data_sum, "data unit checksum")
+    return cards.encode("ascii")
+
+
+def is_masked(request: CutoutRequest) -> bool:
+    """Whether pixels are to be blanked; a box of pixels holds all of its own."""
+    return request.mask and request.stencil is not None and not isinstance(request.stencil, CenteredBox)
+
+
+def describe(
+    record: ImageRecord,
+    grid: PixelBox,
+    request: CutoutRequest,
+    catalog: HeaderTexts,
+    site: Site,
+    clipped: bool = False,
+) -> Product:
+    """Describe the product of `grid`; reads no pixel, and the header text only the first time."""
+    inside = grid.clip(record.nx, record.ny)
+    if inside is None:
+        raise ValueError("the box has no pixel of the image")
+    bitpix = record.bitpix
+    if (grid != inside or is_masked(request)) and bitpix > 0 and record.blank is None:
+        bitpix = _PROMOTED[bitpix]
+    centred = request.stencil is not None
+    key = (
+        record.file,
+        record.hdu,
+        record.header_key,
+        record.indexed_at,
+        record.wcs_text,
+        bitpix,
+        centred,
+        site,
+    )
+    template = _templates.get(key, lambda: _template(record, bitpix, centred, catalog, site))
+    tail = _tail(record, grid, request, bitpix, site)
+    return Product(
+        record,
+        request,
+        grid,
+        clipped,
+        Frame.of(record),
+        inside,
+        bitpix,
+        template,
+        end_header(tail, len(template.text)),
+    )
+
+
+def describe_plan(plan: CutoutPlan, record: ImageRecord, catalog: HeaderTexts, site: Site) -> Product:
+    """Describe the product of a plan of one piece."""
+    if plan.grid is None:
+        raise ValueError("an empty plan makes no product")
+    return describe(record, plan.grid, plan.request, catalog, site, plan.clipped)
+
+
+def fits_size(
+    record: ImageRecord,
+    grid: PixelBox,
+    request: CutoutRequest,
+    catalog: HeaderTexts,
+    site: Site = DEFAULT_SITE,
+) -> int:
+    """Return the bytes of the product, exactly; opens no file."""
+    return describe(record, grid, request, catalog, site).size
+
+
+def _template(
+    record: ImageRecord, bitpix: int, centred: bool, catalog: HeaderTexts, site: Site
+) -> HeaderTemplate:
+    set_later = ["CUT_URL", "RA_OBJ", "DEC_OBJ"] if centred else ["CUT_URL"]
+    provenance: list[tuple[str, Value, str]] = [
+        ("ORIGIN", site.origin, "who made this file"),
+        ("CREATOR", site.creator, "service that cut it"),
+        ("DATE", record.indexed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "the source was indexed"),
+        ("ORIG_ID", site.did_prefix + record.dataset, "publisher DID of the source"),
+        ("ORIG_FLE", record.file.name, "source file"),
+        ("ORIG_EXT", record.hdu, "HDU in the source file (0: primary)"),
+        ("NINPUT", 1, "number of source images"),
+        ("RESAMPLD", False, "pixels are as in the source"),
+    ]
+    if record.file.sha256:
+        provenance.insert(6, ("ORIG_SHA", record.file.sha256, "SHA-256 of the source file"))
+    return build_template(record, catalog.header_text(record), bitpix, set_later, provenance)
+
+
+def _tail(record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: int, site: Site) -> str:
+    """Write the cards whose number or text depends on the request; the checksums first, where they are found."""
+    cards = [_checksum_cards("0" * 16, "0").decode("ascii")] if request.checksum else []
+    if request.stencil is not None:
+        ra, dec = centre_deg(request.stencil)
+        cards.append(card("RA_OBJ", ra, "[deg] centre of the region, ICRS"))
+        cards.append(card("DEC_OBJ", dec, "[deg] centre of the region, ICRS"))
+    if request.canonical:
+        cards.append(card("CUT_URL", request.canonical, "the request"))
+    section = f"[{grid.x0 + 1}:{grid.x1},{grid.y0 + 1}:{grid.y1}]"
+    cards.append(history(f"{site.creator}: pixels {section} of {record.file.name}[{record.hdu}]"))
+    if bitpix != record.bitpix:
+        cards.append(history(f"Integers without BLANK made into physical {-bitpix}-bit floats"))
+    if is_masked(request):
+        cards.append(history("Pixels with centres outside of the region are blanked (MASK=true)"))
+    return "".join(cards)

@@ -1,0 +1,223 @@
+"""Where the bytes of images come from: opened files, kept, and checked at every use.
+
+Nothing is read but what is asked for. Warm files are read by `mmap` (or `pread`, see `Source`); when the
+kernel says that the wanted rows are not in its page cache, they are read by a few threads at once, since
+what a cold cutout costs is the wait for each row.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surveys.errors import BrokenImage, StaleImage
+
+Bytes = NDArray[np.uint8]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_READERS = 16
+_SAMPLES = 5
+
+
+class Lru(Generic[K, V]):
+    """The most recently used values, at most `keep`; safe between threads."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: K, make: Callable[[], V], valid: Callable[[V], bool] = lambda value: True) -> V:
+        """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`."""
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None and valid(value):
+                self._values.move_to_end(key)
+                return value
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._keep:
+                self._values.popitem(last=False)
+        return value
+
+
+class OpenFile:
+    """A file held open, of a known identity. Closed when the last one who uses it lets go."""
+
+    def __init__(
+        self, path: Path, read: Literal["mmap", "pread"], pool: Callable[[], ThreadPoolExecutor]
+    ) -> None:
+        self._path = path
+        self._pool = pool
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._map: mmap.mmap | None = None
+        self.identity = _identity(os.fstat(self._fd))
+        self.size = self.identity[2]
+        if read == "mmap" and self.size:
+            self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+
+    def __del__(self) -> None:
+        # The descriptor is missing when the file could not be opened at all.
+        if hasattr(self, "_fd"):
+            os.close(self._fd)
+
+    def stream(self) -> BufferedReader:
+        """Open a new reader of the same file with a position of its own; the caller closes it."""
+        stream = self._path.open("rb")
+        if _identity(os.fstat(stream.fileno())) != self.identity:
+            stream.close()
+            raise StaleImage(f"{self._path.name} was replaced while it was read.")
+        return stream
+
+    def copy_lines(self, offset: int, strides: tuple[int, int, int], out: Bytes) -> None:
+        """Fill `out` with lines of bytes.
+
+        Parameters
+        ----------
+        offset
+            Of the first line in the file.
+        strides
+            Distance in the file between neighbours along the first three axes of `out`.
+        out
+            Shape (planes, rows, lines, bytes of a line), any strides but on its last axis.
+        """
+        planes, rows, lines, width = out.shape
+        end = offset + sum((n - 1) * s for n, s in zip(out.shape, strides, strict=False)) + width
+        self._check_end(end)
+        cold = self._is_cold(offset, strides[1], rows)
+        if self._map is not None and not cold:
+            np.copyto(out, np.ndarray(out.shape, np.uint8, self._map, offset, (*strides, 1)))
+            return
+        targets = [
+            (offset + p * strides[0] + r * strides[1] + n * strides[2], out[p, r, n])
+            for p in range(planes)
+            for r in range(rows)
+            for n in range(lines)
+        ]
+        self._read_all(targets, cold)
+
+    def gather(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.int64]]:
+        """Ranges of the file: a read-only buffer that holds them all, and where in it each of them starts."""
+        if not len(offsets):
+            return np.empty(0, np.uint8), offsets
+        if (offsets < 0).any() or (sizes < 0).any():
+            raise BrokenImage(f"{self._path.name} is corrupt: it points outside of itself.")
+        self._check_end(int((offsets + sizes).max()))
+        cold = self._is_cold(int(offsets.min()), int(np.ptp(offsets)) // _SAMPLES, _SAMPLES)
+        if self._map is not None and not cold:
+            return np.frombuffer(self._map, np.uint8), offsets
+        starts = np.cumsum(sizes) - sizes
+        buffer = np.empty(int(sizes.sum()), np.uint8)
+        targets = [
+            (int(offset), buffer[start : start + size])
+            for offset, start, size in zip(offsets, starts, sizes, strict=True)
+            if size
+        ]
+        self._read_all(targets, cold)
+        buffer.flags.writeable = False  # as a mapped file is: the kernels are compiled for one kind
+        return buffer, starts
+
+    def _check_end(self, end: int) -> None:
+        if end > self.size:
+            raise BrokenImage(f"{self._path.name} is shorter than its header says.")
+
+    def _is_cold(self, offset: int, stride: int, count: int) -> bool:
+        """Whether a sample of positions is not in the page cache; False where the kernel cannot tell."""
+        step = max(1, count // _SAMPLES)
+        one = bytearray(1)
+        try:
+            for i in range(0, count, step):
+                os.preadv(self._fd, [one], offset + i * stride, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return True
+        except (OSError, AttributeError):
+            return False
+        return False
+
+    def _read_all(self, targets: list[tuple[int, Bytes]], cold: bool) -> None:
+        if not cold or len(targets) < 2:
+            self._read_some(targets)
+            return
+        share = -(-len(targets) // _READERS)
+        shares = [targets[i : i + share] for i in range(0, len(targets), share)]
+        for _ in self._pool().map(self._read_some, shares):
+            pass
+
+    def _read_some(self, targets: list[tuple[int, Bytes]]) -> None:
+        try:
+            for offset, target in targets:
+                self._read_into(offset, target.data)
+        except OSError as error:
+            raise BrokenImage(f"{self._path.name} cannot be read: {error.strerror}.") from error
+
+    def _read_into(self, offset: int, view: memoryview) -> None:
+        while view:
+            count = os.preadv(self._fd, [view], offset)
+            if not count:
+                raise BrokenImage(f"{self._path.name} is shorter than its header says.")
+            offset, view = offset + count, view[count:]
+
+
+class Source:
+    """Opens the files of surveys and keeps the last ones open.
+
+    Parameters
+    ----------
+    read
+        ``mmap``: the fastest for files that are never rewritten in place (a file cut short under a mapping
+        ends the process; replacing it by a rename is safe). ``pread``: a little slower, safe in any case.
+    max_open
+        Number of files kept open.
+    """
+
+    def __init__(self, read: Literal["mmap", "pread"] = "mmap", max_open: int = 64) -> None:
+        self._read = read
+        self._files: Lru[Path, OpenFile] = Lru(max_open)
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def open(self, path: Path, size: int, mtime_ns: int) -> OpenFile:
+        """Return the file at `path`, which must still have this size and modification time.
+
+        Raises
+        ------
+        StaleImage
+            It has changed.
+        BrokenImage
+            It is gone or cannot be opened.
+        """
+        try:
+            identity = _identity(os.stat(path))
+            if identity[2:] != (size, mtime_ns):
+                raise StaleImage(f"{path.name} changed since it was indexed.")
+            file = self._files.get(
+                path, lambda: OpenFile(path, self._read, self._pool), lambda file: file.identity == identity
+            )
+        except OSError as error:
+            raise BrokenImage(f"{path.name} cannot be opened: {error.strerror}.") from error
+        if file.identity != identity:
+            raise StaleImage(f"{path.name} was replaced while it was opened.")
+        return file
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_READERS, "read")
+            return self._threads
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

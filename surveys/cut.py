@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedReader
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 import numpy as np
 from isal import igzip, igzip_lib
@@ -26,6 +26,8 @@ from surveys.source import OpenFile
 Pixels = NDArray[Any]
 DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _INFLATE_BYTES = 1 << 20
+# isal declares its error as an object, not as a class.
+INFLATE_ERRORS = (OSError, EOFError, cast("type[Exception]", igzip_lib.IsalError))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class GzipReader(_RowReader):
     def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
         super().__init__(record, box, file)
         self._raw: BufferedReader = file.stream()
-        self._stream: BinaryIO = igzip.open(self._raw, "rb")
+        self._stream: BinaryIO = igzip.open(self._raw, "rb")  # type: ignore[no-untyped-call]
         self._position = 0
 
     def __exit__(
@@ -192,7 +194,7 @@ class GzipReader(_RowReader):
     def _take(self, count: int) -> bytes:
         try:
             data = self._stream.read(count)
-        except (OSError, EOFError, igzip_lib.IsalError) as error:
+        except INFLATE_ERRORS as error:
             raise BrokenImage(f"{self.name} cannot be inflated: it is cut short or corrupt.") from error
         if len(data) < count:
             raise BrokenImage(f"{self.name} is shorter than its header says.")

@@ -20,11 +20,9 @@ BLOCK = 2880
 Value = bool | int | float | str
 
 # Set anew in every product, whatever the source says; what described the source's HDU, not its pixels, goes.
-_STRUCTURE = frozenset(
-    ("SIMPLE", "XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "GROUPS", "TFIELDS", "EXTEND", "INHERIT")
-    + ("CHECKSUM", "DATASUM", "END")
+_STRUCTURE = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|TFIELDS|EXTEND|INHERIT|CHECKSUM|DATASUM|END"
 )
-_AXIS_LENGTH = re.compile(r"NAXIS\d+")
 _COMPRESSION = re.compile(
     r"(T(TYPE|FORM|UNIT|SCAL|ZERO|NULL|DIM|DISP)\d+|THEAP|Z(IMAGE|CMPTYPE|BITPIX|NAXIS\d*|TILE\d+|NAME\d+"
     r"|VAL\d+|MASKCMP|QUANTIZ|DITHER0|SIMPLE|TENSION|EXTEND|BLOCKED|PCOUNT|GCOUNT|HECKSUM|DATASUM|BLANK|SCALE"
@@ -60,7 +58,9 @@ def card(keyword: str, value: Value, comment: str = "") -> str:
     text = f"{keyword:<8}= {format_value(value)}"
     if len(text) > CARD:
         return _long_string(keyword, printable(str(value)))
-    return (f"{text} / {comment}" if comment else text)[:CARD].ljust(CARD)
+    if comment and len(text) + len(comment) + 3 <= CARD:
+        text = f"{text} / {comment}"
+    return text.ljust(CARD)
 
 
 def _long_string(keyword: str, value: str) -> str:
@@ -170,12 +170,7 @@ def build_template(
     the source image), ``clipped`` and ``frac_ok``.
     """
     added = list(provenance)
-    dropped = (
-        _STRUCTURE
-        | set(set_later)
-        | {keyword for keyword, _, _ in added}
-        | {"X0", "Y0", "CLIPPED", "FRAC_OK"}
-    )
+    dropped = set(set_later) | {keyword for keyword, _, _ in added} | {"X0", "Y0", "CLIPPED", "FRAC_OK"}
     if bitpix != record.bitpix:
         dropped |= {"BSCALE", "BZERO", "BLANK"}
     elif bitpix < 0:
@@ -191,8 +186,8 @@ def build_template(
     _add_missing_pixel_cards(builder, record, source)
     for keyword, value, comment in added:
         builder.add(keyword, value, comment)
-    builder.slot("X0", "first column of the cutout in the source (1-based)", "x0", 1)
-    builder.slot("Y0", "first row of the cutout in the source (1-based)", "y0", 1)
+    builder.slot("X0", "first column of this, in the source (1-based)", "x0", 1)
+    builder.slot("Y0", "first row of this, in the source (1-based)", "y0", 1)
     builder.slot("CLIPPED", "the region reaches beyond the image", "clipped")
     builder.slot("FRAC_OK", "fraction of the pixels that hold data", "frac_ok")
     return builder.template()
@@ -236,7 +231,7 @@ def _source_cards(
     """Cards of the source that go into the product, with the survey's corrections of its WCS."""
 
     def wanted(keyword: str) -> bool:
-        if keyword in dropped or _AXIS_LENGTH.fullmatch(keyword):
+        if keyword in dropped or _STRUCTURE.fullmatch(keyword):
             return False
         return not (record.storage == "tiles" and _COMPRESSION.fullmatch(keyword))
 
@@ -283,7 +278,7 @@ def _number(record: ImageRecord, keyword: str, line: str) -> tuple[float, str]:
 
 
 def _add_missing_pixel_cards(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:
-    """Add the reference pixels the source left at their default, 0, and the physical coordinates (LTV, LTM)."""
+    """Add the reference pixels the source left at their default, 0, and physical coordinates (LTV, LTM)."""
     keywords = {keyword for keyword, _ in source}
     described: set[tuple[int, str]] = set()
     for keyword in keywords:
@@ -297,11 +292,11 @@ def _add_missing_pixel_cards(builder: _Builder, record: ImageRecord, source: lis
             builder.slot(keyword, "reference pixel", slot, 0.0, -1)
     if not any(keyword.startswith("LTM") for keyword in keywords):
         for axis in range(len(record.shape)):
-            builder.add(f"LTM{axis + 1}_{axis + 1}", 1.0, "pixels of the cutout per pixel of the source")
+            builder.add(f"LTM{axis + 1}_{axis + 1}", 1.0, "pixels of this per pixel of the source")
     for axis in (record.x_axis, record.y_axis):
         slot = _origin_slot(record, axis)
         if slot and f"LTV{axis + 1}" not in keywords:
-            builder.slot(f"LTV{axis + 1}", "pixel 0 of the source, in pixels of the cutout", slot, 0.0, -1)
+            builder.slot(f"LTV{axis + 1}", "pixel 0 of the source, in pixels of this", slot, 0.0, -1)
 
 
 def _has(cards: list[tuple[str, str]], keyword: str) -> bool:

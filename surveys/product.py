@@ -315,7 +315,7 @@ def _template(
 
 
 def _tail(record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: int, site: Site) -> str:
-    """Write the cards whose number or text depends on the request; the checksums first, where they are found."""
+    """Write the cards whose number or text depends on the request; checksums first, where they are found."""
     cards = [_checksum_cards("0" * 16, "0").decode("ascii")] if request.checksum else []
     if request.stencil is not None:
         ra, dec = centre_deg(request.stencil)

@@ -106,7 +106,7 @@ def record_of(path: Path, hdu: int = 0, artifact_id: int = 1, **changes: Any) ->
         "role": "image",
         "file": FileFacts(path.name, stat.st_size, stat.st_mtime_ns),
         "hdu": hdu,
-        "extname": header.get("EXTNAME", "") if not ztiles else header.get("EXTNAME", "").replace("COMPRESSED_IMAGE", ""),
+        "extname": header.get("EXTNAME", "").replace("COMPRESSED_IMAGE", ""),
         "storage": "tiles" if ztiles else "gzip" if path.suffix == ".gz" else "plain",
         "data_offset": data_offset,
         "shape": shape,
@@ -183,7 +183,8 @@ class FileCatalog:
 def box_request(width: int = 1, height: int = 1, **changes: Any) -> CutoutRequest:
     """A request whose stencil matters only for the header."""
     stencil = CenteredBox(150.1, -2.2, Size(width, height, True))
-    return CutoutRequest(**{"dataset": "demo/g/tile", "stencil": stencil} | changes)
+    fields: dict[str, Any] = {"dataset": "demo/g/tile", "stencil": stencil}
+    return CutoutRequest(**fields | changes)
 
 
 def plan_of(record: ImageRecord, grid: PixelBox | None = None, **changes: Any) -> CutoutPlan:

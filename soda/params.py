@@ -35,7 +35,10 @@ MAX_LABEL_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class SodaParameter:
-    """A row of the table: what a client is told of a parameter. `many`: it may be repeated in sync."""
+    """A row of the table: what a client is told of a parameter.
+
+    `many`: it may be repeated in sync. `extension`: no standard knows it, we declare it.
+    """
 
     name: str
     description: str
@@ -45,9 +48,10 @@ class SodaParameter:
     arraysize: str = "*"
     xtype: str = ""
     many: bool = False
+    extension: bool = False
 
 
-#: UCD and unit as in section 4 (ID as in its proposed erratum 1); below TIME and POL, declared extensions.
+#: UCD and unit as in section 4, that of ID as in its proposed erratum 1.
 PARAMETERS = (
     SodaParameter("ID", "Publisher DID of an image, a survey band or a survey", "meta.id;meta.dataset"),
     SodaParameter(
@@ -74,7 +78,7 @@ PARAMETERS = (
     SodaParameter(
         "POL", f"Polarization state: {', '.join(POL_STATES)}", "meta.code;phys.polarization", many=True
     ),
-    SodaParameter("FILTER", "Label of a band of the survey", "instr.bandpass", many=True),
+    SodaParameter("FILTER", "Label of a band of the survey", "instr.bandpass", many=True, extension=True),
     SodaParameter(
         "CENTER",
         "ra dec of the centre of a box of fixed size, ICRS degrees; with SIZE",
@@ -83,14 +87,18 @@ PARAMETERS = (
         "double",
         "2",
         "point",
+        extension=True,
     ),
     SodaParameter(
         "SIZE",
         "width [height] of the box and a unit: 30arcsec, 2', 0.1deg, 256px; with CENTER",
         "phys.angSize",
+        extension=True,
     ),
-    SodaParameter("MASK", "true: blank pixels whose centres lie outside the region", "meta.code"),
-    SodaParameter("CHECKSUM", "true: write CHECKSUM and DATASUM", "meta.code"),
+    SodaParameter(
+        "MASK", "true: blank pixels whose centres lie outside the region", "meta.code", extension=True
+    ),
+    SodaParameter("CHECKSUM", "true: write CHECKSUM and DATASUM", "meta.code", extension=True),
     SodaParameter("RESPONSEFORMAT", "application/fits or image/fits", "meta.code.mime"),
     SodaParameter("RUNID", "The client's own name for the request, written to the log", "meta.id"),
 )

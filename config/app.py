@@ -1,0 +1,221 @@
+"""The application: parts put together from settings, and the Flask app that answers with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import structlog
+from flask import Flask, request
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from config.database import make_engine
+from config.logs import RequestLog
+from config.proxies import PublicAddress, public_url
+from config.settings import Settings
+from dali.errors import ProtocolError, ServerError
+from dali.responses import REQUEST_ID, error_response, http_error_response
+from soda import views as soda_views
+from soda.gate import PixelGate
+from soda.params import PARAMETERS, SodaParameter
+from soda.responses import EXPOSED_HEADERS
+from soda.service import SyncService
+from surveys.declaration import read_surveys
+from surveys.errors import DeclarationError
+from surveys.identifiers import Identifiers
+from surveys.index.catalog import Catalog
+from surveys.planner import Limits
+from surveys.product import Site
+from surveys.source import Source
+from surveys.survey import Survey
+from vosi import views as vosi_views
+from vosi.availability import Check, Monitor
+from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
+
+AVAILABILITY_KEPT_S = 3.0
+MAX_FORM_PARTS = 500
+
+#: Key of the `Monitor` in ``Flask.extensions``.
+MONITOR = "fountain.monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service and the command line both work with."""
+
+    engine: Engine
+    surveys: tuple[Survey, ...]
+    catalog: Catalog
+    sync: SyncService
+
+
+def assemble(settings: Settings) -> Parts:
+    """Make the parts; nothing is connected to or read but the declarations of surveys.
+
+    Raises
+    ------
+    DeclarationError
+        If a declaration is wrong.
+    """
+    engine = make_engine(settings.data.engine_url)
+    surveys = declared_surveys(settings)
+    catalog = Catalog(engine, surveys)
+    identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
+    sync = SyncService(
+        catalog,
+        Source(settings.data.read),
+        identifiers,
+        Limits(settings.sync.max_pixels, settings.sync.max_bytes),
+        PixelGate(settings.server.pixel_slots, settings.sync.wait_s),
+        Site(settings.identifiers.origin, f"Soda Fountain {version('sodafountain')}", identifiers.did("")),
+    )
+    return Parts(engine, surveys, catalog, sync)
+
+
+def declared_surveys(settings: Settings) -> tuple[Survey, ...]:
+    """Every survey declared, those that come with the program first.
+
+    Raises
+    ------
+    DeclarationError
+        If a declaration is wrong, a folder is missing, or two surveys have the same name.
+    """
+    surveys: dict[str, Survey] = {}
+    for folder in settings.surveys.folders:
+        if not folder.is_dir():
+            raise DeclarationError(f"surveys.declarations names {folder}, which is no folder")
+        for survey in read_surveys(folder, settings.data.path):
+            if survey.name.lower() in surveys:
+                raise DeclarationError(f"two surveys are named {survey.name}, one of them in {folder.name}")
+            surveys[survey.name.lower()] = survey
+    return tuple(surveys.values())
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the application. Its database must be ready (`config.database.prepare`)."""
+    parts = assemble(settings)
+    app = Flask("sodafountain", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.sync.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
+    # A missing or extra slash is no reason to redirect: clients do not follow one after a POST.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+
+    def base_url() -> str:
+        return public_url(request, settings.server.base_url)
+
+    monitor = Monitor(_checks(parts), AVAILABILITY_KEPT_S)
+    app.extensions[MONITOR] = monitor
+    capabilities = (*VOSI_CAPABILITIES, sync_capability())
+    app.register_blueprint(soda_views.make_blueprint(parts.sync, base_url))
+    app.register_blueprint(vosi_views.make_blueprint(capabilities, datetime.now(UTC), monitor, base_url))
+    app.after_request(_allow_scripts)
+    _answer_errors(app)
+    address = PublicAddress(app.wsgi_app, settings.server.trusted_proxies, settings.server.base_url)
+    app.wsgi_app = RequestLog(address)  # type: ignore[method-assign]  # Flask's own way to add middleware
+    return app
+
+
+def sync_capability() -> Capability:
+    """SODA sync, with its parameters."""
+    interface = Interface(
+        "sync",
+        use="base",
+        version="1.0",
+        query_types=("GET", "POST"),
+        result_type="application/fits",
+        params=tuple(_param(parameter) for parameter in PARAMETERS),
+    )
+    return Capability("ivo://ivoa.net/std/SODA#sync-1.0", (interface,))
+
+
+def _param(parameter: SodaParameter) -> Param:
+    is_number = parameter.datatype == "double"
+    return Param(
+        parameter.name,
+        parameter.description,
+        parameter.ucd,
+        parameter.unit,
+        datatype="real" if is_number else "string",
+        arraysize=parameter.arraysize if is_number else "",
+        required=parameter.name == "ID",
+        standard=not parameter.extension,
+    )
+
+
+def _checks(parts: Parts) -> list[Check]:
+    return [_database_check(parts.engine), *(_folder_check(parts, survey) for survey in parts.surveys)]
+
+
+def _database_check(engine: Engine) -> Check:
+    def check() -> str | None:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return "the database does not answer"
+        return None
+
+    return check
+
+
+def _folder_check(parts: Parts, survey: Survey) -> Check:
+    def check() -> str | None:
+        if not parts.catalog.is_indexed(survey.name):
+            return None
+        for root in survey.roots:
+            try:
+                with os.scandir(root) as entries:
+                    next(entries, None)
+            except OSError:
+                return f"a data folder of the survey {survey.name} cannot be read"
+        return None
+
+    return check
+
+
+def _allow_scripts(response: Response) -> Response:
+    """Let scripts of other sites read answers, errors too: everything here is public."""
+    headers = response.headers
+    headers["Access-Control-Allow-Origin"] = "*"
+    if "Origin" in request.headers:
+        headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
+    if request.method == "OPTIONS" and response.status_code == 200:
+        response.status_code = 204
+        headers.remove("Content-Type")
+        headers["Access-Control-Allow-Methods"] = headers.get("Allow", "")
+        headers["Access-Control-Allow-Headers"] = "*"
+        headers["Access-Control-Max-Age"] = "86400"
+    return response
+
+
+def _answer_errors(app: Flask) -> None:
+    """Have every error answered in text (or JSON), and those that are our fault logged in full."""
+    log = structlog.get_logger()
+
+    def protocol_error(error: ProtocolError) -> Response:
+        if error.status >= 500 and isinstance(error, ServerError):
+            log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
+        return error_response(error, request)
+
+    def http_error(error: HTTPException) -> Response:
+        return http_error_response(error, request)
+
+    def unexpected(error: Exception) -> Response:
+        log.error("unexpected error", request_id=request.environ.get(REQUEST_ID), exc_info=error)
+        fault = ServerError("the service failed on this request", "Please report the request id.")
+        return error_response(fault, request)
+
+    handlers: tuple[tuple[type[Exception], Callable[..., Response]], ...] = (
+        (ProtocolError, protocol_error),
+        (HTTPException, http_error),
+        (Exception, unexpected),
+    )
+    for kind, handler in handlers:
+        app.register_error_handler(kind, handler)

@@ -1,0 +1,114 @@
+"""The log: JSON lines, one for each request, with the id that every error body repeats."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import Processor
+
+from config.settings import LogSettings
+from dali.responses import LOG_FIELDS, REQUEST_ID
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: What a proxy may send as X-Request-Id; anything else is replaced, since it goes to logs and answers.
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_LONGEST_PATH = 200
+
+
+def configure_logs(settings: LogSettings) -> None:
+    """Send the log, and that of every library, to standard error in the form the settings ask for."""
+    level = getattr(logging, settings.level.upper())
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    ends: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if settings.format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *ends],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+            processors=[ProcessorFormatter.remove_processors_meta, *ends],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+class RequestLog:
+    """WSGI middleware: gives each request its id, and writes its line when the answer has been sent."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+        self._log = structlog.get_logger()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        asked_id = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else secrets.token_hex(8)
+        environ[REQUEST_ID] = request_id
+        answer = _Answer(self._log, environ)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            answer.status = int(status[:3])
+            headers.append(("X-Request-Id", request_id))
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        answer.body = self._app(environ, start)
+        return answer
+
+
+class _Answer:
+    """The body of an answer, which counts its bytes and writes the line of its request when it is closed."""
+
+    body: Iterable[bytes]
+    status = 0
+
+    def __init__(self, log: Any, environ: WSGIEnvironment) -> None:
+        self._log = log
+        self._environ = environ
+        self._began = time.perf_counter()
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self.body:
+                self._sent += len(chunk)
+                yield chunk
+        except Exception:
+            # The status is on its way already; all that is left is to break off, and to say why here.
+            self._log.exception("answer cut short", request_id=self._environ[REQUEST_ID])
+            raise
+
+    def close(self) -> None:
+        if (close := getattr(self.body, "close", None)) is not None:
+            close()
+        environ = self._environ
+        self._log.info(
+            "request",
+            request_id=environ[REQUEST_ID],
+            method=environ["REQUEST_METHOD"],
+            path=environ.get("PATH_INFO", "")[:_LONGEST_PATH],
+            status=self.status,
+            bytes=self._sent,
+            ms=round((time.perf_counter() - self._began) * 1000, 2),
+            **environ.get(LOG_FIELDS, {}),
+        )

@@ -1,0 +1,95 @@
+"""Under which address clients know the service, behind proxies or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from werkzeug.wrappers import Request
+
+from dali.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+
+def public_url(request: Request, configured: str) -> str:
+    """Give the base of the service's URLs, without a slash at its end: as configured, else as asked for.
+
+    Raises
+    ------
+    UsageError
+        If nothing is configured and the request names no host that can be told back.
+    """
+    if configured:
+        return configured.rstrip("/")
+    if not request.host:
+        raise UsageError("the Host header of the request is missing or malformed")
+    return f"{request.scheme}://{request.host}{request.root_path.rstrip('/')}"
+
+
+class PublicAddress:
+    """WSGI middleware: believes X-Forwarded-Proto, -Host and -Prefix of trusted peers, and of nobody else.
+
+    Parameters
+    ----------
+    app
+        What it wraps.
+    trusted
+        Addresses or networks of proxies.
+    base_url
+        The configured public URL; if it has a path, requests may come with or without it.
+    """
+
+    def __init__(self, app: WSGIApplication, trusted: Iterable[str], base_url: str) -> None:
+        self._app = app
+        self._networks = tuple(ip_network(network) for network in trusted)
+        self._prefix = urlsplit(base_url).path.rstrip("/")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        if self._networks and _is_within(environ.get("REMOTE_ADDR", ""), self._networks):
+            _believe(environ)
+        _strip(environ, self._prefix)
+        return self._app(environ, start_response)
+
+
+@lru_cache(maxsize=1024)
+def _is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        peer = ip_address(address)
+    except ValueError:
+        return False
+    return any(peer in network for network in networks)
+
+
+def _believe(environ: WSGIEnvironment) -> None:
+    # Proxies append; what the trusted one says stands last.
+    scheme = _last(environ, "HTTP_X_FORWARDED_PROTO").lower()
+    if scheme in ("http", "https"):
+        environ["wsgi.url_scheme"] = scheme
+    if _HOST.fullmatch(host := _last(environ, "HTTP_X_FORWARDED_HOST")):
+        environ["HTTP_HOST"] = host
+    prefix = _last(environ, "HTTP_X_FORWARDED_PREFIX").rstrip("/")
+    if _PREFIX.fullmatch(prefix):
+        environ["SCRIPT_NAME"] = prefix
+        _strip(environ, prefix)
+
+
+def _last(environ: WSGIEnvironment, header: str) -> str:
+    return str(environ.get(header, "")).rpartition(",")[2].strip()
+
+
+def _strip(environ: WSGIEnvironment, prefix: str) -> None:
+    """Move a prefix that the proxy left in the path to where the application expects it."""
+    path = environ.get("PATH_INFO", "")
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        environ["SCRIPT_NAME"] = prefix
+        environ["PATH_INFO"] = path[len(prefix) :] or "/"

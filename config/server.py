@@ -1,0 +1,161 @@
+"""The web server: gunicorn with threads, its workers made from one imported program."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+
+from config.app import MONITOR, create_app
+from config.settings import Settings
+from dali.errors import ProtocolError, ServerError, UsageError
+from dali.responses import TEXT, error_text
+
+#: Ports tried after the default one.
+NEXT_PORTS = 50
+BACKLOG = 1024
+LONGEST_REQUEST_LINE = 8190
+
+
+class PortTaken(Exception):
+    """The port asked for is in use."""
+
+
+def open_socket(host: str, port: int, *, or_next: bool) -> socket.socket:
+    """Bind and listen; with `or_next`, on the next free port where `port` is taken.
+
+    Raises
+    ------
+    PortTaken
+        If no port is free.
+    OSError
+        If the address cannot be used at all.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last = min(port + NEXT_PORTS, 65535) if or_next and port else port
+    for candidate in range(port, last + 1):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+        else:
+            return listener
+    raise PortTaken(
+        f"port {port} of {host} is taken" if last == port else f"ports {port} to {last} are taken"
+    )
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    """Serves until it is told to stop.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    listener
+        An open socket.
+    when_up
+        Called in the first worker, in a thread of its own, when the service answers.
+    """
+
+    def __init__(
+        self, settings: Settings, listener: socket.socket, when_up: Callable[[], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._when_up = when_up
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn what the settings say."""
+        server = self._settings.server
+        values = {
+            "bind": [f"fd://{self._listener.fileno()}"],
+            "workers": server.processes,
+            "threads": server.threads,
+            "worker_class": Worker,
+            "logger_class": StandardLogger,
+            "worker_connections": 4096,
+            "graceful_timeout": server.graceful_stop_s,
+            "timeout": 120,
+            "keepalive": 15,
+            "limit_request_line": LONGEST_REQUEST_LINE,
+            "proc_name": "fountain",
+            "control_socket_disable": True,
+            # Which proxies are believed is decided in `config.proxies`, so that it is decided once.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
+            "forwarder_headers": "",
+            "post_worker_init": self._after_start,
+        }
+        for key, value in values.items():
+            if key in self.cfg.settings:
+                self.cfg.set(key, value)
+
+    def load(self) -> Flask:
+        """Make the application: in each worker, after the fork, so that no connection is shared."""
+        return create_app(self._settings)
+
+    def _after_start(self, worker: Any) -> None:
+        if self._when_up is not None and worker.age == 1:
+            Thread(target=self._when_up, name="when-up", daemon=True).start()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """A worker that says it is leaving, and that refuses broken requests in plain text."""
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Begin to stop: requests go on until they are answered."""
+        self.wsgi.extensions[MONITOR].drain()
+        super().handle_exit(sig, frame)
+
+    def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
+        """Answer what is no request, instead of gunicorn's HTML."""
+        error: ProtocolError
+        match exc:
+            case LimitRequestLine():
+                error = UsageError("the URL is too long", "Send the parameters by POST.", status=414)
+            case LimitRequestHeaders():
+                error = UsageError("the headers of the request are too large", status=431)
+            case ParseException():
+                error = UsageError("the request is not valid HTTP")
+            case _:
+                self.log.error("request failed in the server", exc_info=exc)
+                error = ServerError("the service failed on this request")
+        body = error_text(error, "-").encode()
+        head = f"HTTP/1.1 {error.status} Refused\r\nConnection: close\r\nContent-Type: {TEXT}\r\n"
+        try:
+            write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        except OSError:
+            self.log.debug("the client of a broken request is gone")
+
+
+class StandardLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
+    """gunicorn's log, handed on to the standard one; requests are logged by `config.logs`."""
+
+    def setup(self, cfg: object) -> None:
+        """Leave handlers and levels to the root logger."""
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.getLogger().level)
+
+    def access(self, resp: object, req: object, environ: object, request_time: object) -> None:
+        """Write nothing."""
+
+    def reopen_files(self) -> None:
+        """Do nothing: there are no files."""

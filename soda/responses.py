@@ -1,0 +1,57 @@
+"""Cutouts as HTTP answers (section 5.1): headers, conditions, and the stream."""
+
+from __future__ import annotations
+
+from flask import Request, Response
+from werkzeug.http import http_date
+
+from soda.service import Asked, Sent, SyncService
+
+#: Headers of an answer that a script in a browser may read.
+EXPOSED_HEADERS = (
+    "Content-Disposition",
+    "Content-Length",
+    "ETag",
+    "Link",
+    "Retry-After",
+    "X-Cutout-Clipped",
+    "X-Cutout-Padded",
+    "X-Cutout-Status",
+    "X-Request-Id",
+)
+
+
+def cutout_response(asked: Asked, service: SyncService, request: Request, base_url: str) -> Response:
+    """Answer with the cutout of `asked`, or with as much of that as the client needs.
+
+    204 where nothing overlaps, 304 where the client has the bytes already, no body for HEAD; none of these
+    reads a pixel.
+    """
+    link = f'<{base_url}/{asked.plan.request.canonical}>; rel="canonical"'
+    if asked.is_empty:
+        return Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), ("Link", link)])
+    # As an answer to If-None-Match needs ETag and nothing else that costs.
+    if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
+        return Response(status=304, headers=_validators(asked))
+    sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
+    return Response(sent.chunks, headers=_headers(sent, link), content_type=sent.asked.request.media_type)
+
+
+def _validators(asked: Asked) -> list[tuple[str, str]]:
+    return [
+        ("ETag", f'"{asked.etag}"'),
+        ("Last-Modified", http_date(asked.modified_s)),
+        ("Cache-Control", "public, no-cache"),
+    ]
+
+
+def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
+    plan = sent.asked.plan
+    return [
+        *_validators(sent.asked),
+        ("Content-Length", str(sent.size)),
+        ("Content-Disposition", f'attachment; filename="{sent.file_name}"'),
+        ("X-Cutout-Clipped", "true" if plan.clipped else "false"),
+        ("X-Cutout-Padded", "true" if plan.padded else "false"),
+        ("Link", link),
+    ]

@@ -16,6 +16,8 @@ from dali.errors import NotFound, ProtocolError, ServerError, ServiceUnavailable
 
 #: Key in the WSGI environment of the id that log and answer of a request share.
 REQUEST_ID = "fountain.request_id"
+#: Key of the fields that a view adds to the log line of its request.
+LOG_FIELDS = "fountain.log"
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"

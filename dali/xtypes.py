@@ -250,11 +250,8 @@ def _longitudes(ra1: float, ra2: float, name: str) -> Point:
 
 
 def _without_repeats(vertices: list[Point]) -> list[Point]:
-    return [
-        vertex
-        for before, vertex in zip([vertices[-1], *vertices], vertices, strict=False)
-        if vertex != before
-    ]
+    following = [*vertices[1:], vertices[0]]
+    return [vertex for vertex, after in zip(vertices, following, strict=True) if vertex != after]
 
 
 def _sizes(text: str, name: str) -> list[tuple[str, str]]:

@@ -25,6 +25,15 @@ class Extent(NamedTuple):
         """Whether a point lies inside or on the edge."""
         return self.x_min <= point[0] <= self.x_max and self.y_min <= point[1] <= self.y_max
 
+    def inside(self, other: Extent) -> bool:
+        """Whether `other` holds all of it."""
+        return (
+            other.x_min <= self.x_min
+            and self.x_max <= other.x_max
+            and other.y_min <= self.y_min
+            and self.y_max <= other.y_max
+        )
+
     def corners(self) -> tuple[Point, Point, Point, Point]:
         """Return the four corners."""
         (a, b, c, d) = self
@@ -39,15 +48,21 @@ class Ellipse:
     first: Point
     second: Point
 
-    def extent_within(self, frame: Extent) -> Extent | None:
-        """Limits of the part inside a rectangle; None if there is none."""
+    def extent(self) -> Extent:
+        """Limits of the whole ellipse."""
         (cx, cy), (ax, ay), (bx, by) = self.center, self.first, self.second
         hx, hy = math.hypot(ax, bx), math.hypot(ay, by)
-        whole = Extent(cx - hx, cx + hx, cy - hy, cy + hy)
-        if _inside(whole, frame):
+        return Extent(cx - hx, cx + hx, cy - hy, cy + hy)
+
+    def extent_within(self, frame: Extent) -> Extent | None:
+        """Limits of the part inside a rectangle; None if there is none."""
+        whole = self.extent()
+        if whole.inside(frame):
             return whole
         if _apart(whole, frame):
             return None
+        (cx, cy), (ax, ay), (bx, by) = self.center, self.first, self.second
+        hx, hy = math.hypot(ax, bx), math.hypot(ay, by)
         det, mixed = ax * by - bx * ay, ax * ay + bx * by
         points = [(cx - hx, cy - mixed / hx), (cx + hx, cy + mixed / hx)]
         points += [(cx - mixed / hy, cy - hy), (cx + mixed / hy, cy + hy)]
@@ -79,20 +94,41 @@ def _crossings(offset: float, half: float, center: float, mixed: float, det: flo
     return middle - spread, middle + spread
 
 
-def extent_of_polygon(points: Sequence[Point], frame: Extent) -> Extent | None:
-    """Limits of the part of a closed figure inside a rectangle; None if there is none."""
-    xs, ys = [point[0] for point in points], [point[1] for point in points]
-    whole = Extent(min(xs), max(xs), min(ys), max(ys))
-    if _inside(whole, frame):
-        return whole
-    if _apart(whole, frame):
-        return None
-    found = [corner for corner in frame.corners() if _is_in(corner, points)]
-    previous = points[-1]
-    for point in points:
-        found += _clipped(previous, point, frame)
-        previous = point
-    return _extent_of(found)
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a closed line of straight edges goes round, convex or not."""
+
+    points: Sequence[Point]
+
+    def extent(self) -> Extent:
+        """Limits of the whole figure."""
+        xs, ys = [point[0] for point in self.points], [point[1] for point in self.points]
+        return Extent(min(xs), max(xs), min(ys), max(ys))
+
+    def extent_within(self, frame: Extent) -> Extent | None:
+        """Limits of the part inside a rectangle; None if there is none."""
+        whole = self.extent()
+        if whole.inside(frame):
+            return whole
+        if _apart(whole, frame):
+            return None
+        found = [corner for corner in frame.corners() if self._holds(corner)]
+        previous = self.points[-1]
+        for point in self.points:
+            found += _clipped(previous, point, frame)
+            previous = point
+        return _extent_of(found)
+
+    def _holds(self, point: Point) -> bool:
+        """Whether the line goes round a point (even-odd)."""
+        x, y = point
+        odd = False
+        x1, y1 = self.points[-1]
+        for x2, y2 in self.points:
+            if (y1 > y) != (y2 > y) and x < x1 + (y - y1) * (x2 - x1) / (y2 - y1):
+                odd = not odd
+            x1, y1 = x2, y2
+        return odd
 
 
 def _clipped(start: Point, end: Point, frame: Extent) -> tuple[Point, ...]:
@@ -112,27 +148,6 @@ def _clipped(start: Point, end: Point, frame: Extent) -> tuple[Point, ...]:
     if first >= last:
         return ()
     return (start[0] + first * dx, start[1] + first * dy), (start[0] + last * dx, start[1] + last * dy)
-
-
-def _is_in(point: Point, points: Sequence[Point]) -> bool:
-    """Whether a closed line goes round a point (even-odd)."""
-    x, y = point
-    odd = False
-    x1, y1 = points[-1]
-    for x2, y2 in points:
-        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) * (x2 - x1) / (y2 - y1):
-            odd = not odd
-        x1, y1 = x2, y2
-    return odd
-
-
-def _inside(inner: Extent, outer: Extent) -> bool:
-    return (
-        outer.x_min <= inner.x_min
-        and inner.x_max <= outer.x_max
-        and outer.y_min <= inner.y_min
-        and inner.y_max <= outer.y_max
-    )
 
 
 def _apart(a: Extent, b: Extent) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveys.plane import Ellipse, Point
+from surveys.plane import Ellipse, Figure, Point
 from surveys.sphere import Floats, Vector, normalized, unit_vector
 from surveys.stencil import Circle, Polygon
 
@@ -95,8 +95,8 @@ class TanProjection:
             self._pixels(-across * uy, across * ux),
         )
 
-    def draw_polygon(self, polygon: Polygon) -> list[Point] | None:
-        """Vertices of a polygon in pixels; None if one is not well inside the hemisphere of the plane."""
+    def draw_polygon(self, polygon: Polygon) -> Figure | None:
+        """Draw a polygon in pixels; None if a vertex is not well inside the hemisphere of the plane."""
         points = []
         for vertex in polygon.vertices_deg:
             vector = unit_vector(*vertex)
@@ -105,7 +105,7 @@ class TanProjection:
                 return None
             dx, dy = self._pixels(_dot(vector, self.first) / depth, _dot(vector, self.second) / depth)
             points.append((self.x0 + dx, self.y0 + dy))
-        return points
+        return Figure(points)
 
     def _pixels(self, xi: float, eta: float) -> Point:
         a, b, c, d = self.matrix

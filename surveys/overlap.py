@@ -1,0 +1,160 @@
+"""Pixels of an image that a stencil overlaps.
+
+A pixel belongs to a stencil when its full area (its index plus or minus one half) overlaps it; touching
+does not count. Plain TAN images and circles or polygons in front of them have closed forms; everything
+else is searched for, with the same result.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surveys.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
+from surveys.errors import RequestFault
+from surveys.pixels import PixelBox
+from surveys.plane import CONTACT_PX, Ellipse, Extent, Figure
+from surveys.sphere import Booleans, separation_deg, unit_vectors
+from surveys.stencil import CenteredBox, Circle, Polygon, Range, Shape
+from surveys.wcs import CelestialWcs
+
+Integers = NDArray[np.int64]
+
+# Blocks of a mask that the edge does not cross are filled without looking at their pixels.
+MASK_BLOCK = 64
+# Pixels of a mask looked at together: bounds the memory.
+MASK_CHUNK = 2**18
+
+
+def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
+    """Pixels of the image that overlap a stencil.
+
+    Returns
+    -------
+    PixelBox or None
+        Smallest box that holds every such pixel, at least one; None if there is none.
+    """
+    return _overlap(stencil, wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+
+
+def sticks_out(stencil: Shape, wcs: CelestialWcs) -> bool:
+    """Whether a part of the stencil lies outside the image, so that its cutout is clipped."""
+    image = PixelBox(0, wcs.nx, 0, wcs.ny)
+    figure = _draw(stencil, wcs)
+    if figure is not None:
+        return not figure.extent().inside(_limits(image, CONTACT_PX))
+    x, y = wcs.to_pixel(stencil.boundary(512))
+    (x_min, x_max, y_min, y_max) = _limits(image, CONTACT_PX)
+    if not np.all((x_min <= x) & (x <= x_max) & (y_min <= y) & (y <= y_max)):
+        return True
+    # a part between those points lies next to the image: look at a frame one pixel wider
+    box = _overlap(stencil, wcs, PixelBox(-1, wcs.nx + 1, -1, wcs.ny + 1))
+    return box is None or box.clip(wcs.nx, wcs.ny) != box
+
+
+def centered_box(box: CenteredBox, wcs: CelestialWcs, pixel_scale_deg: float) -> PixelBox:
+    """Pixels of a fixed-size box; it may stick out of the image.
+
+    Parameters
+    ----------
+    pixel_scale_deg
+        What a size in degrees is divided by: the survey's nominal scale, so that all its cutouts of one
+        size have the same shape.
+
+    Raises
+    ------
+    RequestFault
+        If the centre has no position in the image's pixels.
+    """
+    x, y = wcs.to_pixel(unit_vectors(box.ra_deg, box.dec_deg))
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise RequestFault(f"CENTER {box.ra_deg} {box.dec_deg} has no position on this image")
+    unit = 1.0 if box.size.in_pixels else pixel_scale_deg
+    width, height = max(1, round(box.size.width / unit)), max(1, round(box.size.height / unit))
+    x0, y0 = _first_of(float(x), width), _first_of(float(y), height)
+    return PixelBox(x0, x0 + width, y0, y0 + height)
+
+
+def inside_mask(stencil: Shape, wcs: CelestialWcs, box: PixelBox) -> Booleans:
+    """Which pixels of a box have their centres inside the stencil, shape (height, width)."""
+    mask = np.zeros((box.height, box.width), dtype=bool)
+    row, column = np.indices((-(-box.height // MASK_BLOCK), -(-box.width // MASK_BLOCK))) * MASK_BLOCK
+    row, column = row.ravel(), column.ravel()
+    row_end, column_end = np.minimum(row + MASK_BLOCK, box.height), np.minimum(column + MASK_BLOCK, box.width)
+    verdict = _block_verdicts(
+        stencil, wcs, box.x0 + column, box.x0 + column_end, box.y0 + row, box.y0 + row_end
+    )
+    undecided = []
+    for block in range(row.size):
+        if verdict[block] > 0:
+            mask[row[block] : row_end[block], column[block] : column_end[block]] = True
+        elif verdict[block] == 0:
+            undecided.append(block)
+    step = MASK_CHUNK // MASK_BLOCK**2
+    for start in range(0, len(undecided), step):
+        pixels = [
+            np.mgrid[row[block] : row_end[block], column[block] : column_end[block]].reshape(2, -1)
+            for block in undecided[start : start + step]
+        ]
+        rows, columns = np.concatenate(pixels, axis=1)
+        mask[rows, columns] = stencil.contains(wcs.to_sky(box.x0 + columns, box.y0 + rows))
+    return mask
+
+
+def _overlap(stencil: Shape, wcs: CelestialWcs, frame: PixelBox) -> PixelBox | None:
+    figure = _draw(stencil, wcs)
+    if figure is None:
+        return CellSearch(stencil, wcs, frame).run()
+    extent = figure.extent_within(_limits(frame))
+    if extent is None:
+        return None
+    x0, x1 = _whole_pixels(extent.x_min, extent.x_max, frame.x0, frame.x1)
+    y0, y1 = _whole_pixels(extent.y_min, extent.y_max, frame.y0, frame.y1)
+    return PixelBox(x0, x1, y0, y1)
+
+
+def _draw(stencil: Shape, wcs: CelestialWcs) -> Ellipse | Figure | None:
+    """Return the stencil in the plane of the image, where that has a closed form."""
+    if wcs.tan is None:
+        return None
+    match stencil:
+        case Circle():
+            return wcs.tan.draw_circle(stencil)
+        case Polygon():
+            return wcs.tan.draw_polygon(stencil)
+        case Range():  # its parallels are no straight lines
+            return None
+
+
+def _limits(box: PixelBox, margin: float = 0.0) -> Extent:
+    return Extent(box.x0 - 0.5 - margin, box.x1 - 0.5 + margin, box.y0 - 0.5 - margin, box.y1 - 0.5 + margin)
+
+
+def _whole_pixels(low: float, high: float, first: int, end: int) -> tuple[int, int]:
+    """Pixels between two coordinates, half-open, at least one, within ``first .. end``."""
+    if high - low <= 2.0 * CONTACT_PX:
+        pixel = min(max(math.floor((low + high) / 2.0 + 0.5), first), end - 1)
+        return pixel, pixel + 1
+    return math.floor(low + 0.5 + CONTACT_PX), math.ceil(high + 0.5 - CONTACT_PX)
+
+
+def _first_of(center: float, length: int) -> int:
+    # a centre on a whole or half pixel must not fall to one side by its last digit
+    return math.ceil(round(center - length / 2.0, 6))
+
+
+def _block_verdicts(
+    stencil: Shape, wcs: CelestialWcs, x0: Integers, x1: Integers, y0: Integers, y1: Integers
+) -> Integers:
+    """1 where all pixel centres of a block are inside, -1 where none is, 0 where they must be asked."""
+    x, y = (
+        np.stack([(x0 + x1 - 1) / 2.0, x0, x1 - 1, x0, x1 - 1]),
+        np.stack([(y0 + y1 - 1) / 2.0, y0, y0, y1 - 1, y1 - 1]),
+    )
+    vectors = wcs.to_sky(x, y)
+    reach = REACH_SAFETY * separation_deg(vectors[1:], vectors[0]).max(axis=0)
+    distance = stencil.signed_distance_deg(vectors[0])
+    near = (reach < LARGEST_DEG) & np.isfinite(distance)
+    return np.where(near & (distance < -reach), 1, 0) - np.where(near & (distance > reach), 1, 0)

@@ -51,16 +51,25 @@ class CutoutResult:
 
     Parameters
     ----------
-    file_name
-        Without any folder.
-    size
-        Bytes of all chunks together.
+    product
+        What it is.
+    make
+        Yields its bytes.
     """
 
-    file_name: str
-    size: int
-    _chunks: Callable[[], Iterator[bytes]]
+    product: Product
+    make: Callable[[], Iterator[bytes]]
     media_type: str = MEDIA_TYPE
+
+    @property
+    def file_name(self) -> str:
+        """Name to save it under, without any folder."""
+        return self.product.file_name
+
+    @property
+    def size(self) -> int:
+        """Bytes of all chunks together."""
+        return self.product.size
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes, header first, in pieces of bounded size.
@@ -70,7 +79,7 @@ class CutoutResult:
         StaleImage, BrokenImage
             While a large product is sent, if its file is changed or fails meanwhile.
         """
-        return self._chunks()
+        return self.make()
 
     def tobytes(self) -> bytes:
         """All of it."""
@@ -117,9 +126,9 @@ def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEF
 
     if product.size <= IN_MEMORY_BYTES:
         content = _make(product, open_file())
-        return CutoutResult(product.file_name, product.size, lambda: iter((content,)))
+        return CutoutResult(product, lambda: iter((content,)))
     header = _survey(product, open_file())
-    return CutoutResult(product.file_name, product.size, lambda: _stream(product, header, open_file()))
+    return CutoutResult(product, lambda: _stream(product, header, open_file()))
 
 
 def _make(product: Product, file: OpenFile) -> bytes:

@@ -48,6 +48,7 @@ def _rice(
     # Bits of a block's code, and the code of a block that is stored as it is.
     code_bits, plain = (5, 25) if bytepix == 4 else ((4, 14) if bytepix == 2 else (3, 6))
     full = (1 << width) - 1
+    unused = 64 - width if width > 8 else 0  # bytes are unsigned, the other integers are not
     if start + bytepix > end:
         return False
     last = 0
@@ -68,47 +69,45 @@ def _rice(
         bits &= (1 << nbits) - 1
         stop = min(i + blocksize, count)
         if split < 0:
-            value = _signed(last, width)
-            while i < stop:
-                scratch[i] = value
-                i += 1
+            scratch[i:stop] = (last << unused) >> unused
+            i = stop
             continue
+        if split > plain:
+            return False
         low_bits = width if split == plain else split
         while i < stop:
-            high = 0
-            if split != plain:
-                while bits == 0:
-                    high += nbits
+            if nbits < 32 and start + 4 <= end:
+                word = (int(data[start]) << 24) | (int(data[start + 1]) << 16)
+                bits = (bits << 32) | word | (int(data[start + 2]) << 8) | int(data[start + 3])
+                start += 4
+                nbits += 32
+            length = _BIT_LENGTH[bits >> (nbits - 8)] if nbits >= 32 else 0
+            if length and split != plain:  # nearly always: the zeros end within 8 bits, all else is there
+                nbits -= 9 - length + low_bits
+                folded = ((8 - length) << low_bits) | (bits >> nbits) & ((1 << low_bits) - 1)
+            else:
+                high = 0
+                while split != plain:
+                    while nbits == 0:
+                        if start >= end:
+                            return False
+                        bits, nbits, start = int(data[start]), 8, start + 1
+                    nbits -= 1
+                    if bits >> nbits:
+                        break
+                    high += 1
+                bits &= (1 << nbits) - 1
+                while nbits < low_bits:
                     if start >= end:
                         return False
-                    bits = int(data[start])
-                    start += 1
-                    nbits = 8
-                length = _BIT_LENGTH[bits]
-                high += nbits - length
-                nbits = length - 1
-                bits ^= 1 << nbits
-            while nbits < low_bits:
-                if start >= end:
-                    return False
-                bits = (bits << 8) | int(data[start])
-                start += 1
-                nbits += 8
-            nbits -= low_bits
-            folded = (high << low_bits) | (bits >> nbits)
+                    bits, nbits, start = (bits << 8) | int(data[start]), nbits + 8, start + 1
+                nbits -= low_bits
+                folded = (high << low_bits) | (bits >> nbits)
             bits &= (1 << nbits) - 1
             last = (last + ((folded >> 1) ^ -(folded & 1))) & full
-            scratch[i] = _signed(last, width)
+            scratch[i] = (last << unused) >> unused
             i += 1
     return True
-
-
-@njit(nogil=True, cache=True)
-def _signed(value: int, width: int) -> int:
-    """Read the lowest bits as a two's complement number; 8 bits stay unsigned."""
-    if width > 8 and value >> (width - 1):
-        return value - (1 << width)
-    return value
 
 
 def rice_plain(data: bytes, count: int, blocksize: int, bytepix: int) -> NDArray[np.int32]:

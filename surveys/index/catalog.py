@@ -1,0 +1,441 @@
+"""Reading the image index: the few questions a cutout asks, each answered by one query or from memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
+from sqlalchemy import Engine, Row, Select, func, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
+from surveys.image import FileFacts, ImageRecord, ZtileLayout
+from surveys.index.cells import DEEPEST_LEVEL, ranges_at
+from surveys.index.files import resolve
+from surveys.index.links import link_in_file, link_of
+from surveys.index.tables import (
+    ArtifactRow,
+    CellRow,
+    DatasetRow,
+    FileRow,
+    HeaderRow,
+    SurveyRow,
+)
+from surveys.source import Lru
+from surveys.survey import Survey
+from surveys.template import BAND
+
+#: More images than this are not looked at for one region.
+MOST_CANDIDATES = 10_000
+
+_RECORDS_KEPT = 20_000
+_HEADERS_KEPT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image whose footprint overlaps a region, as far as footprints tell.
+
+    `distance_deg` is that of its centre from the centre of the region.
+    """
+
+    artifact_id: int
+    dataset: str
+    band: str
+    s_ra_deg: float
+    s_dec_deg: float
+    distance_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How much the index has of a survey: images by band, files, and files of which something was refused."""
+
+    generation: int
+    last_modified: datetime | None
+    images: Mapping[str, int]
+    files: int
+    refused: int
+
+
+class Catalog:
+    """The image index of some surveys. One for all threads.
+
+    Parameters
+    ----------
+    engine
+        Of a database whose tables are up to date.
+    surveys
+        The surveys declared; whatever else is in the index does not exist.
+    """
+
+    def __init__(self, engine: Engine, surveys: Sequence[Survey]) -> None:
+        # A query is a transaction of its own here: a generation never changes once it is read.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.surveys = tuple(surveys)
+        self._surveys = {survey.name.lower(): survey for survey in surveys}
+        self._ids: dict[str, int] = {}
+        self._levels: Lru[tuple[str, int], tuple[int, ...]] = Lru(256)
+        self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
+        self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
+        self._headers: Lru[int, str] = Lru(_HEADERS_KEPT)
+
+    def survey(self, name: str) -> Survey:
+        """Survey of this name; case does not matter.
+
+        Raises
+        ------
+        UnknownDataset
+            If there is none.
+        """
+        try:
+            return self._surveys[name.lower()]
+        except KeyError:
+            raise UnknownDataset(f"there is no survey {name!r}") from None
+
+    def generation(self, survey: str) -> int:
+        """Read which generation of a survey's index counts now; 0 before there is any.
+
+        Read it once for a request and hand it to every other question.
+        """
+        row = self._one(select(SurveyRow.id, SurveyRow.generation).where(SurveyRow.name == survey))
+        if row is None:
+            return 0
+        self._ids[survey] = row.id
+        return int(row.generation)
+
+    def record(self, dataset: str, generation: int) -> ImageRecord:
+        """Image of a dataset ``survey/band/image``; case does not matter.
+
+        Raises
+        ------
+        UnknownDataset
+            If there is none in this generation.
+        """
+        key = dataset.lower()
+        return self._by_key.get((key, generation), lambda: self._read_record(dataset, generation))
+
+    def artifact(self, artifact_id: int) -> ImageRecord:
+        """Image by its key in the index, of any generation that is kept.
+
+        Raises
+        ------
+        StaleImage
+            If it is no longer there.
+        """
+        return self._by_id.get(artifact_id, lambda: self._read_artifact(artifact_id))
+
+    def companions(self, image: ImageRecord, generation: int) -> dict[str, ImageRecord]:
+        """Weight, mask and psf of an image, as far as there are any, by role."""
+        survey = self.survey(image.survey)
+        row = self._one(
+            select(DatasetRow.fields, DatasetRow.tag)
+            .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+            .where(ArtifactRow.id == image.artifact_id)
+        )
+        if row is None:
+            raise StaleImage(f"{image.file.name} is no longer in the index")
+        links = [
+            link_of(
+                layer.role,
+                {name: row.fields[name] for name in layer.path.fields if name != BAND},
+                image.band if BAND in layer.path.fields else None,
+                row.tag,
+            )
+            if layer.own_files
+            else link_in_file(layer.role, image.file.path, row.tag)
+            for layer in survey.layers[1:]
+        ]
+        found = select(*_COMPANION_COLUMNS).join(FileRow, FileRow.id == ArtifactRow.file_id)
+        found = found.where(
+            ArtifactRow.survey_id == self._id(survey.name),
+            ArtifactRow.link.in_(links),
+            ArtifactRow.gen_from <= generation,
+            ArtifactRow.gen_to > generation,
+        )
+        with self._engine.connect() as connection:
+            return {row.role: _companion(image, row) for row in connection.execute(found)}
+
+    def header_text(self, record: ImageRecord) -> str:
+        """Cards of an image's header, 80 characters each, inherited ones among them, without END."""
+        return self._headers.get(record.header_key, lambda: self._read_header(record))
+
+    def search(
+        self,
+        survey: str,
+        bands: Sequence[str],
+        region: Region,
+        generation: int,
+        at_most: int = MOST_CANDIDATES,
+    ) -> list[Candidate]:
+        """Images of some bands of a survey whose footprints overlap a region, the nearest first.
+
+        Between reprocessings of a tile only the preferred one is found.
+
+        Raises
+        ------
+        TooLarge
+            If more than `at_most` images may overlap it.
+        """
+        declared = self.survey(survey)
+        levels = self._levels.get((declared.name, generation), lambda: self._read_levels(declared.name))
+        ranges = ranges_at(region, levels)
+        if not ranges or not bands:
+            return []
+        query = self._candidates(declared, bands, ranges, generation).limit(at_most + 1)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        if len(rows) > at_most:
+            raise TooLarge(f"the region touches more than {at_most} images: ask for a smaller region")
+        center = region.getBoundingCircle().getCenter()
+        found = [
+            _candidate(row, center) for row in rows if Region.decode(row.cover).overlaps(region) is not False
+        ]
+        return sorted(found, key=lambda candidate: (candidate.distance_deg, candidate.dataset))
+
+    def path(self, record: ImageRecord) -> Path:
+        """Where the file of an image really lies, inside the survey's folders.
+
+        Raises
+        ------
+        BrokenImage
+            If it is gone, or a symbolic link now leads elsewhere.
+        """
+        try:
+            return resolve(self.survey(record.survey).roots, record.file.path)
+        except ImageRefused as refusal:
+            raise BrokenImage(f"{record.file.name} cannot be read: {refusal}") from refusal
+
+    def holdings(self, survey: str) -> Holdings:
+        """Count what the index has of a survey."""
+        name = self.survey(survey).name
+        with self._engine.connect() as connection:
+            row = connection.execute(select(SurveyRow).where(SurveyRow.name == name)).first()
+            if row is None:
+                return Holdings(0, None, {}, 0, 0)
+            images = connection.execute(
+                select(DatasetRow.band, func.count())
+                .where(DatasetRow.survey_id == row.id, *_valid(DatasetRow, row.generation))
+                .group_by(DatasetRow.band)
+            )
+            counts = {band: int(count) for band, count in images}
+            files = connection.execute(
+                select(FileRow.refused).where(FileRow.survey_id == row.id, *_valid(FileRow, row.generation))
+            )
+            refused = [bool(reasons) for (reasons,) in files]
+        in_order = {band.label: counts.get(band.label, 0) for band in self.survey(survey).bands}
+        return Holdings(row.generation, row.last_modified, in_order, len(refused), sum(refused))
+
+    def datasets(self, survey: str, generation: int) -> list[str]:
+        """List the identifiers of every image of a survey, in the order they were added."""
+        name = self.survey(survey).name
+        query = select(DatasetRow.key).where(
+            DatasetRow.survey_id == self._id(name), *_valid(DatasetRow, generation)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.execute(query.order_by(DatasetRow.id)).scalars())
+
+    def _read_record(self, dataset: str, generation: int) -> ImageRecord:
+        survey = self.survey(dataset.partition("/")[0])
+        row = self._one(
+            _images().where(
+                DatasetRow.survey_id == self._id(survey.name),
+                DatasetRow.key_lower == dataset.lower(),
+                *_valid(DatasetRow, generation),
+            )
+        )
+        if row is None:
+            raise UnknownDataset(f"there is no image {dataset!r}")
+        return self._by_id.get(row.id, lambda: _image(survey, row))
+
+    def _read_artifact(self, artifact_id: int) -> ImageRecord:
+        row = self._one(_images().where(ArtifactRow.id == artifact_id))
+        if row is None:
+            raise StaleImage("the image is no longer in the index")
+        return _image(self.survey(row.key.partition("/")[0]), row)
+
+    def _read_header(self, record: ImageRecord) -> str:
+        row = self._one(select(HeaderRow.deflated).where(HeaderRow.id == record.header_key))
+        if row is None:
+            raise StaleImage(f"{record.file.name} is no longer in the index")
+        return zlib.decompress(row.deflated).decode()
+
+    def _read_levels(self, survey: str) -> tuple[int, ...]:
+        """Levels of the cells in use, by seeking from one to the next: the table may be long."""
+        levels: list[int] = []
+        with self._engine.connect() as connection:
+            while not levels or levels[-1] < DEEPEST_LEVEL:
+                below = levels[-1] if levels else -1
+                level = connection.execute(
+                    select(CellRow.level)
+                    .where(CellRow.survey_id == self._id(survey), CellRow.level > below)
+                    .order_by(CellRow.level)
+                    .limit(1)
+                ).scalar()
+                if level is None:
+                    break
+                levels.append(level)
+        return tuple(levels)
+
+    def _candidates(
+        self, survey: Survey, bands: Sequence[str], ranges: Sequence[tuple[int, int, int]], generation: int
+    ) -> Select[*tuple[Any, ...]]:
+        survey_id = self._id(survey.name)
+        cells = union_all(
+            *(
+                select(CellRow.dataset_id).where(
+                    CellRow.survey_id == survey_id, CellRow.level == level, CellRow.start.between(first, last)
+                )
+                for level, first, last in ranges
+            )
+        )
+        query: Select[*tuple[Any, ...]] = (
+            select(
+                ArtifactRow.id,
+                DatasetRow.key,
+                DatasetRow.band,
+                DatasetRow.s_ra,
+                DatasetRow.s_dec,
+                DatasetRow.cover,
+            )
+            .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+            .where(DatasetRow.id.in_(cells), DatasetRow.band.in_(bands), *_valid(DatasetRow, generation))
+        )
+        if survey.prefer is None:
+            return query
+        other = aliased(DatasetRow)
+        better = (
+            other.preference > DatasetRow.preference
+            if survey.prefer.order == "highest"
+            else other.preference < DatasetRow.preference
+        )
+        return query.where(
+            ~select(other.id)
+            .where(
+                other.survey_id == survey_id,
+                other.band == DatasetRow.band,
+                other.tile == DatasetRow.tile,
+                better,
+                *_valid(other, generation),
+            )
+            .exists()
+        )
+
+    def _id(self, survey: str) -> int:
+        if survey not in self._ids:
+            self.generation(survey)
+        return self._ids.get(survey, -1)
+
+    def _one(self, query: Select[*tuple[Any, ...]]) -> Row[Any] | None:
+        with self._engine.connect() as connection:
+            return connection.execute(query).first()
+
+
+def _valid(table: Any, generation: int) -> tuple[Any, ...]:
+    return (table.gen_from <= generation, table.gen_to > generation)
+
+
+_COMPANION_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    ArtifactRow.id,
+    ArtifactRow.role,
+    ArtifactRow.hdu,
+    ArtifactRow.extname,
+    ArtifactRow.storage,
+    ArtifactRow.data_offset,
+    ArtifactRow.shape,
+    ArtifactRow.x_axis,
+    ArtifactRow.y_axis,
+    ArtifactRow.bitpix,
+    ArtifactRow.bscale,
+    ArtifactRow.bzero,
+    ArtifactRow.blank,
+    ArtifactRow.wcs_text,
+    ArtifactRow.header_id,
+    ArtifactRow.ztiles,
+    ArtifactRow.indexed_at,
+    FileRow.path,
+    FileRow.size,
+    FileRow.mtime_ns,
+    FileRow.sha256,
+)
+_IMAGE_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    *_COMPANION_COLUMNS,
+    DatasetRow.key,
+    DatasetRow.band,
+    DatasetRow.em_min,
+    DatasetRow.em_max,
+    DatasetRow.t_min,
+    DatasetRow.t_max,
+    DatasetRow.pol_states,
+    DatasetRow.s_pixel_scale_deg,
+)
+
+
+def _images() -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_IMAGE_COLUMNS)
+        .join(DatasetRow, ArtifactRow.dataset_id == DatasetRow.id)
+        .join(FileRow, FileRow.id == ArtifactRow.file_id)
+    )
+
+
+def _image(survey: Survey, row: Row[Any]) -> ImageRecord:
+    band = survey.band(row.band)
+    return ImageRecord(
+        dataset=row.key,
+        survey=survey.name,
+        band=row.band,
+        em_min_m=row.em_min,
+        em_max_m=row.em_max,
+        t_min_mjd=row.t_min,
+        t_max_mjd=row.t_max,
+        pol_states=tuple(row.pol_states.split("/")) if row.pol_states else (),
+        pixel_scale_deg=survey.pixel_scale_deg or row.s_pixel_scale_deg,
+        nodata=None if band.nodata is None else band.nodata.value,
+        **_stored(row),
+    )
+
+
+def _companion(image: ImageRecord, row: Row[Any]) -> ImageRecord:
+    """Another layer of an image: stored elsewhere, of the same sky, time and band."""
+    return replace(image, nodata=None, **_stored(row))
+
+
+def _stored(row: Row[Any]) -> dict[str, Any]:
+    """Fields of an `ImageRecord` that say how and where its pixels are stored."""
+    return {
+        "artifact_id": row.id,
+        "role": row.role,
+        "file": FileFacts(row.path, row.size, row.mtime_ns, row.sha256),
+        "hdu": row.hdu,
+        "extname": row.extname,
+        "storage": row.storage,
+        "data_offset": row.data_offset,
+        "shape": tuple(row.shape),
+        "x_axis": row.x_axis,
+        "y_axis": row.y_axis,
+        "bitpix": row.bitpix,
+        "bscale": row.bscale,
+        "bzero": row.bzero,
+        "blank": row.blank,
+        "wcs_text": row.wcs_text,
+        "header_key": row.header_id,
+        "indexed_at": row.indexed_at,
+        "ztiles": None if row.ztiles is None else _ztiles(row.ztiles),
+    }
+
+
+def _ztiles(stored: Mapping[str, Any]) -> ZtileLayout:
+    columns = {name: (offset, form) for name, (offset, form) in stored["columns"].items()}
+    return ZtileLayout(**{**stored, "columns": columns, "ztile": tuple(stored["ztile"])})
+
+
+def _candidate(row: Row[Any], center: UnitVector3d) -> Candidate:
+    place = UnitVector3d(LonLat.fromDegrees(row.s_ra, row.s_dec))
+    distance_deg = NormalizedAngle(place, center).asDegrees()
+    return Candidate(row.id, row.key, row.band, row.s_ra, row.s_dec, distance_deg)

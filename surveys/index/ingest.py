@@ -1,0 +1,256 @@
+"""Bringing the index of a survey up to date with its files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from surveys.errors import SurveyError
+from surveys.index.files import FoundFile, Walk, find_file
+from surveys.index.lock import index_lock
+from surveys.index.scan import FileScan, file_sha256, scan_file
+from surveys.index.store import CHUNK, Edition, KnownFile
+from surveys.index.unique import UniqueAreas
+from surveys.survey import Publisher, Survey
+
+#: Raised when the same file would be read differently: then every file is read anew.
+READING = 1
+
+#: Fewer files than this are read here: starting other processes takes longer.
+_WORTH_PROCESSES = 64
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file, or one HDU of it, that is not in the index; `name` is the file's bare name."""
+
+    name: str
+    hdu: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        where = self.name if self.hdu is None else f"{self.name}[{self.hdu}]"
+        return f"{where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What an indexing run found.
+
+    Parameters
+    ----------
+    generation
+        The one that is read now; the same as before if nothing changed.
+    files
+        Files of the survey, those that were refused among them.
+    added, changed, vanished
+        Files, compared with the index as it was.
+    refused
+        Everything that is not in the index, whether it was refused now or before.
+    unreadable
+        Number of folders that could not be listed; what the index has of them was kept.
+    """
+
+    survey: str
+    generation: int
+    files: int
+    added: int
+    changed: int
+    vanished: int
+    refused: tuple[Refusal, ...]
+    unreadable: int
+
+    @property
+    def unchanged(self) -> int:
+        """Files that were not read because nothing about them changed."""
+        return self.files - self.added - self.changed
+
+
+def index_survey(
+    engine: Engine,
+    survey: Survey,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    only_file: Path | None = None,
+    checksum: bool = False,
+) -> IndexReport:
+    """Read what is new in the folders of a survey, and publish it at once.
+
+    Readers see the index as it was until the very end, then all of the new one.
+
+    Parameters
+    ----------
+    engine
+        Of a database whose tables are up to date.
+    survey
+        Its declaration; where that changed in a way that matters, every file is read anew.
+    workers
+        Processes that read headers.
+    progress
+        Called with the number of files read and to be read.
+    only_file
+        Look at this file only.
+    checksum
+        Keep a SHA-256 of every file read, and compare it before a file counts as changed.
+
+    Raises
+    ------
+    SurveyError
+        If another process indexes the survey, a folder of it is missing, or all its files are.
+    ImageRefused
+        If `only_file` is not one of the survey's.
+    """
+    with index_lock(engine, survey.name):
+        edition = Edition(engine, survey, datetime.now(UTC))
+        news = _look(survey, edition, only_file, checksum)
+        edition.end_files([*news.vanished, *news.changed])
+        refused = {path: file.refused for path, file in news.kept.items()}
+        for scan in _scan_all(edition, survey, news.todo, workers, progress, checksum):
+            refused[scan.found.path] = scan.refused
+        if news.todo or news.vanished or news.declaration != edition.declaration:
+            edition.publish(news.declaration)
+        return IndexReport(
+            survey=survey.name,
+            generation=edition.current,
+            files=len(refused),
+            added=len(news.todo) - len(news.changed),
+            changed=len(news.changed),
+            vanished=len(news.vanished),
+            refused=tuple(
+                Refusal(path.rpartition("/")[2], hdu, reason)
+                for path, reasons in sorted(refused.items())
+                for hdu, reason in reasons
+            ),
+            unreadable=news.unreadable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """How the folders differ from the index: files to read, and of those known what becomes of them."""
+
+    todo: list[FoundFile]
+    changed: list[KnownFile]
+    vanished: list[KnownFile]
+    kept: dict[str, KnownFile]
+    unreadable: int
+    declaration: str
+
+
+def _look(survey: Survey, edition: Edition, only_file: Path | None, checksum: bool) -> _News:
+    known, declaration = edition.known_files(), _digest(survey)
+    todo: list[FoundFile] = []
+    if only_file is not None:
+        # The other files are still as another declaration had them read: its digest stays.
+        todo = [find_file(survey, only_file)]
+        changed = [known.pop(file.path) for file in todo if file.path in known]
+        return _News(todo, changed, [], known, 0, edition.declaration or declaration)
+    anew = declaration != edition.declaration
+    kept: dict[str, KnownFile] = {}
+    changed = []
+    walk = Walk(survey)
+    for file in walk:
+        before = known.pop(file.path, None)
+        if before is not None and not anew and not _is_changed(file, before, checksum):
+            kept[file.path] = before
+            continue
+        todo.append(file)
+        if before is not None:
+            changed.append(before)
+    vanished: list[KnownFile] = []
+    for path, missing in known.items():
+        if path.startswith(tuple(walk.unreadable)):
+            kept[path] = missing
+        else:
+            vanished.append(missing)
+    if vanished and not todo and not kept:
+        raise SurveyError(f"all files of the survey {survey.name} are gone; its index is left as it is")
+    return _News(todo, changed, vanished, kept, len(walk.unreadable), declaration)
+
+
+def _is_changed(file: FoundFile, before: KnownFile, checksum: bool) -> bool:
+    if (file.size, file.mtime_ns) != (before.size, before.mtime_ns):
+        return True
+    return checksum and file.refusal is None and file_sha256(file.location) != before.sha256
+
+
+def _scan_all(
+    edition: Edition,
+    survey: Survey,
+    todo: Sequence[FoundFile],
+    workers: int,
+    progress: Progress | None,
+    checksum: bool,
+) -> Iterator[FileScan]:
+    """Read files and add them, many at a time; they come back with all that was refused of them."""
+    areas = UniqueAreas.of(survey)
+    done = 0
+    scans = _scans(survey, todo, workers, checksum)
+    while chunk := [areas.add_to(scan) for scan in islice(scans, CHUNK)]:
+        yield from edition.add(chunk)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(todo))
+
+
+def _scans(survey: Survey, todo: Sequence[FoundFile], workers: int, checksum: bool) -> Iterator[FileScan]:
+    """Scan files by `workers` processes; the scans come in the order of the files."""
+    if workers <= 1 or len(todo) < _WORTH_PROCESSES:
+        for file in todo:
+            yield scan_file(survey, file, checksum)
+        return
+    rest = list(reversed(todo))
+    while rest:
+        # Spawned, not forked: the caller may have threads.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            try:
+                yield from _scan_in(pool, survey, rest, workers, checksum)
+            except BrokenProcessPool:
+                pass
+            else:
+                return
+        yield _scan_alone(survey, rest.pop(), checksum)
+
+
+def _scan_in(
+    pool: ProcessPoolExecutor, survey: Survey, rest: list[FoundFile], workers: int, checksum: bool
+) -> Iterator[FileScan]:
+    """Scan the files at the end of `rest`, last first; each leaves it when its scan is yielded."""
+    ahead: deque[Future[FileScan]] = deque()
+    waiting = reversed(rest)
+    while rest:
+        for file in islice(waiting, 8 * workers - len(ahead)):
+            ahead.append(pool.submit(scan_file, survey, file, checksum))
+        scan = ahead.popleft().result()
+        rest.pop()
+        yield scan
+
+
+def _scan_alone(survey: Survey, file: FoundFile, checksum: bool) -> FileScan:
+    """Scan a file near which a process died, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(scan_file, survey, file, checksum).result()
+        except BrokenProcessPool:
+            return FileScan(file, None, (), ((None, "the process that read it died"),))
+
+
+def _digest(survey: Survey) -> str:
+    """Digest of all in a declaration that changes what the index says of a file."""
+    told = replace(
+        survey, roots=(), title="", description="", credit="", publisher=Publisher(), access="public"
+    )
+    return hashlib.sha256(f"{READING} {told!r}".encode()).hexdigest()

@@ -52,6 +52,7 @@ class Parts:
     engine: Engine
     surveys: tuple[Survey, ...]
     catalog: Catalog
+    source: Source
     sync: SyncService
 
 
@@ -67,15 +68,16 @@ def assemble(settings: Settings) -> Parts:
     surveys = declared_surveys(settings)
     catalog = Catalog(engine, surveys)
     identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
+    source = Source(settings.data.read)
     sync = SyncService(
         catalog,
-        Source(settings.data.read),
+        source,
         identifiers,
         Limits(settings.sync.max_pixels, settings.sync.max_bytes),
         PixelGate(settings.server.pixel_slots, settings.sync.wait_s),
         Site(settings.identifiers.origin, f"Soda Fountain {version('sodafountain')}", identifiers.did("")),
     )
-    return Parts(engine, surveys, catalog, sync)
+    return Parts(engine, surveys, catalog, source, sync)
 
 
 def declared_surveys(settings: Settings) -> tuple[Survey, ...]:
@@ -167,7 +169,7 @@ def _database_check(engine: Engine) -> Check:
 
 def _folder_check(parts: Parts, survey: Survey) -> Check:
     def check() -> str | None:
-        if not parts.catalog.is_indexed(survey.name):
+        if not parts.catalog.generation(survey.name):
             return None
         for root in survey.roots:
             try:

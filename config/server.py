@@ -60,6 +60,13 @@ def open_socket(host: str, port: int, *, or_next: bool) -> socket.socket:
     )
 
 
+def url_of(listener: socket.socket) -> str:
+    """URL under which this machine reaches an open socket."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # every address is also ours
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """Serves until it is told to stop.
 

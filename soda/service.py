@@ -129,7 +129,7 @@ class SyncService:
 
     def _plan(self, request: SodaRequest) -> Asked:
         try:
-            plan = plan_cutout(request.cutout, self._catalog, self._limits, self._can_read)
+            plan = plan_cutout(request.cutout, self._catalog, self._limits, self._can_read, self._site)
         except RequestFault as fault:
             raise self._refusal(fault) from fault
         if not plan.pieces:

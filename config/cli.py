@@ -1,0 +1,351 @@
+"""The command line. What a command needs is imported when it runs, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy import Engine
+
+    from config.settings import Settings
+    from surveys.index.ingest import IndexReport
+    from surveys.survey import Survey
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Commands(click.Group):
+    """Turns what goes wrong on purpose into one sentence and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from config.database import DatabaseMismatch
+            from config.settings import SettingsError
+            from surveys.errors import SurveyError
+
+            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(package_name="sodafountain", prog_name="fountain")
+def main() -> None:
+    """Serve cutouts of astronomical image surveys the Virtual Observatory way (IVOA SODA).
+
+    \b
+    A first look:           fountain demo && fountain serve
+    A survey of your own:   write NAME.toml (see the examples in config/surveys/examples), then
+                            fountain survey index NAME && fountain survey check NAME
+
+    Settings come from config/default.toml, then from the file that FOUNTAIN_CONFIG names, then from
+    the environment: FOUNTAIN_SYNC__MAX_PIXELS=1000000 sets max_pixels of [sync]. The data folder,
+    where the database and the demo survey lie, is FOUNTAIN_DATA__FOLDER.
+    """  # noqa: D301  # click wants the character
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [default: the setting server.host]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; an error if it is taken. 0: any free one.")
+@click.option(
+    "--self-check", is_flag=True, help="Make a cutout of the demo survey through HTTP first, and save it."
+)
+def serve(host: str | None, port: int | None, self_check: bool) -> None:
+    """Serve until Ctrl-C.
+
+    Without --port, the next free port is used where the one of the settings is taken. The log, JSON
+    lines, goes to standard error; what people want to know goes to standard output. A stop
+    (SIGTERM) lets requests finish; Ctrl-C does not.
+    """
+    from config import server
+    from config.logs import configure_logs
+
+    settings = _settings()
+    configure_logs(settings.log)
+    _warn_unregistered(settings)
+    with _database(settings):
+        pass  # migrated; each worker opens its own connections
+    try:
+        listener = server.open_socket(
+            host or settings.server.host, settings.server.port if port is None else port, or_next=port is None
+        )
+    except (server.PortTaken, OSError) as error:
+        raise click.ClickException(f"cannot listen: {error}") from error
+    url = server.url_of(listener)
+    click.echo(f"Soda Fountain is served at {url}  (Ctrl-C stops it)")
+    check = None
+    if self_check:
+        from config.selfcheck import SelfCheck
+
+        check = SelfCheck(url, settings.identifiers.base, settings.data.path)
+    server.Server(settings, listener, check).run()
+
+
+@main.command()
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]")
+def demo(workers: int | None) -> None:
+    """Make the demo survey and index it.
+
+    A simulated sky in three bands, about 200 MB, in the data folder; nothing is downloaded. Files that
+    are there already are kept.
+    """
+    from config.demo import DEMO, make_demo
+    from config.settings import available_cores
+    from dali.xtypes import format_numbers
+
+    settings = _settings()
+    workers = workers or available_cores()
+    with _progress("making the demo survey") as progress:
+        report = make_demo(settings.data.path / "demo", workers=workers, progress=progress)
+    click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")
+    with _database(settings) as engine:
+        _report(_index(engine, _survey(settings, "demo"), workers))
+    circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
+    click.echo(f"Try: fountain cutout {DEMO.dataset} --circle '{circle}'")
+
+
+@main.group()
+def survey() -> None:
+    """Index surveys, list them, check them.
+
+    A survey is declared by a TOML file in config/surveys or in one of the folders that the setting
+    surveys.declarations names.
+    """
+
+
+@survey.command()
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path), help="Look at this one new or changed file only.")
+@click.option(
+    "--checksum", is_flag=True, help="Keep a SHA-256 of every file, and compare by it. Reads all bytes."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes that read headers.  [default: one for each core]"
+)
+def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> None:
+    """Bring the index of survey NAME up to date with its files.
+
+    Only what is new or changed is read. Broken files are reported and left out. The new index appears
+    at once when all is read: a service in use answers from the old one until then.
+    """
+    from config.settings import available_cores
+
+    settings = _settings()
+    with _database(settings) as engine:
+        report = _index(engine, _survey(settings, name), workers or available_cores(), file, checksum)
+    _report(report)
+
+
+@survey.command("list")
+def list_surveys() -> None:
+    """List the declared surveys, and what the index has of them."""
+    from rich.table import Table
+
+    from config.app import assemble
+
+    settings = _settings()
+    with _database(settings):
+        parts = assemble(settings)
+        table = Table("survey", "title", "kind", "images", "refused files", "indexed", box=None)
+        for declared in parts.surveys:
+            held = parts.catalog.holdings(declared.name)
+            images = "  ".join(f"{band} {count}" for band, count in held.images.items()) or "none"
+            when = held.last_modified.strftime("%Y-%m-%d %H:%M") if held.last_modified else "never"
+            table.add_row(declared.name, declared.title, declared.kind, images, str(held.refused), when)
+        parts.engine.dispose()
+    _console().print(table)
+
+
+@survey.command()
+@click.argument("name")
+@click.option("--stamps", type=click.IntRange(1), default=10, show_default=True, help="Number of cutouts.")
+@click.option("--seed", type=int, default=None, help="Choose the same cutouts again.")
+def check(name: str, stamps: int, seed: int | None) -> None:
+    """Cut random stamps of survey NAME and compare their pixels and sky coordinates with astropy's."""
+    from config.app import assemble
+    from surveys.check import check_survey
+
+    settings = _settings()
+    with _database(settings), _progress(f"checking {name}") as progress:
+        parts = assemble(settings)
+        report = check_survey(parts.catalog, parts.source, name, stamps, seed=seed, progress=progress)
+        parts.engine.dispose()
+    for line in report.lines:
+        click.echo(line)
+    if not report.passed:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("id", metavar="ID")
+@click.option("--circle", metavar="'RA DEC RADIUS'", help="Degrees, ICRS, as everywhere here.")
+@click.option("--polygon", metavar="'RA1 DEC1 RA2 DEC2 …'", help="Either winding, the smaller side.")
+@click.option("--pos", metavar="SHAPE", help="'CIRCLE …', 'POLYGON …' or 'RANGE RA1 RA2 DEC1 DEC2'.")
+@click.option("--center", metavar="'RA DEC'", help="Centre of a box of fixed size; with --size.")
+@click.option("--size", metavar="'W [H] UNIT'", help="30arcsec, 2', 0.1deg or 256px.")
+@click.option("--band", metavar="'MIN MAX'", help="Vacuum wavelengths, metres; -Inf and +Inf are open ends.")
+@click.option("--time", metavar="'MIN MAX'", help="MJD (UTC).")
+@click.option("--pol", multiple=True, metavar="STATE", help="May be repeated.")
+@click.option("--filter", multiple=True, metavar="LABEL", help="Band of the survey. May be repeated.")
+@click.option("--mask", is_flag=True, help="Blank the pixels outside the region.")
+@click.option("--checksum", is_flag=True, help="Write CHECKSUM and DATASUM.")
+@click.option("--url", metavar="BASE", help="Ask the service at this URL, not the files of this machine.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: the cutout's own name]"
+)
+def cutout(output: Path | None, url: str | None, **options: object) -> None:
+    """Make one cutout.
+
+    ID is a publisher DID, or what follows the ? in one of this service: demo/r.
+
+    \b
+    fountain cutout demo/r --circle '150.1 2.2 0.01'
+    fountain cutout demo --filter g --center '150.1 2.2' --size 256px -o stamp.fits
+    fountain cutout demo/r --circle '150.1 2.2 0.01' --url http://127.0.0.1:8080
+
+    Exit status: 0 a file was written, 1 the request is wrong, 3 nothing overlaps.
+    """  # noqa: D301  # click wants the character
+    from config.cutouts import NoOverlap, fetch_cutout, make_cutout, pairs_of
+    from dali.errors import ProtocolError
+
+    settings = _settings()
+    pairs = pairs_of(options, settings.identifiers.base)
+    try:
+        with _progress("cutting", unit="bytes") as progress:
+            if url is not None:
+                written = fetch_cutout(url, pairs, output, progress)
+            else:
+                with _database(settings):
+                    written = make_cutout(settings, pairs, output, progress)
+    except NoOverlap as empty:
+        click.echo(str(empty), err=True)
+        raise SystemExit(3) from empty
+    except ProtocolError as error:
+        lines = [error.sentence, error.fix, *(f"Also: {other.sentence} {other.fix}" for other in error.also)]
+        raise click.ClickException("\n".join(line for line in lines if line)) from error
+    click.echo(f"{written} ({written.stat().st_size} bytes)")
+
+
+@main.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the tables to the version this program works with.
+
+    SQLite is upgraded at every start; PostgreSQL only by this command.
+    """
+    from config.database import make_engine, upgrade
+
+    settings = _settings()
+    settings.data.path.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.data.engine_url)
+    upgrade(engine)
+    engine.dispose()
+    click.echo("The tables are up to date.")
+
+
+def _settings() -> Settings:
+    from config.settings import load_settings
+
+    return load_settings(os.environ)
+
+
+def _warn_unregistered(settings: Settings) -> None:
+    import structlog
+
+    if not settings.identifiers.is_registered:
+        structlog.get_logger().warning(
+            "the service is not registered: set identifiers.base to the IVOID of its record",
+            base=settings.identifiers.base,
+        )
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Engine]:
+    """Give an engine of the database, made or migrated where that is automatic."""
+    from config.database import make_engine, prepare
+
+    settings.data.path.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.data.engine_url)
+    try:
+        prepare(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _survey(settings: Settings, name: str) -> Survey:
+    from config.app import declared_surveys
+    from surveys.errors import UnknownDataset
+
+    surveys = declared_surveys(settings)
+    for declared in surveys:
+        if declared.name.lower() == name.lower():
+            return declared
+    known = ", ".join(declared.name for declared in surveys)
+    raise UnknownDataset(f"no survey {name!r} is declared; there are {known}")
+
+
+def _index(
+    engine: Engine, declared: Survey, workers: int, file: Path | None = None, checksum: bool = False
+) -> IndexReport:
+    from surveys.index.ingest import index_survey
+
+    with _progress(f"indexing {declared.name}") as progress:
+        return index_survey(
+            engine, declared, workers=workers, progress=progress, only_file=file, checksum=checksum
+        )
+
+
+def _report(report: IndexReport) -> None:
+    for refusal in report.refused:
+        click.echo(f"left out: {refusal}", err=True)
+    if report.unreadable:
+        click.echo(
+            f"{report.unreadable} folders could not be listed; what was known of them is kept", err=True
+        )
+    click.echo(
+        f"{report.survey}: {report.files} files ({report.added} new, {report.changed} changed, "
+        f"{report.vanished} gone), {len(report.refused)} left out"
+    )
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(file=sys.stdout)
+
+
+@contextmanager
+def _progress(title: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, if people look at it; give the function that moves it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

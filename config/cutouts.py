@@ -1,0 +1,127 @@
+"""One cutout for the command line: made here by the very service that answers HTTP, or asked of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import requests
+
+from config.app import assemble
+from config.settings import Settings
+from dali.errors import ProtocolError, UsageError
+from dali.parameters import Parameters
+
+Pairs = list[tuple[str, str]]
+Progress = Callable[[int, int], None]
+
+TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 18
+DEFAULT_NAME = "cutout.fits"
+
+
+class NoOverlap(Exception):
+    """Region and filters select no pixel."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing there: region and filters select no pixel of the data")
+
+
+def pairs_of(options: Mapping[str, object], base: str) -> Pairs:
+    """Options of the command line as parameters of the request; a short ID gets the service's base."""
+    pairs: Pairs = []
+    for name, value in options.items():
+        match value:
+            case True:
+                pairs.append((name, "true"))
+            case str():
+                pairs.append((name, value))
+            case tuple():
+                pairs += [(name, str(item)) for item in value]
+    return [
+        (name, f"{base}?{value}" if name == "id" and not value.lower().startswith("ivo://") else value)
+        for name, value in pairs
+    ]
+
+
+def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress: Progress) -> Path:
+    """Make a cutout in this process.
+
+    Raises
+    ------
+    ProtocolError
+        As a client of the service would be told.
+    NoOverlap
+        If nothing overlaps.
+    """
+    parts = assemble(settings)
+    try:
+        asked = parts.sync.ask(Parameters.from_pairs(pairs))
+        if asked.is_empty:
+            raise NoOverlap
+        sent = parts.sync.cut(asked)
+        return _write(output or Path(sent.file_name), sent.chunks or iter(()), sent.size, progress)
+    finally:
+        parts.engine.dispose()
+
+
+def fetch_cutout(url: str, pairs: Pairs, output: Path | None, progress: Progress) -> Path:
+    """Ask the service at `url` for a cutout.
+
+    Raises
+    ------
+    ProtocolError
+        What the service answered, or that it did not.
+    NoOverlap
+        If nothing overlaps.
+    """
+    headers = {"Accept": "application/fits, application/json;q=0.9"}
+    try:
+        with requests.post(
+            f"{url.rstrip('/')}/sync", pairs, headers=headers, stream=True, timeout=TIMEOUT_S
+        ) as answer:
+            if answer.status_code == 204:
+                raise NoOverlap
+            if not answer.ok:
+                raise _told(answer)
+            size = int(answer.headers.get("Content-Length", 0))
+            chunks = answer.iter_content(CHUNK_BYTES)
+            return _write(output or Path(_file_name(answer)), chunks, size, progress)
+    except requests.RequestException as error:
+        raise UsageError(f"{url} does not answer ({type(error).__name__})") from error
+
+
+def _told(answer: requests.Response) -> ProtocolError:
+    try:
+        faults = json.loads(answer.text)["faults"]
+        first, *others = [UsageError(fault["message"], fault["fix"]) for fault in faults]
+    except (ValueError, KeyError, TypeError):
+        return UsageError(f"the service answered {answer.status_code} {answer.reason}")
+    first.also = tuple(others)
+    return first
+
+
+def _file_name(answer: requests.Response) -> str:
+    """Name the service proposes, without any folder."""
+    disposition = answer.headers.get("Content-Disposition", "")
+    proposed = disposition.partition('filename="')[2].partition('"')[0]
+    return Path(proposed.replace("\\", "/")).name or DEFAULT_NAME
+
+
+def _write(path: Path, chunks: Iterator[bytes], size: int, progress: Progress) -> Path:
+    """Write a file that appears when it is whole."""
+    done = 0
+    with NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as part:
+        try:
+            for chunk in chunks:
+                part.write(chunk)
+                done += len(chunk)
+                progress(done, size)
+        except BaseException:
+            Path(part.name).unlink()
+            raise
+    written = Path(part.name)
+    written.chmod(0o644)
+    return written.replace(path)

@@ -74,18 +74,31 @@ class Strip:
     y1: int
 
 
-def strips(frame: Frame, box: PixelBox, pixel_bytes: int, limit: int) -> Iterator[Strip]:
-    """Cut the rows of `box`, in the order of the file, in strips of at most `limit` bytes or of one row."""
+def strips(frame: Frame, box: PixelBox, pixel_bytes: int, limit: int, step: int = 1) -> Iterator[Strip]:
+    """Cut the rows of `box`, in the order of the file, in strips.
+
+    Parameters
+    ----------
+    frame, box, pixel_bytes
+        The image, the wanted part of it (it may stick out), bytes of a pixel.
+    limit
+        Bytes of a strip, if that is not less than `step` rows.
+    step
+        Strips end where the number of a row is a multiple of it, so that no compression tile is decoded twice.
+    """
     row = frame.between * box.width * frame.within * pixel_bytes
     planes = limit // (row * box.height)
     if planes:
         for plane in range(0, frame.planes, planes):
             yield Strip(plane, min(plane + planes, frame.planes), box.y0, box.y1)
         return
-    rows = max(1, limit // row)
+    rows = max(1, limit // (row * step)) * step
     for plane in range(frame.planes):
-        for y in range(box.y0, box.y1, rows):
-            yield Strip(plane, plane + 1, y, min(y + rows, box.y1))
+        y = box.y0
+        while y < box.y1:
+            end = min(y // step * step + rows, box.y1)
+            yield Strip(plane, plane + 1, y, end)
+            y = end
 
 
 class Reader(AbstractContextManager["Reader"], Protocol):

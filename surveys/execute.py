@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surveys.checksum import Checksum
-from surveys.cut import Pixels, open_reader, strips
+from surveys.cut import Pixels, open_reader
 from surveys.errors import StaleImage
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan
@@ -28,8 +29,11 @@ MEDIA_TYPE = "application/fits"
 #: Products up to this size are made in one piece of memory.
 IN_MEMORY_BYTES = 32 << 20
 
-#: Memory of a strip.
-STRIP_BYTES = 2 << 20
+#: Memory of a strip, small enough for the processor's cache.
+STRIP_BYTES = 512 << 10
+
+#: Size of the chunks a product in memory is sent in.
+CHUNK_BYTES = 1 << 20
 
 
 class Catalog(Protocol):
@@ -126,12 +130,12 @@ def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEF
 
     if product.size <= IN_MEMORY_BYTES:
         content = _make(product, open_file())
-        return CutoutResult(product, lambda: iter((content,)))
+        return CutoutResult(product, lambda: _in_chunks(content))
     header = _survey(product, open_file())
     return CutoutResult(product, lambda: _stream(product, header, open_file()))
 
 
-def _make(product: Product, file: OpenFile) -> bytes:
+def _make(product: Product, file: OpenFile) -> NDArray[np.uint8]:
     """Return the whole product."""
     buffer = np.empty(product.size, np.uint8)
     start, end = product.header_size, product.header_size + product.data_size
@@ -141,7 +145,7 @@ def _make(product: Product, file: OpenFile) -> bytes:
     pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
     valid = 0 if product.must_count else product.pixels
     with open_reader(product.record, product.inside, file) as reader:
-        for strip in strips(frame, grid, pixels.itemsize, STRIP_BYTES):
+        for strip in product.strips(STRIP_BYTES):
             part = pixels[strip.plane0 : strip.plane1, strip.y0 - grid.y0 : strip.y1 - grid.y0]
             product.fill(reader, strip, part)
             if product.must_count:
@@ -150,7 +154,12 @@ def _make(product: Product, file: OpenFile) -> bytes:
     if product.request.checksum:
         total.add(buffer[start:])
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
-    return buffer.tobytes()
+    return buffer
+
+
+def _in_chunks(content: NDArray[np.uint8]) -> Iterator[bytes]:
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield content[start : start + CHUNK_BYTES].tobytes()
 
 
 def _survey(product: Product, file: OpenFile) -> bytes:
@@ -178,7 +187,7 @@ def _parts(product: Product, file: OpenFile) -> Iterator[Pixels]:
     frame, grid = product.frame, product.grid
     memory = np.empty(0, product.dtype)
     with open_reader(product.record, product.inside, file) as reader:
-        for strip in strips(frame, grid, memory.itemsize, STRIP_BYTES):
+        for strip in product.strips(STRIP_BYTES):
             shape = frame.shape(strip.plane1 - strip.plane0, strip.y1 - strip.y0, grid.width)
             count = math.prod(shape)
             if memory.size < count:

@@ -8,6 +8,7 @@ that have no BLANK are then turned into physical floating-point values, and HIST
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Protocol
@@ -15,15 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from surveys.checksum import Checksum, encode
-from surveys.cut import DTYPES, Frame, Pixels, Reader, Strip
+from surveys.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
 from surveys.header import BLOCK, HeaderTemplate, Value, build_template, card, end_header, history
 from surveys.image import ImageRecord
 from surveys.naming import centre_deg, product_name
+from surveys.overlap import inside_mask
 from surveys.pixels import PixelBox
 from surveys.plan import CutoutPlan
 from surveys.request import CutoutRequest
 from surveys.source import Lru
 from surveys.stencil import CenteredBox
+from surveys.wcs import wcs_of
 
 # Physical values of 8 and 16 bits are exact enough in a 32-bit float.
 _PROMOTED = {8: -32, 16: -32, 32: -64, 64: -64}
@@ -150,6 +153,13 @@ class Product:
             _set_checksums(text, len(self.template.text), data_sum)
         return bytes(text)
 
+    def strips(self, limit: int) -> Iterator[Strip]:
+        """Cut the product in strips of about `limit` bytes."""
+        step = 1
+        if self.record.ztiles is not None:
+            step = self.record.ztiles.ztile[len(self.record.shape) - 1 - self.record.y_axis]
+        return strips(self.frame, self.grid, self.dtype.itemsize, limit, step)
+
     def fill(self, reader: Reader, strip: Strip, out: Pixels) -> None:
         """Make the pixels of `strip` (rows of the source image, perhaps outside of it) into `out`.
 
@@ -178,11 +188,8 @@ class Product:
         part[...] = stored * np.float64(self.record.bscale) + np.float64(self.record.bzero)
 
     def _mask(self, strip: Strip, out: Pixels) -> None:
-        from surveys.pixels import inside_mask  # needs wcslib: only where a mask is asked for
-        from surveys.wcs import wcs_of
-
         stencil = self.request.stencil
-        if stencil is None:
+        if stencil is None or isinstance(stencil, CenteredBox):
             return
         box = PixelBox(self.grid.x0, self.grid.x1, strip.y0, strip.y1)
         outside = ~inside_mask(stencil, wcs_of(self.record), box)

@@ -84,7 +84,7 @@ def strips(frame: Frame, box: PixelBox, pixel_bytes: int, limit: int, step: int 
     limit
         Bytes of a strip, if that is not less than `step` rows.
     step
-        Strips end where the number of a row is a multiple of it, so that no compression tile is decoded twice.
+        Strips end where the number of a row is a multiple of it: no compression tile is decoded twice.
     """
     row = frame.between * box.width * frame.within * pixel_bytes
     planes = limit // (row * box.height)

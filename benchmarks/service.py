@@ -1,0 +1,210 @@
+"""Cutouts through the index, and over HTTP, against a ready file sent by the same server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from astropy.wcs import WCS
+from flask import Flask, Response, send_file
+
+from benchmarks.cutouts import POSITIONS, SIDE, SIZE, boxes, make_tiles, sky_header, with_cutout2d
+from benchmarks.table import Row, paired_ms
+from config.app import MONITOR, Parts, assemble, create_app
+from config.database import prepare
+from config.server import Server, open_socket, url_of
+from config.settings import Settings, load_settings
+from dali.parameters import Parameters
+from surveys.index.ingest import index_survey
+from surveys.sphere import ra_dec_deg
+from surveys.wcs import CelestialWcs
+
+DECLARATION = """
+title = "A large tile"
+kind = "coadd"
+root = "{root}"
+pixel_scale = 0.2628
+[bands]
+r = {{ em_min_m = 5.5e-7, em_max_m = 7e-7 }}
+[layers.image]
+path = "plain.fits"
+"""
+ROUND_S = 3.0
+ROUNDS = 5
+CONNECTIONS = 4
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """Measure; `folder` keeps the tiles."""
+    tiles = make_tiles(folder)
+    settings = _settings(folder)
+    parts = assemble(settings)
+    prepare(parts.engine)
+    (survey,) = (survey for survey in parts.surveys if survey.name == "bench")
+    index_survey(parts.engine, survey)
+    yield _plan_and_execute(parts, tiles["plain"])
+    parts.engine.dispose()
+    yield _over_http(settings, folder)
+
+
+def _settings(folder: Path) -> Settings:
+    (folder / "declarations").mkdir(exist_ok=True)
+    (folder / "declarations" / "bench.toml").write_text(DECLARATION.format(root=folder))
+    return load_settings(
+        {
+            "FOUNTAIN_DATA__FOLDER": str(folder / "data"),
+            "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
+            "FOUNTAIN_LOG__LEVEL": "warning",
+        }
+    )
+
+
+def _queries(did: str) -> list[dict[str, str]]:
+    """Circles whose pixel boxes have `SIZE` pixels, at random positions in the tile."""
+    text = "".join(str(card) for card in sky_header().cards)
+    wcs = CelestialWcs.from_text(text, 0, 1, SIDE, SIDE)
+    radius = (SIZE - 1.5) / 2 * abs(WCS(sky_header()).wcs.cd[0][0])
+    queries = []
+    for box in boxes(POSITIONS, SIZE):
+        ra, dec = ra_dec_deg(wcs.to_sky(box.x0 + (SIZE - 1) / 2, box.y0 + (SIZE - 1) / 2))
+        queries.append({"ID": did, "CIRCLE": f"{float(ra):.8f} {float(dec):.8f} {radius:.8f}"})
+    return queries
+
+
+def _plan_and_execute(parts: Parts, tile: Path) -> Row:
+    parameters = [Parameters.from_pairs(query.items()) for query in _queries(_did("bench/r/plain"))]
+
+    def ours(run: int) -> bytes:
+        sent = parts.sync.cut(parts.sync.ask(parameters[run % POSITIONS]))
+        return b"".join(sent.chunks or ())
+
+    took = paired_ms(ours, with_cutout2d(tile, SIZE), 600, 20)
+    return Row(
+        f"float32: parse, plan and execute {SIZE}x{SIZE}", *took, "ms", "astropy Cutout2D", "faster", 15.0
+    )
+
+
+def _did(dataset: str) -> str:
+    return f"ivo://unregistered.invalid/soda-fountain?{dataset}"
+
+
+class ReadyFile(Server):
+    """The same server with an application that sends one ready file."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, path: Path) -> None:
+        self._path = path
+        super().__init__(settings, listener)
+
+    def load(self) -> Flask:
+        """Make the peer."""
+        app = Flask("ready-file")
+        app.extensions[MONITOR] = create_app(self._settings).extensions[MONITOR]
+
+        @app.get("/sync")
+        def ready() -> Response:
+            return send_file(self._path, mimetype="application/fits")
+
+        return app
+
+
+def _over_http(settings: Settings, folder: Path) -> Row:
+    settings = replace(settings, server=replace(settings.server, port=0))
+    paths = [
+        "/sync?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
+        for query in _queries(_did("bench/r"))
+    ]
+    ready = folder / "ready.fits"
+    with _serving(_serve, settings) as ours:
+        ready.write_bytes(_get_all(ours, paths[:1]))
+        with _serving(_serve_ready, settings, ready) as peer:
+            rates: tuple[list[float], list[float]] = ([], [])
+            for _ in range(ROUNDS):
+                rates[0].append(_rate(ours, paths))
+                rates[1].append(_rate(peer, paths))
+    what = f"HTTP: {SIZE}x{SIZE} cutouts, {CONNECTIONS} connections"
+    return Row(what, float(np.median(rates[0])), float(np.median(rates[1])), "/s", "send_file", "rate", 0.6)
+
+
+def _serve(settings: Settings, port: multiprocessing.Queue[str]) -> None:
+    listener = open_socket("127.0.0.1", 0, or_next=False)
+    Server(settings, listener, lambda: port.put(url_of(listener))).run()
+
+
+def _serve_ready(settings: Settings, port: multiprocessing.Queue[str], path: Path) -> None:
+    listener = open_socket("127.0.0.1", 0, or_next=False)
+    port.put(url_of(listener))
+    ReadyFile(settings, listener, path).run()
+
+
+@contextmanager
+def _serving(serve: Callable[..., None], settings: Settings, *more: object) -> Iterator[tuple[str, int]]:
+    spawn = multiprocessing.get_context("spawn")
+    port = spawn.Queue()
+    process = spawn.Process(target=serve, args=(settings, port, *more))
+    process.start()
+    host, _, number = port.get(timeout=30).removeprefix("http://").partition(":")
+    try:
+        yield host, int(number)
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _rate(address: tuple[str, int], paths: Sequence[str]) -> float:
+    """Answers per second over `CONNECTIONS` connections that are kept open, each in a process of its own."""
+    context = multiprocessing.get_context("fork")
+    counts = context.Queue()
+    start = context.Barrier(CONNECTIONS)
+
+    def client(shift: int) -> None:
+        connection, done, turn = _Connection(address), 0, shift
+        connection.get(paths[turn % len(paths)])
+        start.wait()
+        until = time.perf_counter() + ROUND_S
+        while time.perf_counter() < until:
+            connection.get(paths[turn % len(paths)])
+            done, turn = done + 1, turn + 1
+        counts.put(done)
+
+    processes = [context.Process(target=client, args=(17 * number,)) for number in range(CONNECTIONS)]
+    for process in processes:
+        process.start()
+    total = sum(counts.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return total / ROUND_S
+
+
+def _get_all(address: tuple[str, int], paths: Sequence[str]) -> bytes:
+    connection = _Connection(address)
+    return b"".join(connection.get(path) for path in paths)
+
+
+class _Connection:
+    """The least a client can do, so that the server and not the client is measured."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = socket.create_connection(address)
+        self._buffer = bytearray(1 << 20)
+
+    def get(self, path: str) -> bytes:
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        view, filled, size, end = memoryview(self._buffer), 0, -1, 0
+        while size < 0 or filled < end + size:
+            count = self._socket.recv_into(view[filled:])
+            if count == 0:
+                raise ConnectionError("the server closed the connection")
+            filled += count
+            if size < 0 and (end := self._buffer.find(b"\r\n\r\n", 0, filled) + 4) > 3:
+                head = bytes(view[:end]).lower()
+                if not head.startswith(b"http/1.1 200"):
+                    raise ConnectionError(head.decode())
+                size = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+        return bytes(view[end : end + size])

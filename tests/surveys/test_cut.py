@@ -70,22 +70,14 @@ def test_a_gzip_file_is_read_no_further_than_the_last_wanted_row(tmp_path: Path)
     pixels, catalog = sky((2000, 1000)), FileCatalog()
     packed = gzip_members(write_plain(tmp_path / "tile.fits", pixels))
     record, content = catalog.add(packed), packed.read_bytes()
-    packed.write_bytes(content[: len(content) // 2] + b"\xff" * (len(content) // 2))
+    packed.write_bytes(content[: len(content) // 2])
     record = catalog.accept(record)
     box = PixelBox(100, 200, 0, 100)
     assert same_bits(cut(catalog, record, box).data, expected(pixels, box))
-    with pytest.raises(BrokenImage, match=r"^tile\.fits\.gz cannot be inflated"):
+    with pytest.raises(
+        BrokenImage, match=r"^tile\.fits\.gz cannot be inflated: it is cut short or corrupt\.$"
+    ):
         cut(catalog, record, PixelBox(100, 200, 1900, 2000))
-
-
-def test_a_gzip_file_cut_short_is_broken(tmp_path: Path) -> None:
-    catalog = FileCatalog()
-    packed = gzip_members(write_plain(tmp_path / "tile.fits", sky((200, 100))))
-    record = catalog.add(packed)
-    packed.write_bytes(packed.read_bytes()[:-20_000])
-    record = catalog.accept(record)
-    with pytest.raises(BrokenImage, match="cut short or corrupt"):
-        cut(catalog, record)
 
 
 def test_a_plain_file_cut_short_is_broken(tmp_path: Path) -> None:

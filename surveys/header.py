@@ -31,7 +31,6 @@ _COMPRESSION = re.compile(
 _PIXEL_CARD = re.compile(r"(CRPIX|LTV|CNPIX)(\d+)([A-Z]?)")
 _AXIS_CARD = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT|CRPIX)(\d+)([A-Z]?)|(?:CD|PC)(\d+)_(\d+)([A-Z]?)")
 _NUMBER = re.compile(r" *([+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?) *(?:/(.*))?$")
-_COMMENTARY = frozenset(("COMMENT", "HISTORY", ""))
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -153,9 +152,9 @@ def build_template(
     Parameters
     ----------
     record
-        The image; its `wcs_text` wins over `header_text`, so that the survey's `fix` reaches the product.
+        The image.
     header_text
-        80-character cards of the image HDU, with what it inherits, without END.
+        80-character cards of the image HDU, with what it inherits and the survey's fixes, without END.
     bitpix
         BITPIX of the product. Where it is not the record's own, the pixels are physical values and BSCALE,
         BZERO and BLANK go.
@@ -179,7 +178,11 @@ def build_template(
         dropped |= {"EXTNAME"}  # COMPRESSED_IMAGE, the name the compressor gave its table
     builder = _Builder()
     _add_structure(builder, record, bitpix)
-    source = list(_source_cards(record, header_text, dropped))
+    source = [
+        (keyword, line)
+        for keyword, line in _split(header_text)
+        if keyword not in dropped and _is_wanted(record, keyword)
+    ]
     _add_source(builder, record, source)
     if record.blank is not None and bitpix == record.bitpix > 0 and not _has(source, "BLANK"):
         builder.add("BLANK", record.blank, "stored value of a pixel without data")
@@ -225,34 +228,10 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
         yield keyword, line
 
 
-def _source_cards(
-    record: ImageRecord, header_text: str, dropped: frozenset[str] | set[str]
-) -> Iterator[tuple[str, str]]:
-    """Cards of the source that go into the product, with the survey's corrections of its WCS."""
-
-    def wanted(keyword: str) -> bool:
-        if keyword in dropped or _STRUCTURE.fullmatch(keyword):
-            return False
-        return not (record.storage == "tiles" and _COMPRESSION.fullmatch(keyword))
-
-    fixed = _single_cards(record.wcs_text)
-    seen = set()
-    for keyword, line in _split(header_text):
-        if wanted(keyword):
-            seen.add(keyword)
-            yield keyword, fixed.get(keyword, line)
-    for keyword, line in fixed.items():
-        if keyword not in seen and wanted(keyword):
-            yield keyword, line
-
-
-def _single_cards(text: str) -> dict[str, str]:
-    """Cards whose keyword occurs once; record-valued ones (DP1) share theirs and are left alone."""
-    found: dict[str, list[str]] = {}
-    for keyword, line in _split(text):
-        if keyword not in _COMMENTARY:
-            found.setdefault(keyword, []).append(line)
-    return {keyword: lines[0] for keyword, lines in found.items() if len(lines) == 1}
+def _is_wanted(record: ImageRecord, keyword: str) -> bool:
+    if record.storage == "tiles" and _COMPRESSION.fullmatch(keyword):
+        return False
+    return not _STRUCTURE.fullmatch(keyword)
 
 
 def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:

@@ -264,7 +264,6 @@ def describe(
         record.hdu,
         record.header_key,
         record.indexed_at,
-        record.wcs_text,
         bitpix,
         centred,
         site,

@@ -1,0 +1,42 @@
+# make run    a demo survey, served on this machine
+# make test   the whole test suite
+# make check  formatting, lint, types, import contracts
+# make bench  measurements; writes benchmarks/results.md
+#
+# Each makes .venv itself. PYTHON=python3.13 chooses another Python.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := surveys soda dali vosi config
+
+.PHONY: run test check bench
+
+run: var/.demo
+	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
+
+test: .venv/.test
+	$(BIN)/pytest $(TESTS)
+
+check: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.test
+	$(BIN)/python -m benchmarks
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.run: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/.test: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ .venv/.run
+
+var/.demo: .venv/.run config/surveys/demo.toml $(wildcard config/demo/*.py config/migrations/versions/*.py surveys/index/*.py)
+	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain demo
+	touch $@

@@ -1,0 +1,207 @@
+"""VOSI documents against the schemas, against another reader of them, and over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from lxml import etree
+from vo_models.vosi.availability import Availability as AvailabilityModel
+from vo_models.vosi.capabilities import VOSICapabilities
+
+from config.app import sync_capability
+from tests.conftest import REPOSITORY
+from vosi.availability import Availability, Monitor, write_availability
+from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param, write_capabilities
+
+Validate = Callable[[bytes], list[str]]
+URL = "https://example.org/soda"
+XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+
+@pytest.fixture(scope="session")
+def validate() -> Validate:
+    """Validator against the IVOA schemas: in FOUNTAIN_TEST_SCHEMAS, else ``../shared/schemas``."""
+    default = REPOSITORY.parent / "shared" / "schemas"
+    script = Path(os.environ.get("FOUNTAIN_TEST_SCHEMAS", default)) / "validate.py"
+    if not script.is_file():
+        pytest.skip("the folder with IVOA schemas is not here (FOUNTAIN_TEST_SCHEMAS names it)")
+    spec = importlib.util.spec_from_file_location("validate", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Validate = module.validate
+    return found
+
+
+@pytest.fixture(scope="session")
+def document() -> bytes:
+    return write_capabilities((*VOSI_CAPABILITIES, sync_capability()), URL)
+
+
+def test_vosi_01_capabilities_are_valid(document: bytes, validate: Validate) -> None:
+    assert validate(document) == []
+
+
+def test_cap_08_every_kind_of_interface_is_valid(validate: Validate) -> None:
+    interface = Interface(
+        "x",
+        "base",
+        version="1.1",
+        query_types=("GET", "POST"),
+        result_type="text/plain",
+        params=(Param("A", "b & <c>", "meta.id", "deg", "real", "2", required=True, standard=False),),
+        test_query="A=1&B=2",
+    )
+    pages = Interface("examples", kind="vr:WebBrowser")
+    written = write_capabilities((Capability("ivo://x/y", (interface, pages)),), URL)
+    assert validate(written) == []
+
+
+def test_capabilities_another_reader_reads_them(document: bytes) -> None:
+    read = VOSICapabilities.from_xml(document)
+    assert [str(capability.standard_id) for capability in read.capability] == [
+        "ivo://ivoa.net/std/VOSI#capabilities",
+        "ivo://ivoa.net/std/VOSI#availability",
+        "ivo://ivoa.net/std/SODA#sync-1.0",
+    ]
+
+
+def test_cap_01_root_is_prefixed_and_children_are_in_no_namespace(document: bytes) -> None:
+    root = etree.fromstring(document)
+    assert root.prefix == "vosi"
+    assert {child.tag for child in root} == {"capability"}
+
+
+def test_cap_02_cap_05_attributes(document: bytes) -> None:
+    root = etree.fromstring(document)
+    assert all(child.get("standardID") for child in root)
+    for interface in root.iter("interface"):
+        assert interface.get(XSI_TYPE) == "vs:ParamHTTP"
+        assert interface.get("role") == "std"
+    assert root.nsmap["vs"] == "http://www.ivoa.net/xml/VODataService/v1.1"
+
+
+def test_cap_06_cap_07_access_urls(document: bytes) -> None:
+    urls = {element.text: element.get("use") for element in etree.fromstring(document).iter("accessURL")}
+    assert urls == {f"{URL}/capabilities": "full", f"{URL}/availability": "full", f"{URL}/sync": "base"}
+
+
+def test_cap_09_to_11_anonymous(document: bytes) -> None:
+    assert not list(etree.fromstring(document).iter("securityMethod"))
+
+
+def test_cap_12_cap_14_version_and_parameters(document: bytes) -> None:
+    (sync,) = (
+        e for e in etree.fromstring(document).iter("interface") if e.findtext("accessURL") == f"{URL}/sync"
+    )
+    assert sync.get("version") == "1.0"
+    assert sync.findtext("param[@use='required']/name") == "ID"
+    assert [param.findtext("name") for param in sync.iter("param") if param.get("std") == "false"] == [
+        "FILTER",
+        "CENTER",
+        "SIZE",
+        "MASK",
+        "CHECKSUM",
+    ]
+
+
+@pytest.mark.parametrize(
+    "availability",
+    [
+        Availability(True, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), ("accepting requests",)),
+        Availability(False, None, ("the database does not answer", "a & <b>")),
+    ],
+)
+def test_vosi_03_availability_is_valid(availability: Availability, validate: Validate) -> None:
+    assert validate(write_availability(availability)) == []
+
+
+def test_vosi_03_another_reader_reads_it() -> None:
+    read = AvailabilityModel.from_xml(
+        write_availability(Availability(True, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), ("fine",)))
+    )
+    assert read.available
+    assert str(read.up_since) == "2026-01-02T03:04:05.000Z"
+    assert read.note == ["fine"]
+
+
+def broken() -> str | None:
+    raise RuntimeError("secret /path")
+
+
+def test_vosi_05_checks_decide() -> None:
+    assert Monitor((lambda: None, lambda: None), 60).look().available
+    found = Monitor((lambda: None, lambda: "the disk is gone", broken), 60).look()
+    assert not found.available
+    assert found.notes == ("the disk is gone", "a check failed (RuntimeError)")
+
+
+def test_vosi_05_an_answer_holds_for_a_while() -> None:
+    asked: list[int] = []
+    monitor = Monitor((lambda: asked.append(1),), 60)
+    assert monitor.look() is monitor.look()
+    assert len(asked) == 1
+    again = Monitor((lambda: asked.append(1),), 0)
+    again.look(), again.look()
+    assert len(asked) == 3
+
+
+def test_vosi_06_draining() -> None:
+    monitor = Monitor((), 60)
+    assert monitor.look().available
+    monitor.drain()
+    assert not monitor.look().available
+    assert monitor.look().notes == ("the service is shutting down",)
+
+
+@pytest.mark.parametrize("path", ["/capabilities", "/capabilities/", "/availability", "/availability/"])
+def test_vosi_01_vosi_02_vosi_04_over_http(client: FlaskClient, validate: Validate, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/xml"
+    assert validate(answer.data) == []
+
+
+def test_cap_13_every_access_url_answers(client: FlaskClient) -> None:
+    document = etree.fromstring(client.get("/capabilities", base_url="http://here:8080").data)
+    for element in document.iter("accessURL"):
+        assert element.text is not None
+        path = element.text.removeprefix("http://here:8080")
+        assert client.get(path).status_code == (400 if path == "/sync" else 200)
+
+
+def test_vosi_05_over_http(client: FlaskClient) -> None:
+    read = AvailabilityModel.from_xml(client.get("/availability").data)
+    assert read.available
+    assert read.note == ["accepting requests"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_vosi_07_last_modified(client: FlaskClient, method: str) -> None:
+    answer = client.open("/capabilities", method=method)
+    changed = parsedate_to_datetime(answer.headers["Last-Modified"])
+    assert timedelta(0) <= datetime.now(UTC) - changed < timedelta(minutes=5)
+    later = client.get("/capabilities", headers={"If-Modified-Since": answer.headers["Last-Modified"]})
+    assert later.status_code == 304
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/capabilities", "/availability", "/healthz"])
+def test_vosi_10_http_10_read_only(client: FlaskClient, path: str, method: str) -> None:
+    answer = client.open(path, method=method)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_healthz(client: FlaskClient) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")

@@ -161,6 +161,17 @@ class Catalog:
         with self._engine.connect() as connection:
             return {row.role: _companion(image, row) for row in connection.execute(found)}
 
+    def attributes(self, image: ImageRecord) -> Mapping[str, Any]:
+        """What else is known of an image: its zero point (``zeropoint_mag``), its ``unique`` area."""
+        row = self._one(
+            select(DatasetRow.attributes)
+            .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+            .where(ArtifactRow.id == image.artifact_id)
+        )
+        if row is None:
+            raise StaleImage(f"{image.file.name} is no longer in the index")
+        return dict(row.attributes)
+
     def header_text(self, record: ImageRecord) -> str:
         """Cards of an image's header, 80 characters each, inherited ones among them, without END."""
         return self._headers.get(record.header_key, lambda: self._read_header(record))

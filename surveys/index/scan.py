@@ -199,7 +199,9 @@ def _tags(hdus: Sequence[Hdu]) -> dict[int, str]:
 
 
 def _extname(hdu: Hdu) -> str:
-    return str(card_value(hdu.header, "EXTNAME") or "").strip()
+    name = str(card_value(hdu.header, "EXTNAME") or "").strip()
+    # What compressors write where the image had no name.
+    return "" if name == "COMPRESSED_IMAGE" else name
 
 
 def _scan_hdu(

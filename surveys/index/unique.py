@@ -13,7 +13,7 @@ from surveys.index.files import resolve
 from surveys.index.scan import FileScan, ScannedHdu
 from surveys.survey import Survey, UniqueTable
 
-_FORMATS = {".fits": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
+_FORMATS = {".fits": "fits", ".fits.gz": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,8 @@ def build_template(
         dropped |= {"BSCALE", "BZERO", "BLANK"}
     elif bitpix < 0:
         dropped |= {"BLANK"}  # has no meaning for floats and makes a file invalid (FITS 4.0, 4.4.2.5)
-    if record.storage == "tiles" and not record.extname:
-        dropped |= {"EXTNAME"}  # COMPRESSED_IMAGE, the name the compressor gave its table
+    if record.storage == "tiles" and record.extname == "COMPRESSED_IMAGE":
+        dropped |= {"EXTNAME"}  # what compressors call their tables, not a name of the image
     builder = _Builder()
     _add_structure(builder, record, bitpix)
     source = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from surveys.execute import execute
@@ -57,7 +58,7 @@ def write_plain(path: Path, pixels: NDArray[Any], cards: Cards = TAN) -> Path:
     raw["NAXIS"] = pixels.ndim
     for axis, length in enumerate(reversed(pixels.shape), 1):
         raw[f"NAXIS{axis}"] = length
-    raw.extend(header_of(cards), end=True, bottom=True)
+    raw.extend(header_of(cards), strip=False, end=True, bottom=True)
     data = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
     path.write_bytes(raw.tostring().encode("ascii") + data + bytes(-len(data) % 2880))
     return path
@@ -109,7 +110,7 @@ def record_of(path: Path, hdu: int = 0, artifact_id: int = 1, **changes: Any) ->
         "role": "image",
         "file": FileFacts(path.name, stat.st_size, stat.st_mtime_ns),
         "hdu": hdu,
-        "extname": header.get("EXTNAME", "").replace("COMPRESSED_IMAGE", ""),
+        "extname": header.get("EXTNAME", ""),
         "storage": "tiles" if ztiles else "gzip" if path.suffix == ".gz" else "plain",
         "data_offset": data_offset,
         "shape": shape,
@@ -203,7 +204,7 @@ def plan_of(record: ImageRecord, grid: PixelBox | None = None, **changes: Any) -
     """The plan of a box of pixels; None: the whole image."""
     if grid is None:
         grid = PixelBox(0, record.nx, 0, record.ny)
-        request = box_request(stencil=None, **changes)
+        request = box_request(**{"stencil": None} | changes)
     else:
         request = box_request(grid.width, grid.height, **changes)
     inside = grid.clip(record.nx, record.ny)
@@ -240,3 +241,27 @@ def same_bits(ours: NDArray[Any], theirs: NDArray[Any]) -> bool:
     """Whether type, shape and every bit are equal, whatever the byte order."""
     ours, theirs = (a.astype(a.dtype.newbyteorder("=")) for a in (ours, theirs))
     return ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
+
+
+def assert_same_sky(
+    product: fits.Header,
+    source: fits.Header,
+    box: PixelBox,
+    key: str = " ",
+    axes: tuple[int, int] = (0, 1),
+) -> None:
+    """Both headers give the pixels of a 5x5 grid the same place, within a milliarcsecond and 1e-6 pixel."""
+    naxis = [axis + 1 for axis in axes]
+    ours, theirs = (WCS(header, key=key, naxis=naxis) for header in (product, source))
+    x, y = np.meshgrid(np.linspace(0, box.width - 1, 5), np.linspace(0, box.height - 1, 5))
+    lon, lat = ours.all_pix2world(x, y, 0)
+    true_lon, true_lat = theirs.all_pix2world(x + box.x0, y + box.y0, 0)
+    on_sky = np.isfinite(true_lon)
+    np.testing.assert_array_equal(np.isfinite(lon), on_sky)
+    along = (lon - true_lon + 180) % 360 - 180
+    scale = np.cos(np.radians((true_lat if theirs.wcs.lat == 1 else true_lon)[on_sky]))
+    assert (np.hypot(along[on_sky] * scale, (lat - true_lat)[on_sky]) < 1e-3 / 3600).all()
+    back = ours.all_world2pix(true_lon[on_sky], true_lat[on_sky], 0)
+    source_pixels = theirs.all_world2pix(true_lon[on_sky], true_lat[on_sky], 0)
+    np.testing.assert_allclose(back[0] + box.x0, source_pixels[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(back[1] + box.y0, source_pixels[1], rtol=0, atol=1e-6)

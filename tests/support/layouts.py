@@ -41,7 +41,7 @@ def pixels(nx: int = 40, ny: int = 30, dtype: str = "f4") -> NDArray[Any]:
 def write(
     path: Path, *hdus: tuple[str, Cards, NDArray[Any]], primary: Cards | None = None, tiled: bool = False
 ) -> Path:
-    """Write a file: all images in extensions if there is a `primary` header or `tiled`, else the first in HDU 0."""
+    """Write a file; with a `primary` header, or `tiled`, every image is an extension."""
     path.parent.mkdir(parents=True, exist_ok=True)
     extensions = primary is not None or tiled
     made: list[Any] = [fits.PrimaryHDU(header=_header(primary or {}))] if extensions else []

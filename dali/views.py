@@ -37,7 +37,9 @@ def read_parameters(request: Request) -> Parameters:
             f"Send parameters as {' or '.join(FORM_TYPES)}.",
             status=415,
         )
-    return Parameters.from_pairs([*pairs, *request.form.items(multi=True)], request.files.keys())
+    # A part of a multipart body may have no name.
+    body = [(name or "", value) for name, value in request.form.items(multi=True)]
+    return Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files])
 
 
 def _has_body(request: Request) -> bool:

@@ -31,6 +31,7 @@ POL_STATES = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX"
 MEDIA_TYPES = {"fits": "application/fits", "application/fits": "application/fits", "image/fits": "image/fits"}
 
 MAX_LABEL_LENGTH = 64
+MAX_ID_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,8 @@ def _unknown(parameters: Parameters) -> list[UsageError]:
 
 
 def _dataset(did: str, identifiers: Identifiers) -> str:
+    if len(did) > MAX_ID_LENGTH:
+        raise NotFound(f"no dataset has the ID {quoted(did)}")
     try:
         return identifiers.parse(did)
     except UnknownDataset as fault:

@@ -29,7 +29,9 @@ def cutout_response(asked: Asked, service: SyncService, request: Request, base_u
     """
     link = f'<{base_url}/{asked.plan.request.canonical}>; rel="canonical"'
     if asked.is_empty:
-        return Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), ("Link", link)])
+        nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), ("Link", link)])
+        del nothing.headers["Content-Type"]
+        return nothing
     # As an answer to If-None-Match needs ETag and nothing else that costs.
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
         return Response(status=304, headers=_validators(asked))

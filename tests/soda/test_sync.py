@@ -46,7 +46,7 @@ def test_soda_04_the_whole_image_is_refused_where_it_is_too_large(client: FlaskC
 
 def test_soda_09_a_region_larger_than_the_data(client: FlaskClient) -> None:
     answer = get(client, ID=did("tiny/g/a"), POS="RANGE 149.99 150.01 -90 90")
-    np.testing.assert_array_equal(pixels(answer), pixels_of("a")[:, 63:137])
+    np.testing.assert_array_equal(pixels(answer), pixels_of("a")[:, 64:136])
     assert answer.headers["X-Cutout-Clipped"] == "true"
 
 

@@ -133,8 +133,8 @@ def rows(folder: Path) -> Iterator[Row]:
         for size, goal in goals.items():
             plans = plans_of(record, size)
 
-            def ours(run: int, plans: list[CutoutPlan] = plans) -> bytes:
-                return execute(plans[run % POSITIONS], catalog, source).tobytes()
+            def ours(run: int, plans: list[CutoutPlan] = plans) -> int:
+                return sum(map(len, execute(plans[run % POSITIONS], catalog, source).chunks()))
 
             took = paired_ms(ours, peer(tiles[name], size), *runs)
             label = {"plain": "float32", "cards": "float32, 3000 cards", "rice": "Rice, a row a tile"}[name]

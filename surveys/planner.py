@@ -85,7 +85,7 @@ def plan_cutout(
         raise AccessDenied(f"the survey {survey.name} is not open to you")
     _check_filters(request, survey)
     generation = catalog.generation(survey.name)
-    if len(rest) == 2:
+    if len(rest) >= 2:
         found = _in_image(request, catalog.record(request.dataset, generation))
     else:
         found = _in_survey(request, survey, rest[0] if rest else None, catalog, generation)

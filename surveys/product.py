@@ -126,7 +126,7 @@ class Product:
     @property
     def must_count(self) -> bool:
         """Whether pixels without data can occur; if not, FRAC_OK is 1 without looking."""
-        return self.bitpix < 0 or self.record.blank is not None or self.record.nodata is not None
+        return self.bitpix < 0 or _blank_of(self.record) is not None or self._nodata is not None
 
     def header(self, valid: int, data_sum: int) -> bytes:
         """Return the header, once the pixels are known.
@@ -197,19 +197,16 @@ class Product:
 
     @property
     def _blank(self) -> float | int:
-        if self.bitpix < 0 or self.record.blank is None:
-            return math.nan
-        return self.record.blank
+        blank = _blank_of(self.record)
+        return math.nan if self.bitpix < 0 or blank is None else blank
 
     def count_valid(self, out: Pixels) -> int:
         """Pixels of `out` that hold data: neither NaN, nor BLANK, nor the declared value of no data."""
         stored = out.astype(out.dtype.newbyteorder("="))
-        if self.bitpix < 0:
-            empty = np.isnan(stored)
-        else:
-            empty = stored == (self.record.blank if self.record.blank is not None else self._nodata)
-        if self._nodata is not None:
-            empty |= stored == self._nodata
+        empty = np.isnan(stored) if self.bitpix < 0 else np.zeros(out.shape, bool)
+        for value in (_blank_of(self.record), self._nodata):
+            if value is not None:
+                empty |= stored == value
         return int(out.size - np.count_nonzero(empty))
 
     @property
@@ -238,6 +235,14 @@ def _checksum_cards(checksum: str, data_sum: str) -> bytes:
     return cards.encode("ascii")
 
 
+def _blank_of(record: ImageRecord) -> int | None:
+    """Return BLANK of integer pixels, if they can hold it."""
+    if record.blank is None or record.bitpix < 0:
+        return None
+    limits = np.iinfo(DTYPES[record.bitpix])
+    return record.blank if limits.min <= record.blank <= limits.max else None
+
+
 def is_masked(request: CutoutRequest) -> bool:
     """Whether pixels are to be blanked; a box of pixels holds all of its own."""
     return request.mask and request.stencil is not None and not isinstance(request.stencil, CenteredBox)
@@ -256,7 +261,7 @@ def describe(
     if inside is None:
         raise ValueError("the box has no pixel of the image")
     bitpix = record.bitpix
-    if (grid != inside or is_masked(request)) and bitpix > 0 and record.blank is None:
+    if (grid != inside or is_masked(request)) and bitpix > 0 and _blank_of(record) is None:
         bitpix = _PROMOTED[bitpix]
     centred = request.stencil is not None
     key = (

@@ -153,6 +153,14 @@ def test_integers_without_blank_are_promoted_where_pixels_are_missing(
     assert cut(catalog, record, BOX).data.dtype == np.dtype(dtype).newbyteorder(">")
 
 
+def test_a_blank_that_the_pixels_cannot_hold_is_none(tmp_path: Path) -> None:
+    catalog, record = catalog_of(tmp_path, ramp(SHAPE, "u1"), (*TAN, ("BLANK", -1)))
+    hdu = cut(catalog, record, PixelBox(-5, 20, 90, 110))
+    assert hdu.data.dtype == np.dtype(">f4")
+    assert hdu.header["FRAC_OK"] == 0.4
+    assert "BLANK" not in hdu.header
+
+
 def test_padding_of_compressed_cubes(tmp_path: Path) -> None:
     path = write_compressed(tmp_path / "cube.fits", sky((3, 100, 120), "i4"), (), compression_type="RICE_1")
     catalog = FileCatalog()
@@ -200,6 +208,8 @@ def test_without_mask_the_corners_stay(tmp_path: Path) -> None:
         ("f4", (), 0.0, lambda p: ~np.isnan(p) & (p != 0)),
         ("i2", (), None, lambda p: np.ones(p.shape, bool)),
         ("i2", (("BLANK", 5),), None, lambda p: p != 5),
+        ("i2", (), math.nan, lambda p: np.ones(p.shape, bool)),
+        ("i2", (), 3.0, lambda p: p != 3),
         ("i2", (("BLANK", 5),), 3.0, lambda p: (p != 5) & (p != 3)),
         ("i2", (("BSCALE", 2.0), ("BZERO", 1.0)), 7.0, lambda p: p != 3),
         ("i2", (("BSCALE", 2.0), ("BZERO", 1.0)), 8.0, lambda p: np.ones(p.shape, bool)),

@@ -70,6 +70,8 @@ class Walk:
     ----------
     unreadable
         Folders (relative, ending in ``/``) that could not be listed: nothing is known about what they hold.
+    hidden
+        Names of files that are left out, since an earlier folder of the survey has the same path.
     """
 
     def __init__(self, survey: Survey) -> None:
@@ -78,6 +80,7 @@ class Walk:
         self._seen_folders: set[Path] = set()
         self._seen_paths: set[str] = set()
         self.unreadable: list[str] = []
+        self.hidden: list[str] = []
         for root in self._roots:
             if not root.is_dir():
                 raise SurveyError(f"a folder of the survey {survey.name} is not there: {root.name}")
@@ -111,13 +114,14 @@ class Walk:
             if entry.is_dir():
                 if any(_may_hold(layer, below) for layer in self._layers):
                     yield from self._folder(root, below)
-            elif matches := self.match("/".join(below)):
-                yield self._file("/".join(below), Path(entry.path), matches)
+            elif matches := self.match(path := "/".join(below)):
+                if path in self._seen_paths:
+                    self.hidden.append(entry.name)
+                    continue
+                self._seen_paths.add(path)
+                yield self._file(path, Path(entry.path), matches)
 
     def _file(self, path: str, place: Path, matches: tuple[Match, ...]) -> FoundFile:
-        if path in self._seen_paths:
-            return FoundFile(path, place, 0, 0, matches, "another folder of the survey has the same file")
-        self._seen_paths.add(path)
         location = Path(os.path.realpath(place))
         if not self._is_inside(location):
             return FoundFile(path, place, 0, 0, matches, "it leads out of the survey's folders")

@@ -252,8 +252,8 @@ class _Inflated:
     def _take(self, length: int) -> bytes:
         try:
             taken = self._stream.read(length)
-        except EOFError:
-            return b""
+        except EOFError as error:
+            raise ImageRefused("the gzip stream is cut short") from error
         except _DAMAGED as error:
             raise ImageRefused("the gzip stream is damaged") from error
         self._offset += len(taken)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing import get_context
@@ -21,10 +21,16 @@ from surveys.index.lock import index_lock
 from surveys.index.scan import FileScan, file_sha256, scan_file
 from surveys.index.store import CHUNK, Edition, KnownFile
 from surveys.index.unique import UniqueAreas
-from surveys.survey import Publisher, Survey
+from surveys.survey import Survey
 
 #: Raised when the same file would be read differently: then every file is read anew.
 READING = 1
+
+#: What a declaration tells about files; the rest of it is not in the index.
+_TOLD = (
+    *("kind", "bands", "layers", "calib_level", "dataset", "band_card"),
+    *("unique", "prefer", "fix", "time", "pol_states"),
+)
 
 #: Fewer files than this are read here: starting other processes takes longer.
 _WORTH_PROCESSES = 64
@@ -133,6 +139,9 @@ def index_survey(
                 Refusal(path.rpartition("/")[2], hdu, reason)
                 for path, reasons in sorted(refused.items())
                 for hdu, reason in reasons
+            )
+            + tuple(
+                Refusal(name, None, "another folder of the survey has the same file") for name in news.hidden
             ),
             unreadable=news.unreadable,
         )
@@ -147,6 +156,7 @@ class _News:
     vanished: list[KnownFile]
     kept: dict[str, KnownFile]
     unreadable: int
+    hidden: list[str]
     declaration: str
 
 
@@ -157,7 +167,7 @@ def _look(survey: Survey, edition: Edition, only_file: Path | None, checksum: bo
         # The other files are still as another declaration had them read: its digest stays.
         todo = [find_file(survey, only_file)]
         changed = [known.pop(file.path) for file in todo if file.path in known]
-        return _News(todo, changed, [], known, 0, edition.declaration or declaration)
+        return _News(todo, changed, [], known, 0, [], edition.declaration or declaration)
     anew = declaration != edition.declaration
     kept: dict[str, KnownFile] = {}
     changed = []
@@ -178,7 +188,7 @@ def _look(survey: Survey, edition: Edition, only_file: Path | None, checksum: bo
             vanished.append(missing)
     if vanished and not todo and not kept:
         raise SurveyError(f"all files of the survey {survey.name} are gone; its index is left as it is")
-    return _News(todo, changed, vanished, kept, len(walk.unreadable), declaration)
+    return _News(todo, changed, vanished, kept, len(walk.unreadable), walk.hidden, declaration)
 
 
 def _is_changed(file: FoundFile, before: KnownFile, checksum: bool) -> bool:
@@ -198,7 +208,7 @@ def _scan_all(
     """Read files and add them, many at a time; they come back with all that was refused of them."""
     areas = UniqueAreas.of(survey)
     done = 0
-    scans = _scans(survey, todo, workers, checksum)
+    scans = scan_files(survey, todo, workers, checksum=checksum)
     while chunk := [areas.add_to(scan) for scan in islice(scans, CHUNK)]:
         yield from edition.add(chunk)
         done += len(chunk)
@@ -206,7 +216,9 @@ def _scan_all(
             progress(done, len(todo))
 
 
-def _scans(survey: Survey, todo: Sequence[FoundFile], workers: int, checksum: bool) -> Iterator[FileScan]:
+def scan_files(
+    survey: Survey, todo: Sequence[FoundFile], workers: int, *, checksum: bool
+) -> Iterator[FileScan]:
     """Scan files by `workers` processes; the scans come in the order of the files."""
     if workers <= 1 or len(todo) < _WORTH_PROCESSES:
         for file in todo:
@@ -250,7 +262,5 @@ def _scan_alone(survey: Survey, file: FoundFile, checksum: bool) -> FileScan:
 
 def _digest(survey: Survey) -> str:
     """Digest of all in a declaration that changes what the index says of a file."""
-    told = replace(
-        survey, roots=(), title="", description="", credit="", publisher=Publisher(), access="public"
-    )
+    told = [getattr(survey, name) for name in _TOLD]
     return hashlib.sha256(f"{READING} {told!r}".encode()).hexdigest()

@@ -202,7 +202,7 @@ class Edition:
             return None, f"its identifier {key} differs from {twin} by case alone"
         return (
             None,
-            f"another image is {twin} already; declare a `dataset` template that tells them apart",
+            f"another image is {twin} already; tell them apart by a `dataset` template",
         )
 
     def _dataset(self, key: str, hdu: ScannedHdu) -> dict[str, Any]:

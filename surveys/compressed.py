@@ -8,6 +8,7 @@ astropy. Both give the same bits.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,7 +85,7 @@ def warm_up() -> None:
         )  # fmt: skip
 
 
-class _TileReader:
+class _TileReader(ABC):
     """What readers of tiles share: strips as ranges on the axes of the image."""
 
     def __init__(self, record: ImageRecord, box: PixelBox) -> None:
@@ -95,7 +96,7 @@ class _TileReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
+    def __exit__(  # noqa: B027 - most readers have nothing to let go
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is held by default."""
@@ -120,8 +121,9 @@ class _TileReader:
         starts[x], stops[x] = self._columns
         return tuple(starts), tuple(stops)
 
+    @abstractmethod
     def _decode(self, low: Axes, high: Axes) -> Pixels:
-        raise NotImplementedError
+        """Return the pixels between `low` and `high`, one number for each axis of the image."""
 
 
 class SectionReader(_TileReader):

@@ -148,8 +148,8 @@ def rewritten(path: Path, change: Any) -> Path:
     return path.with_name("rewritten.fits")
 
 
-def uncompressed_rows(pixels: NDArray[Any], rice: Path, rows: list[int]) -> fits.BinTableHDU:
-    """Make the compressed table of `rice` anew, `rows` being stored in UNCOMPRESSED_DATA."""
+def other_table(pixels: NDArray[Any], rice: Path, rows: list[int]) -> fits.BinTableHDU:
+    """Make the table of `rice` anew: `rows` in UNCOMPRESSED_DATA, and a ZBLANK for each tile."""
     with fits.open(rice, disable_image_compression=True) as hdus:
         old = hdus[1]
         packed = [
@@ -162,6 +162,10 @@ def uncompressed_rows(pixels: NDArray[Any], rice: Path, rows: list[int]) -> fits
             fits.Column("UNCOMPRESSED_DATA", "PE()", array=np.array([*raw, None], object)[:-1]),
             fits.Column("ZSCALE", "1D", array=old.data["ZSCALE"]),
             fits.Column("ZZERO", "1D", array=old.data["ZZERO"]),
+            # a tile begins with its first pixel as it is
+            fits.Column(
+                "ZBLANK", "1J", array=[int.from_bytes(p[:4].tobytes(), "big", signed=True) for p in packed]
+            ),
         ]
         table = fits.BinTableHDU.from_columns(columns)
         for card in old.header.cards:
@@ -170,15 +174,17 @@ def uncompressed_rows(pixels: NDArray[Any], rice: Path, rows: list[int]) -> fits
     return table
 
 
-def test_tiles_stored_uncompressed(tmp_path: Path) -> None:
+def test_tiles_stored_uncompressed_and_blanks_of_each_tile(tmp_path: Path) -> None:
     pixels = sky((100, 120))
     rice = write_compressed(tmp_path / "rice.fits", pixels, compression_type="RICE_1")
     path = tmp_path / "mixed.fits"
-    fits.HDUList([fits.PrimaryHDU(), uncompressed_rows(pixels, rice, [0, 21, 33, 99])]).writeto(path)
+    fits.HDUList([fits.PrimaryHDU(), other_table(pixels, rice, [0, 21, 33, 99])]).writeto(path)
     check(path, RiceReader)
     catalog = FileCatalog()
-    row = cut(catalog, catalog.add(path, 1), PixelBox(0, 120, 21, 22)).data
-    assert same_bits(row, pixels[21:22])
+    data = cut(catalog, catalog.add(path, 1), PixelBox(0, 120, 20, 22)).data
+    assert same_bits(data[1], pixels[21])
+    assert np.isnan(data[0, 0])
+    assert np.isfinite(data[0, 1:]).any()
 
 
 def test_scale_and_zero_of_all_tiles_in_the_header(tmp_path: Path) -> None:
@@ -212,6 +218,28 @@ def test_corrupt_tiles_break_their_cutouts_only(tmp_path: Path) -> None:
     assert same_bits(cut(catalog, record, PixelBox(0, 120, 0, 50)).data, whole[:50])
     with pytest.raises(BrokenImage, match=r"^rice\.fits is corrupt: its tile 51 cannot be decoded\.$"):
         cut(catalog, record, PixelBox(0, 120, 0, 51))
+
+
+def test_corrupt_fallbacks_are_broken(tmp_path: Path) -> None:
+    pixels = sky((100, 120))
+    pixels[22] = 3.0
+    path = write_compressed(tmp_path / "rice.fits", pixels, compression_type="RICE_1")
+    catalog = FileCatalog()
+    record = catalog.add(path, 1)
+    layout = record.ztiles
+    assert layout is not None
+    descriptor = layout.table_offset + 22 * layout.row_bytes + layout.columns["GZIP_COMPRESSED_DATA"][0]
+    content = bytearray(path.read_bytes())
+    content[descriptor : descriptor + 4] = (20).to_bytes(4, "big")
+    path.write_bytes(content)
+    record = catalog.accept(record)
+    with pytest.raises(BrokenImage, match=r"^rice\.fits is corrupt: its tile 23 cannot be inflated\.$"):
+        cut(catalog, record)
+    content[descriptor : descriptor + 4] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(BrokenImage, match=r"^rice\.fits is corrupt: its tile 23 has no data\.$"):
+        cut(catalog, catalog.accept(record))
+    assert cut(catalog, catalog.records[1], PixelBox(0, 120, 23, 100)).data.shape == (77, 120)
 
 
 def test_a_heap_that_points_outside_of_the_file_is_broken(tmp_path: Path) -> None:

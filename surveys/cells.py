@@ -1,4 +1,4 @@
-"""Which pixels of an image a shape overlaps, for any WCS: a search that halves cells of pixels.
+"""Which pixels of an image a shape overlaps, for any WCS: a search that halves rectangles of pixels.
 
 It asks nothing of the projection but where pixels lie on the sky, so seams, poles, facets and limbs need
 no case of their own. A cell is left out when the shape is certainly farther from its centre than it
@@ -7,14 +7,14 @@ reaches, and when all its pixels are known to belong to the box already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from surveys.pixels import PixelBox
 from surveys.plane import CONTACT_PX
-from surveys.sphere import Floats, separation_deg
+from surveys.sphere import Booleans, Floats, separation_deg
 from surveys.stencil import Shape
 from surveys.wcs import CelestialWcs
 
@@ -35,25 +35,97 @@ LIMB_PX = 2.0**-5
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Squares of `size` pixels, counted from the lower corner of the frame.
+    """Rectangles ``x0 .. x1, y0 .. y1`` in pixel coordinates, on edges of pixels while larger than one.
 
     `reach` is how far on the sky the parent reaches from any of its points, `blank` for how many halvings
     no sample was on the sky.
     """
 
-    column: NDArray[np.int64]
-    row: NDArray[np.int64]
-    size: float
+    x0: Floats
+    x1: Floats
+    y0: Floats
+    y1: Floats
     reach: Floats
-    blank: NDArray[np.int64]
+    blank: Floats
 
-    def kept(self, which: NDArray[np.bool_]) -> _Cells:
-        return _Cells(self.column[which], self.row[which], self.size, self.reach[which], self.blank[which])
+    @classmethod
+    def over(cls, frame: PixelBox) -> _Cells:
+        """Cover a frame with some eight by eight cells."""
+        size = 2.0 ** max(0, math.ceil(math.log2(max(frame.width, frame.height) / 8.0)))
+        columns, rows = math.ceil(frame.width / size), math.ceil(frame.height / size)
+        row, column = (index.ravel() for index in np.indices((rows, columns)))
+        x0 = np.asarray(frame.x0 - 0.5 + size * column, dtype=np.float64)
+        y0 = np.asarray(frame.y0 - 0.5 + size * row, dtype=np.float64)
+        x1, y1 = np.minimum(x0 + size, frame.x1 - 0.5), np.minimum(y0 + size, frame.y1 - 0.5)
+        return cls(x0, x1, y0, y1, np.full(row.size, np.inf), np.zeros(row.size))
 
-    def halved(self) -> _Cells:
-        column = np.concatenate([2 * self.column + dx for dx in (0, 1, 0, 1)])
-        row = np.concatenate([2 * self.row + dy for dy in (0, 0, 1, 1)])
-        return _Cells(column, row, self.size / 2.0, np.tile(self.reach, 4), np.tile(self.blank, 4))
+    @property
+    def count(self) -> int:
+        return self.x0.size
+
+    @property
+    def width(self) -> Floats:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> Floats:
+        return self.y1 - self.y0
+
+    @property
+    def side(self) -> Floats:
+        """The longer sides, in pixels."""
+        return np.maximum(self.width, self.height)
+
+    def kept(self, which: Booleans) -> _Cells:
+        return _Cells(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def halved(self, across_x: Booleans, across_y: Booleans) -> _Cells:
+        """Halve the sides along x and along y of the cells marked for each."""
+        x = np.where(across_x, _middle(self.x0, self.x1), self.x1)
+        y = np.where(across_y, _middle(self.y0, self.y1), self.y1)
+        parts = [
+            _Cells(x0, x1, y0, y1, self.reach, self.blank)
+            for x0, x1 in ((self.x0, x), (x, self.x1))
+            for y0, y1 in ((self.y0, y), (y, self.y1))
+        ]
+        every = _Cells(
+            *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(self))
+        )
+        return every.kept((every.x0 < every.x1) & (every.y0 < every.y1))
+
+    def outside(self, box: PixelBox | None) -> _Cells:
+        """Cut off what lies in a box of pixels, where a rectangle is left."""
+        if box is None:
+            return self
+        x_low, x_high, y_low, y_high = box.x0 - 0.5, box.x1 - 0.5, box.y0 - 0.5, box.y1 - 0.5
+        within_x = (self.x0 >= x_low) & (self.x1 <= x_high)
+        within_y = (self.y0 >= y_low) & (self.y1 <= y_high)
+        x0 = np.where(within_y & (self.x0 >= x_low), np.maximum(self.x0, x_high), self.x0)
+        x1 = np.where(within_y & (self.x1 <= x_high), np.minimum(self.x1, x_low), self.x1)
+        y0 = np.where(within_x & (self.y0 >= y_low), np.maximum(self.y0, y_high), self.y0)
+        y1 = np.where(within_x & (self.y1 <= y_high), np.minimum(self.y1, y_low), self.y1)
+        left = (x0 < x1) & (y0 < y1)
+        return _Cells(x0, x1, y0, y1, self.reach, self.blank).kept(left)
+
+    def samples(self) -> tuple[Floats, Floats]:
+        """Pixel coordinates of 3 x 3 points of each cell, shape (9, count)."""
+        columns = np.stack([self.x0, (self.x0 + self.x1) / 2.0, self.x1])
+        rows = np.stack([self.y0, (self.y0 + self.y1) / 2.0, self.y1])
+        return np.tile(columns, (3, 1)), np.repeat(rows, 3, axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the samples of cells show: where they are, how far from the shape (NaN off the sky).
+
+    `spread` is the largest angle from a cell's centre to its other samples, `contact` the depth in
+    degrees that counts as touching.
+    """
+
+    vectors: Floats
+    distance: Floats
+    spread: Floats
+    contact: Floats
 
 
 class CellSearch:
@@ -78,22 +150,20 @@ class CellSearch:
     def run(self) -> PixelBox | None:
         """Smallest box that holds every pixel of the frame overlapping the shape; None if none does."""
         self._plant_seeds()
-        longest = max(self._frame.width, self._frame.height)
-        size = 2.0 ** max(0, int(np.ceil(np.log2(longest / 8.0))))
-        columns, rows = int(np.ceil(self._frame.width / size)), int(np.ceil(self._frame.height / size))
-        row, column = (index.ravel() for index in np.indices((rows, columns)))
-        cells = _Cells(column, row, size, np.full(row.size, np.inf), np.zeros(row.size, dtype=np.int64))
+        cells = _Cells.over(self._frame)
         # blank cells of this size are looked into whatever was around them
-        coarse = longest / 64.0
-        while cells.size >= SMALLEST_PX and cells.column.size:
-            cells = self._step(cells, coarse).halved()
+        coarse = max(self._frame.width, self._frame.height) / 64.0
+        while (cells := cells.outside(self._box)).count:
+            x, y = cells.samples()
+            look = self._look_at(cells, x, y)
+            self._take_found(cells, look, x, y)
+            cells = _divided(cells, look, coarse)
+            cells = cells.kept(cells.side >= SMALLEST_PX)
         return self._box
 
     def _plant_seeds(self) -> None:
         """Start from points of the shape's edge that the WCS can place in the frame."""
         edge = self._shape.boundary(64)
-        if not len(edge):
-            return
         x, y = self._wcs.to_pixel(edge)
         frame = self._frame
         inside = (x > frame.x0 - 0.5) & (x < frame.x1 - 0.5) & (y > frame.y0 - 0.5) & (y < frame.y1 - 0.5)
@@ -102,97 +172,101 @@ class CellSearch:
             return
         # an inverse is believed only if it leads back
         astray = separation_deg(self._wcs.to_sky(x, y), edge) / self._wcs.pixel_scale_deg(x, y)
-        off_edge = np.minimum(_off_edge(x), _off_edge(y))
-        good = (astray < CONTACT_PX) & (off_edge > CONTACT_PX)
-        self._include(x[good], y[good])
-        if self._box is None and np.any(astray < CONTACT_PX) and self._is_tiny(x, y):
-            first = np.argmax(astray < CONTACT_PX)
-            self._include(np.floor(x[[first]] + 0.5), np.floor(y[[first]] + 0.5))
+        x, y = x[astray < CONTACT_PX], y[astray < CONTACT_PX]
+        amid, column, row = _is_amid_pixel(x, y), np.floor(x + 0.5), np.floor(y + 0.5)
+        self._include(column[amid], column[amid], row[amid], row[amid])
+        if x.size and self._box is None and np.ptp(x) < 3.0 * CONTACT_PX and np.ptp(y) < 3.0 * CONTACT_PX:
+            # a shape so small that it is lost between pixels still has one
+            self._include(column[:1], column[:1], row[:1], row[:1])
 
-    def _is_tiny(self, x: Floats, y: Floats) -> bool:
-        return float(np.ptp(x)) < 3.0 * CONTACT_PX and float(np.ptp(y)) < 3.0 * CONTACT_PX
+    def _look_at(self, cells: _Cells, x: Floats, y: Floats) -> _Look:
+        vectors = self._wcs.to_sky(x, y)
+        spread = separation_deg(vectors, vectors[CENTER]).max(axis=0)
+        half = np.hypot(cells.width, cells.height) / 2.0
+        contact = np.nan_to_num(spread) / half * CONTACT_PX
+        return _Look(vectors, self._shape.signed_distance_deg(vectors), spread, contact)
 
-    def _include(self, x: Floats, y: Floats) -> None:
-        """Extend the box by the pixels at these points; a point between pixels belongs to all of them."""
-        if not x.size:
+    def _take_found(self, cells: _Cells, look: _Look, x: Floats, y: Floats) -> None:
+        """Extend the box by the pixels where a sample lies inside the shape."""
+        found = look.distance < -look.contact
+        # beside the limb of a map, the edge of a pixel may be on the sky and its area not
+        found &= np.isfinite(look.spread) | _is_amid_pixel(x, y)
+        if found.any():
+            cell = np.nonzero(found)[1]
+            columns = _pixels_at(x[found], cells.x0[cell], cells.x1[cell])
+            self._include(*columns, *_pixels_at(y[found], cells.y0[cell], cells.y1[cell]))
+
+    def _include(self, x_first: Floats, x_last: Floats, y_first: Floats, y_last: Floats) -> None:
+        """Extend the box to pixels given by their first and last indices."""
+        if not x_first.size:
             return
-        frame, box = self._frame, self._box
-        x0 = max(frame.x0, int(np.ceil(x.min() + 0.5)) - 1)
-        x1 = min(frame.x1, int(np.floor(x.max() + 0.5)) + 1)
-        y0 = max(frame.y0, int(np.ceil(y.min() + 0.5)) - 1)
-        y1 = min(frame.y1, int(np.floor(y.max() + 0.5)) + 1)
-        if box is not None:
+        x0, x1, y0, y1 = int(x_first.min()), int(x_last.max()) + 1, int(y_first.min()), int(y_last.max()) + 1
+        if (box := self._box) is not None:
             x0, x1, y0, y1 = min(x0, box.x0), max(x1, box.x1), min(y0, box.y0), max(y1, box.y1)
         self._box = PixelBox(x0, x1, y0, y1)
 
-    def _step(self, cells: _Cells, coarse: float) -> _Cells:
-        """Look at all cells of one size: extend the box, return the cells that may extend it further."""
-        x_low = np.asarray(self._frame.x0 - 0.5 + cells.column * cells.size, dtype=np.float64)
-        y_low = np.asarray(self._frame.y0 - 0.5 + cells.row * cells.size, dtype=np.float64)
-        needed = (x_low < self._frame.x1 - 0.5) & (y_low < self._frame.y1 - 0.5)
-        needed &= ~self._known(x_low, y_low, cells.size)
-        cells, x_low, y_low = cells.kept(needed), x_low[needed], y_low[needed]
-        x_high = np.minimum(x_low + cells.size, self._frame.x1 - 0.5)
-        y_high = np.minimum(y_low + cells.size, self._frame.y1 - 0.5)
-        columns = np.stack([x_low, (x_low + x_high) / 2.0, x_high])
-        rows = np.stack([y_low, (y_low + y_high) / 2.0, y_high])
-        x, y = np.tile(columns, (3, 1)), np.repeat(rows, 3, axis=0)
-        vectors = self._wcs.to_sky(x, y)
-        distance = self._shape.signed_distance_deg(vectors)
-        spread = separation_deg(vectors, vectors[CENTER]).max(axis=0)
-        contact = np.nan_to_num(spread) / cells.size * CONTACT_PX
-        inside = distance < -contact
-        self._include(x[inside], y[inside])
-        return _survivors(cells, distance, vectors, spread, contact, coarse)
 
-    def _known(self, x_low: Floats, y_low: Floats, size: float) -> NDArray[np.bool_]:
-        """Whether all pixels of the cells are in the box."""
-        if self._box is None:
-            return np.zeros(x_low.shape, dtype=bool)
-        box, frame = self._box, self._frame
-        x_high, y_high = np.minimum(x_low + size, frame.x1 - 0.5), np.minimum(y_low + size, frame.y1 - 0.5)
-        known = (x_low >= box.x0 - 0.5) & (x_high <= box.x1 - 0.5)
-        return np.asarray(known & (y_low >= box.y0 - 0.5) & (y_high <= box.y1 - 0.5))
+def _middle(low: Floats, high: Floats) -> Floats:
+    """Where to halve sides: between two pixels while they are longer than one."""
+    middle = (low + high) / 2.0
+    return np.where(high - low > 1.0, np.floor(middle) + 0.5, middle)
 
 
-def _off_edge(position: Floats) -> Floats:
-    """Distance of a pixel coordinate to the nearest edge between pixels."""
-    return np.asarray(0.5 - np.abs(position - np.round(position)))
+def _is_amid_pixel(x: Floats, y: Floats) -> Booleans:
+    """Whether points are clear of the edges between pixels."""
+    off_x, off_y = np.abs(x - np.round(x)), np.abs(y - np.round(y))
+    return np.asarray(np.maximum(off_x, off_y) < 0.5 - CONTACT_PX)
 
 
-def _survivors(
-    cells: _Cells, distance: Floats, vectors: Floats, spread: Floats, contact: Floats, coarse: float
-) -> _Cells:
-    """Cells that may still hold a point of the shape, with their own reach."""
-    valid = np.isfinite(distance)
+def _pixels_at(position: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """First and last pixel at points of cells ``low .. high``; on an edge, those on the cell's side of it."""
+    below, above = np.ceil(position + 0.5) - 1.0, np.floor(position + 0.5)
+    return np.where(position > low, below, above), np.where(position < high, above, below)
+
+
+def _divided(cells: _Cells, look: _Look, coarse: float) -> _Cells:
+    """Leave out cells that hold no point of the shape, and halve the others where it tells most."""
+    valid = np.isfinite(look.distance)
     count = valid.sum(axis=0)
-    whole, blank = count == len(distance), count == 0
-    reach = np.where(whole, REACH_SAFETY * spread, _reach_of_part(vectors, valid, cells.reach))
-    clear = (reach < SMOOTH_DEG) & (_lower_bound(np.where(whole, distance, 0.0)) >= -contact)
-    far = whole & (reach < LARGEST_DEG) & ((distance[CENTER] > reach) | clear)
-    nearest = np.min(np.where(valid, distance, np.inf), axis=0)
-    far |= ~whole & ~blank & (nearest > reach)
-    halvings = np.where(blank, cells.blank + 1, 0)
-    far |= blank & (halvings > BLANK_HALVINGS) & (cells.size <= coarse)
-    if cells.size <= LIMB_PX:
-        far |= ~whole
+    whole, blank = count == len(valid), count == 0
+    reach = np.where(whole, REACH_SAFETY * look.spread, _reach_of_part(look.vectors, valid, cells.reach))
+    halvings = np.where(blank, cells.blank + 1.0, 0.0)
+    distance = np.where(whole, look.distance, 0.0)
+    bend_x, bend_y = _second_differences(distance)
+    # Between samples a function stays above their least by an eighth of its second differences where it
+    # is smooth, and by about half of them at a kink; all of them are taken off.
+    least = distance.min(axis=0)
+    smooth = whole & (reach < SMOOTH_DEG)
+    far = smooth & (least - bend_x - bend_y >= -look.contact)
+    far |= whole & (reach < LARGEST_DEG) & (distance[CENTER] > reach)
+    nearest = np.min(np.where(valid, look.distance, np.inf), axis=0)
+    thin = np.minimum(cells.width, cells.height) <= LIMB_PX
+    far |= ~whole & ~blank & ((nearest > reach) | thin)
+    far |= blank & (((halvings > BLANK_HALVINGS) & (cells.side <= coarse)) | thin)
+    # long cells along their length only; then across the bend that hides the answer, and across a limb
+    halve_x, halve_y = cells.height <= 2.0 * cells.width, cells.width <= 2.0 * cells.height
+    bent = smooth & (least >= -look.contact)
+    halve_x, halve_y = (
+        np.where(bent, 4.0 * bend_x >= bend_y, halve_x),
+        np.where(bent, 4.0 * bend_y >= bend_x, halve_y),
+    )
+    grid = valid.reshape(3, 3, -1)
+    limb_along_y = ~whole & ~blank & (grid == grid[:1]).all(axis=(0, 1))
+    limb_along_x = ~whole & ~blank & (grid == grid[:, :1]).all(axis=(0, 1))
+    halve_x, halve_y = (halve_x | limb_along_y) & ~limb_along_x, (halve_y | limb_along_x) & ~limb_along_y
     kept = ~far
-    return _Cells(cells.column[kept], cells.row[kept], cells.size, reach[kept], halvings[kept])
+    return replace(cells, reach=reach, blank=halvings).kept(kept).halved(halve_x[kept], halve_y[kept])
 
 
-def _lower_bound(distance: Floats) -> Floats:
-    """Least distance anywhere in cells over which it varies smoothly, from its 3 x 3 samples.
-
-    Between samples a function stays above their least by an eighth of its second differences, if it is
-    smooth, and by about half of them at a kink; all of them are taken off.
-    """
+def _second_differences(distance: Floats) -> tuple[Floats, Floats]:
+    """Largest second differences along x and along y of 3 x 3 samples."""
     grid = distance.reshape(3, 3, -1)
-    along = np.abs(grid[:, 0] + grid[:, 2] - 2.0 * grid[:, 1]).max(axis=0)
-    across = np.abs(grid[0] + grid[2] - 2.0 * grid[1]).max(axis=0)
-    return np.asarray(distance.min(axis=0) - along - across)
+    along_x = np.abs(grid[:, 0] + grid[:, 2] - 2.0 * grid[:, 1]).max(axis=0)
+    along_y = np.abs(grid[0] + grid[2] - 2.0 * grid[1]).max(axis=0)
+    return along_x, along_y
 
 
-def _reach_of_part(vectors: Floats, valid: NDArray[np.bool_], inherited: Floats) -> Floats:
+def _reach_of_part(vectors: Floats, valid: Booleans, inherited: Floats) -> Floats:
     """Estimate the reach of cells that are partly off the sky from their valid samples, two or more."""
     first = np.argmax(valid, axis=0)
     anchor = np.take_along_axis(vectors, first[None, :, None], axis=0)[0]

@@ -1,42 +1,43 @@
-"""Where an image lies on the sky: for ObsCore, and for the search."""
+"""What an image covers of the sky: for ObsCore, and for the search."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from lsst import sphgeom
 
-from surveys.errors import ImageRefused
 from surveys.sphere import Floats, normalized, ra_dec_deg, separation_deg
+from surveys.stencil import Circle
 from surveys.wcs import CelestialWcs
 
-#: Points on each edge of an image for its outline, and on a side of the grid of points inside it.
-EDGE_POINTS = 16
-GRID_POINTS = 33
-
-#: Images that reach farther than this from their centre have no outline that a polygon could follow.
-WIDEST_DEG = 80.0
-
-#: Edges that stray from a great circle by less than this share of their length are told by their ends.
-STRAIGHT = 1e-3
+# Outlines that keep this far inside a hemisphere are polygons; wider images are circles.
+WIDEST_DEG = 85.0
+# Straight edges may leave the image's own by this much (pixels) before more vertices are taken.
+EDGE_TOLERANCE_PX = 0.5
+# Vertices per side tried, few first: polygons are stored a million times.
+SIDES = (1, 2, 4, 8, 16, 32)
+# Points per side and per axis at which the true outline and the inside are looked at.
+DENSE, GRID = 128, 33
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Extent of an image on the sky, ICRS.
+    """Extent of an image on the sky.
 
     Parameters
     ----------
-    s_ra_deg, s_dec_deg, s_fov_deg
-        Centre, and diameter of a circle about it that holds the image.
+    s_ra_deg, s_dec_deg
+        Centre (ICRS): of the middle of the image where that is on the sky.
+    s_fov_deg
+        Diameter of the circle about the centre that holds the image.
     s_region
-        STC-S text; a polygon runs counter-clockwise as seen from inside the sphere (DALI 1.1, section 3.3.7).
+        STC-S text: a polygon, counter-clockwise as seen from inside the sphere (SODA-41); a circle where
+        the image reaches over a hemisphere or is not bounded by its own edges.
     cover
-        Region that surely holds every pixel, for the search.
+        Region that holds the image, one pixel more on each side, for the search.
     pixel_scale_deg
-        At the centre.
+        Scale at the centre.
     """
 
     s_ra_deg: float
@@ -48,103 +49,105 @@ class Footprint:
 
 
 def footprint(wcs: CelestialWcs) -> Footprint:
-    """Find the extent of an image.
-
-    Raises
-    ------
-    ImageRefused
-        If no pixel of it lies on the sky.
-    """
-    inside = _grid(wcs)
-    if not len(inside):
-        raise ImageRefused("no pixel of it lies on the sky")
-    edge = wcs.to_sky(*_outline(wcs, 0.0))
-    center = wcs.to_sky((wcs.nx - 1) / 2, (wcs.ny - 1) / 2)
-    if np.isfinite(center).all() and np.isfinite(edge).all():
-        radius = float(separation_deg(np.concatenate([edge, inside]), center).max())
-        if radius < WIDEST_DEG:
-            return _of_outline(wcs, edge, center, radius)
-    return _of_circle(wcs, inside)
-
-
-def _of_outline(wcs: CelestialWcs, edge: Floats, center: Floats, radius_deg: float) -> Footprint:
-    """Footprint of an image with an edge all round, as most have."""
-    scale = float(wcs.pixel_scale_deg((wcs.nx - 1) / 2, (wcs.ny - 1) / 2))
-    # One pixel more all round: chords between samples of a curved edge cut less than that off.
-    around = wcs.to_sky(*_outline(wcs, 1.0))
-    cover = _hull(around) if np.isfinite(around).all() else _circle(center, radius_deg + 2 * scale)
-    ra, dec = ra_dec_deg(center)
-    return Footprint(float(ra), float(dec), 2 * radius_deg, _polygon_text(edge), cover, scale)
-
-
-def _of_circle(wcs: CelestialWcs, inside: Floats) -> Footprint:
-    """Footprint of an image that is wide, or has pixels off the sky."""
-    mean = inside.mean(axis=0)
-    step = max(wcs.nx, wcs.ny) / (GRID_POINTS - 1)
-    scale = _typical_scale(wcs)
-    if np.linalg.norm(mean) < 0.1:
-        center, radius = np.array([0.0, 0.0, 1.0]), 180.0
+    """Footprint of an image."""
+    x, y = (grid.ravel() for grid in np.meshgrid(_samples(wcs.nx), _samples(wcs.ny)))
+    inside = wcs.to_sky(x, y)
+    on_sky = np.isfinite(inside).all(axis=1)
+    middle = wcs.to_sky((wcs.nx - 1) / 2.0, (wcs.ny - 1) / 2.0)
+    center = middle if np.isfinite(middle).all() else normalized(_mean(inside[on_sky]))
+    scale = _scale(wcs, center, x[on_sky], y[on_sky])
+    edge = _outline(wcs, DENSE, 0.0)
+    reach = float(np.max(separation_deg(inside[on_sky], center)))
+    bounded = np.isfinite(edge).all() and np.isfinite(_outline(wcs, DENSE, 1.0)).all()
+    if bounded:
+        reach = max(reach, float(np.max(separation_deg(edge, center))))
     else:
-        center = normalized(mean)
-        radius = min(180.0, float(separation_deg(inside, center).max()) + 1.5 * step * scale)
-    ra, dec = ra_dec_deg(center)
-    text = f"CIRCLE ICRS {float(ra):.7f} {float(dec):.7f} {radius:.7f}"
-    return Footprint(float(ra), float(dec), 2 * radius, text, _circle(center, radius), scale)
+        # between samples, and beyond the last that is on the sky, lies a step of the grid at most
+        reach += 2.0 * _step(inside.reshape(GRID, GRID, 3), scale)
+    ra, dec = (float(value) for value in ra_dec_deg(center))
+    circle = Circle(ra, dec, min(reach + 2.0 * scale, 180.0))
+    text, cover = _circle_text(Circle(ra, dec, min(reach, 180.0))), circle.region()
+    if bounded and on_sky.all() and reach < WIDEST_DEG:
+        text = _polygon_text(wcs, edge, scale) or text
+        cover = _hull(wcs, np.concatenate([edge, inside])) or cover
+    return Footprint(ra, dec, min(2.0 * reach, 360.0), text, cover, scale)
 
 
-def _typical_scale(wcs: CelestialWcs) -> float:
-    x, y = np.meshgrid(np.linspace(0, wcs.nx - 1, 9), np.linspace(0, wcs.ny - 1, 9))
-    return float(np.nanmedian(wcs.pixel_scale_deg(x.ravel(), y.ravel())))
+def _samples(n: int) -> Floats:
+    """Pixel coordinates over one axis, both ends included."""
+    return np.linspace(-0.5, n - 0.5, GRID)
 
 
-def _grid(wcs: CelestialWcs) -> Floats:
-    x, y = np.meshgrid(
-        np.linspace(-0.5, wcs.nx - 0.5, GRID_POINTS), np.linspace(-0.5, wcs.ny - 0.5, GRID_POINTS)
+def _outline(wcs: CelestialWcs, per_side: int, margin: float) -> Floats:
+    """Points of the image's edge, `margin` pixels outside of it, on a closed way: along y = low first."""
+    step = np.arange(per_side) / per_side
+    x0, x1, y0, y1 = -0.5 - margin, wcs.nx - 0.5 + margin, -0.5 - margin, wcs.ny - 0.5 + margin
+    x = np.concatenate(
+        [x0 + (x1 - x0) * step, np.full(per_side, x1), x1 - (x1 - x0) * step, np.full(per_side, x0)]
     )
-    vectors = wcs.to_sky(x.ravel(), y.ravel())
-    return vectors[np.isfinite(vectors).all(axis=1)]
-
-
-def _outline(wcs: CelestialWcs, margin: float) -> tuple[Floats, Floats]:
-    """Pixel positions round the image, `EDGE_POINTS` an edge, from the corner of the first pixel."""
-    along = np.arange(EDGE_POINTS) / EDGE_POINTS
-    low, right, top = -0.5 - margin, wcs.nx - 0.5 + margin, wcs.ny - 0.5 + margin
-    x, y = low + along * (right - low), low + along * (top - low)
-    ends = np.full(EDGE_POINTS, 1.0)
-    return (
-        np.concatenate([x, right * ends, right + low - x, low * ends]),
-        np.concatenate([low * ends, y, top * ends, top + low - y]),
+    y = np.concatenate(
+        [np.full(per_side, y0), y0 + (y1 - y0) * step, np.full(per_side, y1), y1 - (y1 - y0) * step]
     )
+    return wcs.to_sky(x, y)
 
 
-def _hull(vectors: Floats) -> sphgeom.Region:
-    return sphgeom.ConvexPolygon.convexHull([sphgeom.UnitVector3d(*vector) for vector in vectors])
+def _mean(vectors: Floats) -> Floats:
+    mean = np.asarray(vectors.mean(axis=0))
+    return mean if np.linalg.norm(mean) > 1e-6 else np.asarray(vectors[0])
 
 
-def _circle(center: Floats, radius_deg: float) -> sphgeom.Region:
-    angle = sphgeom.Angle.fromDegrees(min(radius_deg, 180.0))
-    return sphgeom.Circle(sphgeom.UnitVector3d(*center), angle)
+def _scale(wcs: CelestialWcs, center: Floats, x: Floats, y: Floats) -> float:
+    """Scale at the centre, else the median of wherever there is one."""
+    own_x, own_y = wcs.to_pixel(center)
+    scale = float(wcs.pixel_scale_deg(own_x, own_y))
+    return scale if np.isfinite(scale) else float(np.nanmedian(wcs.pixel_scale_deg(x, y)))
 
 
-def _polygon_text(edge: Floats) -> str:
-    corners = edge[::EDGE_POINTS]
-    vertices = corners if _is_straight(edge, corners) else edge[:: EDGE_POINTS // 4]
-    # Twice the signed area seen from outside; from inside, counter-clockwise is the other way round.
-    if np.sum(np.cross(vertices, np.roll(vertices, -1, axis=0)), axis=0) @ vertices.mean(axis=0) > 0:
-        vertices = vertices[::-1]
-    ra, dec = ra_dec_deg(vertices)
-    pairs = " ".join(f"{float(lon):.7f} {float(lat):.7f}" for lon, lat in zip(ra, dec, strict=True))
-    return f"POLYGON ICRS {pairs}"
+def _step(grid: Floats, scale: float) -> float:
+    """Largest angle between neighbours of a grid of points on the sky."""
+    steps = [separation_deg(grid[1:], grid[:-1]), separation_deg(grid[:, 1:], grid[:, :-1])]
+    known = np.concatenate([step[np.isfinite(step)] for step in steps])
+    return float(known.max()) if known.size else 180.0
 
 
-def _is_straight(edge: Floats, corners: Floats) -> bool:
-    for number, start in enumerate(corners):
-        end = corners[(number + 1) % len(corners)]
-        pole = np.cross(start, end)
-        length = float(np.linalg.norm(pole))
-        points = edge[number * EDGE_POINTS : (number + 1) * EDGE_POINTS]
-        if length == 0 or float(np.abs(points @ pole).max()) / length > STRAIGHT * math.asin(
-            min(1.0, length)
-        ):
-            return False
-    return True
+def _polygon_text(wcs: CelestialWcs, edge: Floats, scale: float) -> str | None:
+    """STC-S polygon with as few vertices as keep to the edge; None if too many were needed."""
+    for per_side in SIDES:
+        vertices = _outline(wcs, per_side, 0.0)
+        if _strays(edge.reshape(4 * per_side, -1, 3), vertices) > EDGE_TOLERANCE_PX * scale:
+            continue
+        if _signed_area(vertices) > 0.0:  # counter-clockwise from outside is clockwise from inside
+            vertices = vertices[::-1]
+        ra, dec = ra_dec_deg(vertices)
+        return "POLYGON ICRS " + " ".join(f"{a:.7f} {d:.7f}" for a, d in zip(ra, dec, strict=True))
+    return None
+
+
+def _strays(parts: Floats, vertices: Floats) -> float:
+    """Largest angle between points of each edge and its great circle, shape (edges, points, 3)."""
+    poles = np.cross(vertices, np.roll(vertices, -1, axis=0))
+    poles = normalized(poles)
+    return float(np.degrees(np.arcsin(np.max(np.abs(np.einsum("epk,ek->ep", parts, poles))))))
+
+
+def _signed_area(vertices: Floats) -> float:
+    """Positive if the vertices run counter-clockwise as seen from outside the sphere (small figures)."""
+    center = normalized(_mean(vertices))
+    return float(np.sum(np.cross(vertices, np.roll(vertices, -1, axis=0)) @ center))
+
+
+def _hull(wcs: CelestialWcs, points: Floats) -> sphgeom.ConvexPolygon | None:
+    """Convex hull of the outline one pixel outside, of as few vertices as hold points of the image."""
+    for per_side in SIDES:
+        vectors = [sphgeom.UnitVector3d(*vector) for vector in _outline(wcs, per_side, 1.0)]
+        try:
+            hull = sphgeom.ConvexPolygon.convexHull(vectors)
+        except ValueError:  # all on one line: an image of a single row, nearly
+            return None
+        if np.all(hull.contains(*points.T)):
+            return hull
+    return None
+
+
+def _circle_text(circle: Circle) -> str:
+    return f"CIRCLE ICRS {circle.ra_deg:.7f} {circle.dec_deg:.7f} {circle.radius_deg:.7f}"

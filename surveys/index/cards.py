@@ -17,12 +17,15 @@ _OWN = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|NEXTEND|PCOUNT|GCOUNT|GROUPS|BLOCKED|CHECKSUM|DATASUM|INHERIT"
     r"|EXTNAME|EXTVER|EXTLEVEL|BSCALE|BZERO|BLANK|BUNIT|DATAMIN|DATAMAX|END|COMMENT|HISTORY|CONTINUE|)\Z"
 )
-_WCS = re.compile(
+# What places pixels in the coordinates of their frame; and frames, times, lines, which may stand elsewhere.
+_GEOMETRY = re.compile(
     r"(WCSAXES|WCSNAME|NAXIS\d*|(CTYPE|CRVAL|CRPIX|CDELT|CROTA|CUNIT|CRDER|CSYER|CNAME|PROJP)\d+"
-    r"|(CD|PC|PV|PS)\d+_\d+|(CD|PC)\d{6}|LONPOLE|LATPOLE|RADESYS|RADECSYS|EQUINOX|EPOCH|TIMESYS|DATE-OBS|MJD-OBS"
-    r"|MJD-AVG|DATE-AVG|SPECSYS|SSYSOBS|SSYSSRC|VELREF|VELOSYS|ZSOURCE|VELANGL|RESTFRQ|RESTFREQ|RESTWAV|OBSGEO-[XYZ]"
-    r"|[AB]P?_(ORDER|DMAX|\d+_\d+)|(CPDIS|CQDIS|CPERR|CQERR|D2IMDIS|D2IMERR)\d+|D[PQ]\d+(\..*)?"
-    r"|(D2IM|AXISCORR).*)\Z"
+    r"|(CD|PC|PV|PS)\d+_\d+|(CD|PC)\d{6}|LONPOLE|LATPOLE|[AB]P?_(ORDER|DMAX|\d+_\d+)"
+    r"|(CPDIS|CQDIS|CPERR|CQERR|D2IMDIS|D2IMERR)\d+|D[PQ]\d+(\..*)?|(D2IM|AXISCORR).*)\Z"
+)
+_FRAME = re.compile(
+    r"(RADESYS|RADECSYS|EQUINOX|EPOCH|TIMESYS|DATE-OBS|MJD-OBS|MJD-AVG|DATE-AVG|SPECSYS|SSYSOBS|SSYSSRC|VELREF"
+    r"|VELOSYS|ZSOURCE|VELANGL|RESTFRQ|RESTFREQ|RESTWAV|OBSGEO-[XYZ])\Z"
 )
 _CELESTIAL = re.compile(r"(RA|DEC|[GEHS]LON|[GEHS]LAT|[A-Z]{2}L[NT])-+[A-Z]{3}")
 _DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+\Z|AXISCORR\Z|D2IMARR\Z")
@@ -43,12 +46,14 @@ def image_header(text: str, primary: Hdu | None, fix: Mapping[str, CardValue]) -
     cards = list(split_cards(text))
     if primary is not None:
         present = {keyword for keyword, _ in cards}
-        # A WCS is taken as a whole or not at all: half of one and half of another would be neither.
+        # Geometry is taken as a whole or not at all: half of one and half of another would be neither.
         has_wcs = any(keyword.startswith("CTYPE") for keyword in present)
         cards += [
             (keyword, card)
             for keyword, card in split_cards(primary.text)
-            if keyword not in present and not _OWN.match(keyword) and not (has_wcs and _WCS.match(keyword))
+            if keyword not in present
+            and not _OWN.match(keyword)
+            and not (has_wcs and _GEOMETRY.match(keyword))
         ]
     for keyword, value in fix.items():
         fixed = fits.Card(keyword, value).image
@@ -82,7 +87,9 @@ def _keyword(card: str) -> str:
 
 def wcs_cards(text: str) -> str:
     """Those cards of an image that say where its pixels lie (the primary WCS, without alternates)."""
-    return "".join(card for keyword, card in split_cards(text) if _WCS.match(keyword))
+    return "".join(
+        card for keyword, card in split_cards(text) if _GEOMETRY.match(keyword) or _FRAME.match(keyword)
+    )
 
 
 def celestial_axes(header: fits.Header, naxis: int) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def scan_file(survey: Survey, found: FoundFile, checksum: bool) -> FileScan:
         return FileScan(found, None, (), ((None, found.refusal),))
     try:
         with _opened(found) as stream:
-            hdus, refused = _scan(survey, found, FitsFile(stream, found.size))
+            hdus, refused = _Scanner(survey, found, FitsFile(stream, found.size)).scan()
             sha256 = _digest(stream) if checksum else None
             _still_the_same(found, stream)
     except ImageRefused as refusal:
@@ -127,26 +127,6 @@ def file_sha256(location: Path) -> str | None:
 def _digest(stream: BinaryIO) -> str:
     stream.seek(0)
     return hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
-
-
-def _scan(
-    survey: Survey, found: FoundFile, file: FitsFile
-) -> tuple[list[ScannedHdu], list[tuple[int | None, str]]]:
-    layers = [(layer, match) for match in found.matches for layer in _layers_in(survey, match)]
-    hdus = _walk(file, [layer for layer, _ in layers])
-    scanned: list[ScannedHdu] = []
-    refused: list[tuple[int | None, str]] = []
-    for layer, match in layers:
-        chosen = _choose(layer, hdus)
-        if not chosen:
-            refused.append((None, _nothing_for(layer)))
-        tags = _tags(chosen)
-        for hdu in chosen:
-            try:
-                scanned.append(_scan_hdu(survey, layer, match, found, file, hdus[0], hdu, tags[hdu.number]))
-            except ImageRefused as refusal:
-                refused.append((hdu.number, str(refusal)))
-    return scanned, refused
 
 
 def _layers_in(survey: Survey, match: Match) -> list[Layer]:
@@ -204,42 +184,63 @@ def _extname(hdu: Hdu) -> str:
     return "" if name == "COMPRESSED_IMAGE" else name
 
 
-def _scan_hdu(
-    survey: Survey,
-    layer: Layer,
-    match: Match,
-    found: FoundFile,
-    file: FitsFile,
-    primary: Hdu,
-    hdu: Hdu,
-    tag: str,
-) -> ScannedHdu:
-    pixels = read_pixels(file, hdu)
-    inherits = hdu.number > 0 and card_value(hdu.header, "INHERIT") is True
-    text = image_header(pixels.text, primary if inherits else None, survey.fix)
-    header = parse_cards(text)
-    tag = tag if layer.hdu == ALL_HDUS else ""
-    image = layer.role == "image"
-    try:
-        x_axis, y_axis = celestial_axes(header, len(pixels.shape))
-    except ImageRefused:
-        if image:
-            raise
-        x_axis, y_axis = 0, 1  # other layers lie on the grid of their image, whether they say so or not
-    scanned = ScannedHdu(
-        role=layer.role,
-        band=_band_label(survey, match, header) if image or BAND in match.fields else None,
-        fields={name: value for name, value in match.fields.items() if name != BAND},
-        hdu=hdu.number,
-        extname=_extname(hdu),
-        tag=tag,
-        pixels=replace(pixels, text=text),
-        x_axis=x_axis,
-        y_axis=y_axis,
-        wcs_text=wcs_cards(text),
-        name=_name(survey, match, found, tag) if image else "",
-    )
-    return _on_sky(survey, scanned, header) if image else scanned
+class _Scanner:
+    """Scans the HDUs of one open file."""
+
+    def __init__(self, survey: Survey, found: FoundFile, file: FitsFile) -> None:
+        self._survey = survey
+        self._found = found
+        self._file = file
+        self._layers = [(layer, match) for match in found.matches for layer in _layers_in(survey, match)]
+        self._hdus = _walk(file, [layer for layer, _ in self._layers])
+
+    def scan(self) -> tuple[list[ScannedHdu], list[tuple[int | None, str]]]:
+        """Describe every HDU a layer wants; what is refused comes with its number and the reason."""
+        scanned: list[ScannedHdu] = []
+        refused: list[tuple[int | None, str]] = []
+        for layer, match in self._layers:
+            chosen = _choose(layer, self._hdus)
+            if not chosen:
+                refused.append((None, _nothing_for(layer)))
+            tags = _tags(chosen) if layer.hdu == ALL_HDUS else {}
+            for hdu in chosen:
+                try:
+                    scanned.append(self._scan_hdu(layer, match, hdu, tags.get(hdu.number, "")))
+                except ImageRefused as refusal:
+                    refused.append((hdu.number, str(refusal)))
+        return scanned, refused
+
+    def _scan_hdu(self, layer: Layer, match: Match, hdu: Hdu, tag: str) -> ScannedHdu:
+        survey, primary = self._survey, self._hdus[0]
+        pixels = read_pixels(self._file, hdu)
+        inherits = hdu.number > 0 and card_value(hdu.header, "INHERIT") is True
+        text = image_header(pixels.text, primary if inherits else None, survey.fix)
+        header = parse_cards(text)
+        # What is not about pixels, such as times, often stands in the primary alone, with or without INHERIT.
+        told = header
+        if hdu.number > 0 and not inherits:
+            told = parse_cards(image_header(pixels.text, primary, survey.fix))
+        image = layer.role == "image"
+        try:
+            x_axis, y_axis = celestial_axes(header, len(pixels.shape))
+        except ImageRefused:
+            if image:
+                raise
+            x_axis, y_axis = 0, 1  # other layers lie on the grid of their image, whether they say so or not
+        scanned = ScannedHdu(
+            role=layer.role,
+            band=_band_label(survey, match, told) if image or BAND in match.fields else None,
+            fields={name: value for name, value in match.fields.items() if name != BAND},
+            hdu=hdu.number,
+            extname=_extname(hdu),
+            tag=tag,
+            pixels=replace(pixels, text=text),
+            x_axis=x_axis,
+            y_axis=y_axis,
+            wcs_text=wcs_cards(text),
+            name=_name(survey, match, self._found, tag) if image else "",
+        )
+        return _on_sky(survey, scanned, told) if image else scanned
 
 
 def _on_sky(survey: Survey, scanned: ScannedHdu, header: fits.Header) -> ScannedHdu:

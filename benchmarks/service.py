@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from astropy.wcs import WCS
-from flask import Flask, Response, send_file
 
 from benchmarks.cutouts import POSITIONS, SIDE, SIZE, boxes, make_tiles, sky_header, with_cutout2d
 from benchmarks.table import Row, paired_ms
-from config.app import MONITOR, Parts, assemble, create_app
+from config.app import Parts, assemble
 from config.database import prepare
-from config.server import Server, open_socket, url_of
-from config.settings import Settings, load_settings
+from config.settings import load_settings
 from dali.parameters import Parameters
 from surveys.index.ingest import index_survey
 from surveys.sphere import ra_dec_deg
@@ -36,6 +36,7 @@ r = {{ em_min_m = 5.5e-7, em_max_m = 7e-7 }}
 [layers.image]
 path = "plain.fits"
 """
+FOUNTAIN = str(Path(sys.executable).with_name("fountain"))
 ROUND_S = 3.0
 ROUNDS = 5
 CONNECTIONS = 4
@@ -44,26 +45,25 @@ CONNECTIONS = 4
 def rows(folder: Path) -> Iterator[Row]:
     """Measure; `folder` keeps the tiles."""
     tiles = make_tiles(folder)
-    settings = _settings(folder)
+    settings = load_settings(_environment(folder))
     parts = assemble(settings)
     prepare(parts.engine)
     (survey,) = (survey for survey in parts.surveys if survey.name == "bench")
     index_survey(parts.engine, survey)
     yield _plan_and_execute(parts, tiles["plain"])
     parts.engine.dispose()
-    yield _over_http(settings, folder)
+    yield _over_http(folder)
 
 
-def _settings(folder: Path) -> Settings:
-    (folder / "declarations").mkdir(exist_ok=True)
+def _environment(folder: Path) -> dict[str, str]:
+    for name in ("data", "declarations"):
+        (folder / name).mkdir(exist_ok=True)
     (folder / "declarations" / "bench.toml").write_text(DECLARATION.format(root=folder))
-    return load_settings(
-        {
-            "FOUNTAIN_DATA__FOLDER": str(folder / "data"),
-            "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
-            "FOUNTAIN_LOG__LEVEL": "warning",
-        }
-    )
+    return {
+        "FOUNTAIN_DATA__FOLDER": str(folder / "data"),
+        "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
+        "FOUNTAIN_LOG__LEVEL": "warning",
+    }
 
 
 def _queries(did: str) -> list[dict[str, str]]:
@@ -95,35 +95,16 @@ def _did(dataset: str) -> str:
     return f"ivo://unregistered.invalid/soda-fountain?{dataset}"
 
 
-class ReadyFile(Server):
-    """The same server with an application that sends one ready file."""
-
-    def __init__(self, settings: Settings, listener: socket.socket, path: Path) -> None:
-        self._path = path
-        super().__init__(settings, listener)
-
-    def load(self) -> Flask:
-        """Make the peer."""
-        app = Flask("ready-file")
-        app.extensions[MONITOR] = create_app(self._settings).extensions[MONITOR]
-
-        @app.get("/sync")
-        def ready() -> Response:
-            return send_file(self._path, mimetype="application/fits")
-
-        return app
-
-
-def _over_http(settings: Settings, folder: Path) -> Row:
-    settings = replace(settings, server=replace(settings.server, port=0))
+def _over_http(folder: Path) -> Row:
     paths = [
         "/sync?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
         for query in _queries(_did("bench/r"))
     ]
     ready = folder / "ready.fits"
-    with _serving(_serve, settings) as ours:
-        ready.write_bytes(_get_all(ours, paths[:1]))
-        with _serving(_serve_ready, settings, ready) as peer:
+    environment = os.environ | _environment(folder)
+    with _serving([FOUNTAIN, "serve", "--port"], environment) as ours:
+        ready.write_bytes(_Connection(ours).get(paths[0]))
+        with _serving([sys.executable, "-m", "benchmarks.ready_file", str(ready)], environment) as peer:
             rates: tuple[list[float], list[float]] = ([], [])
             for _ in range(ROUNDS):
                 rates[0].append(_rate(ours, paths))
@@ -132,29 +113,31 @@ def _over_http(settings: Settings, folder: Path) -> Row:
     return Row(what, float(np.median(rates[0])), float(np.median(rates[1])), "/s", "send_file", "rate", 0.6)
 
 
-def _serve(settings: Settings, port: multiprocessing.Queue[str]) -> None:
-    listener = open_socket("127.0.0.1", 0, or_next=False)
-    Server(settings, listener, lambda: port.put(url_of(listener))).run()
-
-
-def _serve_ready(settings: Settings, port: multiprocessing.Queue[str], path: Path) -> None:
-    listener = open_socket("127.0.0.1", 0, or_next=False)
-    port.put(url_of(listener))
-    ReadyFile(settings, listener, path).run()
-
-
 @contextmanager
-def _serving(serve: Callable[..., None], settings: Settings, *more: object) -> Iterator[tuple[str, int]]:
-    spawn = multiprocessing.get_context("spawn")
-    port = spawn.Queue()
-    process = spawn.Process(target=serve, args=(settings, port, *more))
-    process.start()
-    host, _, number = port.get(timeout=30).removeprefix("http://").partition(":")
+def _serving(command: list[str], environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Run a server on a free port, from when it answers until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = ("127.0.0.1", int(free.getsockname()[1]))
+    process = subprocess.Popen([*command, str(address[1])], env=environment, stdout=subprocess.DEVNULL)
     try:
-        yield host, int(number)
+        _wait_for(address, process)
+        yield address
     finally:
         process.terminate()
-        process.join()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(address: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        with suppress(OSError), socket.create_connection(address):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"no server came up on port {address[1]}")
 
 
 def _rate(address: tuple[str, int], paths: Sequence[str]) -> float:
@@ -180,11 +163,6 @@ def _rate(address: tuple[str, int], paths: Sequence[str]) -> float:
     for process in processes:
         process.join()
     return total / ROUND_S
-
-
-def _get_all(address: tuple[str, int], paths: Sequence[str]) -> bytes:
-    connection = _Connection(address)
-    return b"".join(connection.get(path) for path in paths)
 
 
 class _Connection:

@@ -5,13 +5,11 @@ The keys are described in the examples of ``config/surveys/examples``.
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from surveys.errors import DeclarationError
 from surveys.survey import (
@@ -32,12 +30,10 @@ from surveys.survey import (
     UniqueTable,
     Zeropoint,
 )
-from surveys.template import BAND, PathTemplate
+from surveys.template import BAND
+from surveys.toml_keys import SEGMENT, Keys, is_card
 
-SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
-_CARD = re.compile(r"[A-Z0-9_-]{1,8}\Z")
 _POL_STATES = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX")
-T = TypeVar("T")
 
 
 def read_surveys(folder: Path, data_folder: Path) -> tuple[Survey, ...]:
@@ -77,7 +73,7 @@ def read_survey(path: Path, data_folder: Path) -> Survey:
 
 def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder: Path) -> Survey:
     """Make a `Survey` of a declaration already read; `source` and `name` as `read_survey` gives them."""
-    keys = _Keys(dict(content), source)
+    keys = Keys(dict(content), source)
     kind = keys.choice("kind", ("coadd", "exposures"))
     bands = _bands(keys.table("bands", required=True), _band_defaults(keys))
     dataset = keys.optional("dataset", keys.text)
@@ -113,122 +109,13 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
     return survey
 
 
-class _Keys:
-    """A TOML table being read: every key is taken once, what is left over is unknown."""
-
-    def __init__(self, content: dict[str, Any], source: str, prefix: str = "") -> None:
-        self.content = content
-        self.source = source
-        self.prefix = prefix
-        self.known: set[str] = set()
-
-    def fault(self, key: str, expected: str) -> DeclarationError:
-        got = self.content.get(key)
-        shown = (
-            "nothing" if key not in self.content else repr(got) if len(repr(got)) <= 60 else "something else"
-        )
-        return DeclarationError(f"{self.source}: {self.prefix}{key}: expected {expected}, got {shown}")
-
-    def take(self, key: str, default: object = ...) -> Any:
-        self.known.add(key)
-        if key in self.content:
-            return self.content[key]
-        if default is ...:
-            raise self.fault(key, "a value: this key is required")
-        return default
-
-    def has(self, key: str) -> bool:
-        self.known.add(key)
-        return key in self.content
-
-    def optional(self, key: str, read: Callable[[str], T]) -> T | None:
-        return read(key) if self.has(key) else None
-
-    def text(self, key: str, default: object = ...) -> str:
-        value = self.take(key, default)
-        if not isinstance(value, str) or (default is ... and not value.strip()):
-            raise self.fault(key, "a text")
-        return value.strip()
-
-    def texts(self, key: str, default: object = ...) -> list[str]:
-        value = self.take(key, default)
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list | tuple) or not all(isinstance(one, str) and one for one in values):
-            raise self.fault(key, "a text or a list of texts")
-        if default is ... and not values:
-            raise self.fault(key, "at least one text")
-        return list(values)
-
-    def number(self, key: str) -> float:
-        value = self.take(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.fault(key, "a number")
-        return float(value)
-
-    def positive(self, key: str) -> float:
-        value = self.number(key)
-        if value <= 0:
-            raise self.fault(key, "a number above 0")
-        return value
-
-    def whole(self, key: str, default: object = ..., lowest: int = 0, highest: int = 2**31 - 1) -> int:
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise self.fault(key, f"a whole number from {lowest} to {highest}")
-        return value
-
-    def truth(self, key: str, default: bool) -> bool:
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            raise self.fault(key, "true or false")
-        return value
-
-    def choice(self, key: str, allowed: tuple[Any, ...]) -> Any:
-        value = self.take(key)
-        if value not in allowed or isinstance(value, bool):
-            raise self.fault(key, f"one of {', '.join(allowed)}")
-        return value
-
-    def segment(self, key: str, default: str) -> str:
-        value = self.text(key, default)
-        if not SEGMENT.match(value):
-            raise self.fault(key, "a name of letters, digits and . _ ~ - only")
-        return value
-
-    def card(self, key: str) -> str:
-        value = self.text(key)
-        if not _CARD.match(value):
-            raise self.fault(key, "the name of a FITS card: at most 8 of A-Z 0-9 _ -")
-        return value
-
-    def template(self, key: str, text: str, band_words: tuple[str, ...]) -> PathTemplate:
-        try:
-            return PathTemplate(text, band_words)
-        except ValueError as error:
-            raise self.fault(key, str(error)) from error
-
-    def table(self, key: str, *, required: bool = False) -> _Keys:
-        value = self.take(key) if required else self.take(key, {})
-        if not isinstance(value, dict) or (required and not value):
-            raise self.fault(key, "a table")
-        return _Keys(value, self.source, f"{self.prefix}{key}.")
-
-    def finish(self) -> None:
-        for key in self.content:
-            if key not in self.known:
-                near = difflib.get_close_matches(key, sorted(self.known), 1, cutoff=0)
-                raise DeclarationError(
-                    f"{self.source}: {self.prefix}{key}: unknown key; the nearest known one is {near[0]}"
-                )
-
-
-def _band_defaults(keys: _Keys) -> dict[str, Any]:
+def _band_defaults(keys: Keys) -> dict[str, Any]:
     """Photometry said once for all bands; a band may say otherwise."""
     shared = ("zeropoint", "pixel_value", "background", "nodata")
     return {key: keys.take(key) for key in shared if keys.has(key)}
 
 
-def _bands(keys: _Keys, defaults: Mapping[str, Any]) -> tuple[Band, ...]:
+def _bands(keys: Keys, defaults: Mapping[str, Any]) -> tuple[Band, ...]:
     bands = tuple(_band(label, keys.table(label), defaults, keys) for label in keys.content)
     _refuse_twins(keys.source, "band", (band.label for band in bands))
     words: dict[str, str] = {}
@@ -242,7 +129,7 @@ def _bands(keys: _Keys, defaults: Mapping[str, Any]) -> tuple[Band, ...]:
     return bands
 
 
-def _band(label: str, keys: _Keys, defaults: Mapping[str, Any], parent: _Keys) -> Band:
+def _band(label: str, keys: Keys, defaults: Mapping[str, Any], parent: Keys) -> Band:
     if not SEGMENT.match(label):
         raise parent.fault(label, "a band label of letters, digits and . _ ~ - only")
     keys.content = {**defaults, **keys.content}
@@ -264,7 +151,7 @@ def _band(label: str, keys: _Keys, defaults: Mapping[str, Any], parent: _Keys) -
     return band
 
 
-def _zeropoint(keys: _Keys) -> Zeropoint | None:
+def _zeropoint(keys: Keys) -> Zeropoint | None:
     if not keys.has("zeropoint"):
         return None
     if not isinstance(keys.content["zeropoint"], dict):
@@ -281,7 +168,7 @@ def _zeropoint(keys: _Keys) -> Zeropoint | None:
     return zeropoint
 
 
-def _nodata(keys: _Keys) -> Nodata | None:
+def _nodata(keys: Keys) -> Nodata | None:
     if not keys.has("nodata"):
         return None
     value = keys.content["nodata"]
@@ -296,7 +183,7 @@ def _nodata(keys: _Keys) -> Nodata | None:
     raise keys.fault("nodata", '"nan", a number, {weight = 0} or {mask_bits = …}')
 
 
-def _layers(keys: _Keys, bands: tuple[Band, ...]) -> tuple[Layer, ...]:
+def _layers(keys: Keys, bands: tuple[Band, ...]) -> tuple[Layer, ...]:
     words = tuple(word for band in bands for word in band.words)
     image = _layer("image", keys.table("image", required=True), words, None)
     others = [
@@ -308,7 +195,7 @@ def _layers(keys: _Keys, bands: tuple[Band, ...]) -> tuple[Layer, ...]:
     return (image, *others)
 
 
-def _layer(role: Role, keys: _Keys, words: tuple[str, ...], image: Layer | None) -> Layer:
+def _layer(role: Role, keys: Keys, words: tuple[str, ...], image: Layer | None) -> Layer:
     own_files = image is None or keys.has("path")
     path = keys.template("path", keys.text("path"), words) if own_files else cast(Layer, image).path
     if not own_files:
@@ -341,7 +228,7 @@ def _layer(role: Role, keys: _Keys, words: tuple[str, ...], image: Layer | None)
     return layer
 
 
-def _check_link(keys: _Keys, layer: Layer, image: Layer) -> None:
+def _check_link(keys: Keys, layer: Layer, image: Layer) -> None:
     """Check that the fields of both paths join a layer in files of its own to its image."""
     fields = set(layer.path.fields)
     if not fields - {BAND} or not fields <= set(image.path.fields):
@@ -350,12 +237,12 @@ def _check_link(keys: _Keys, layer: Layer, image: Layer) -> None:
         )
 
 
-def _bits(keys: _Keys) -> dict[str, int]:
+def _bits(keys: Keys) -> dict[str, int]:
     table = keys.table("bits")
     return {name: table.whole(name, lowest=0, highest=63) for name in table.content}
 
 
-def _unique(keys: _Keys) -> Unique | None:
+def _unique(keys: Keys) -> Unique | None:
     if not keys.has("unique"):
         return None
     table = keys.table("unique")
@@ -377,7 +264,7 @@ def _unique(keys: _Keys) -> Unique | None:
     return unique
 
 
-def _prefer(keys: _Keys) -> Prefer | None:
+def _prefer(keys: Keys) -> Prefer | None:
     if not keys.has("prefer"):
         return None
     table = keys.table("prefer")
@@ -386,33 +273,33 @@ def _prefer(keys: _Keys) -> Prefer | None:
     return prefer
 
 
-def _fix(keys: _Keys) -> dict[str, CardValue]:
+def _fix(keys: Keys) -> dict[str, CardValue]:
     for key, value in keys.content.items():
-        if not _CARD.match(key) or not isinstance(value, str | int | float):
+        if not is_card(key) or not isinstance(value, str | int | float):
             raise keys.fault(key, "a FITS card and its value: a text, a number, true or false")
     return dict(keys.content)
 
 
-def _time(keys: _Keys) -> TimeCards:
+def _time(keys: Keys) -> TimeCards:
     time = TimeCards(**{key: keys.optional(key, keys.card) for key in ("t_min", "t_max", "exptime")})
     keys.finish()
     return time
 
 
-def _publisher(keys: _Keys) -> Publisher:
+def _publisher(keys: Keys) -> Publisher:
     publisher = Publisher(**{key: keys.text(key, "") for key in Publisher.__dataclass_fields__})
     keys.finish()
     return publisher
 
 
-def _access(keys: _Keys) -> str | dict[str, object]:
+def _access(keys: Keys) -> str | dict[str, object]:
     access: object = keys.take("access", "public")
     if access != "public" and not isinstance(access, dict):
         raise keys.fault("access", '"public" or a table')
     return cast("str | dict[str, object]", access)
 
 
-def _check_whole(survey: Survey, keys: _Keys) -> None:
+def _check_whole(survey: Survey, keys: Keys) -> None:
     """Check what only the declaration as a whole can break."""
     fields = survey.image.path.fields
     if len(survey.bands) > 1 and BAND not in fields and survey.band_card is None:

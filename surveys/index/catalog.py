@@ -10,20 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
-from sqlalchemy import Engine, Row, Select, func, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import Engine, Row, Select, func, select
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.image import FileFacts, ImageRecord, ZtileLayout
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
 from surveys.index.files import resolve
 from surveys.index.links import link_in_file, link_of
+from surveys.index.queries import (
+    COMPANION_COLUMNS,
+    HEADER,
+    IMAGE_BY_ID,
+    IMAGE_BY_KEY,
+    POINTER,
+    candidates_in,
+    range_names,
+    valid_in,
+)
 from surveys.index.tables import (
     ArtifactRow,
     CellRow,
     DatasetRow,
     FileRow,
-    HeaderRow,
     SurveyRow,
 )
 from surveys.source import Lru
@@ -34,7 +42,7 @@ from surveys.template import BAND
 MOST_CANDIDATES = 10_000
 
 _RECORDS_KEPT = 20_000
-_HEADERS_KEPT = 2_000
+HEADERS_KEPT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ class Catalog:
         self._levels: Lru[tuple[str, int], tuple[int, ...]] = Lru(256)
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
         self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
-        self._headers: Lru[int, str] = Lru(_HEADERS_KEPT)
+        self._headers: Lru[int, str] = Lru(HEADERS_KEPT)
 
     def survey(self, name: str) -> Survey:
         """Survey of this name; case does not matter.
@@ -103,7 +111,7 @@ class Catalog:
 
         Read it once for a request and hand it to every other question.
         """
-        row = self._one(select(SurveyRow.id, SurveyRow.generation).where(SurveyRow.name == survey))
+        row = self._one(POINTER, name=survey)
         if row is None:
             return 0
         self._ids[survey] = row.id
@@ -151,7 +159,7 @@ class Catalog:
             else link_in_file(layer.role, image.file.path, row.tag)
             for layer in survey.layers[1:]
         ]
-        found = select(*_COMPANION_COLUMNS).join(FileRow, FileRow.id == ArtifactRow.file_id)
+        found = select(*COMPANION_COLUMNS).join(FileRow, FileRow.id == ArtifactRow.file_id)
         found = found.where(
             ArtifactRow.survey_id == self._id(survey.name),
             ArtifactRow.link.in_(links),
@@ -198,9 +206,13 @@ class Catalog:
         ranges = ranges_at(region, levels)
         if not ranges or not bands:
             return []
-        query = self._candidates(declared, bands, ranges, generation).limit(at_most + 1)
+        values: dict[str, object] = {"survey_id": self._id(declared.name), "generation": generation}
+        values |= {"bands": list(bands), "most": at_most + 1}
+        for number, limits in enumerate(ranges):
+            values |= zip(range_names(number), limits, strict=True)
+        query = candidates_in(len(ranges), declared.prefer.order if declared.prefer else None)
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, values).all()
         if len(rows) > at_most:
             raise TooLarge(f"the region touches more than {at_most} images: ask for a smaller region")
         center = region.getBoundingCircle().getCenter()
@@ -231,12 +243,12 @@ class Catalog:
                 return Holdings(0, None, {}, 0, 0)
             images = connection.execute(
                 select(DatasetRow.band, func.count())
-                .where(DatasetRow.survey_id == row.id, *_valid(DatasetRow, row.generation))
+                .where(DatasetRow.survey_id == row.id, *valid_in(DatasetRow, row.generation))
                 .group_by(DatasetRow.band)
             )
             counts = {band: int(count) for band, count in images}
             files = connection.execute(
-                select(FileRow.refused).where(FileRow.survey_id == row.id, *_valid(FileRow, row.generation))
+                select(FileRow.refused).where(FileRow.survey_id == row.id, *valid_in(FileRow, row.generation))
             )
             refused = [bool(reasons) for (reasons,) in files]
         in_order = {band.label: counts.get(band.label, 0) for band in self.survey(survey).bands}
@@ -246,32 +258,27 @@ class Catalog:
         """List the identifiers of every image of a survey, in the order they were added."""
         name = self.survey(survey).name
         query = select(DatasetRow.key).where(
-            DatasetRow.survey_id == self._id(name), *_valid(DatasetRow, generation)
+            DatasetRow.survey_id == self._id(name), *valid_in(DatasetRow, generation)
         )
         with self._engine.connect() as connection:
             return list(connection.execute(query.order_by(DatasetRow.id)).scalars())
 
     def _read_record(self, dataset: str, generation: int) -> ImageRecord:
         survey = self.survey(dataset.partition("/")[0])
-        row = self._one(
-            _images().where(
-                DatasetRow.survey_id == self._id(survey.name),
-                DatasetRow.key_lower == dataset.lower(),
-                *_valid(DatasetRow, generation),
-            )
-        )
+        survey_id = self._id(survey.name)
+        row = self._one(IMAGE_BY_KEY, survey_id=survey_id, key=dataset.lower(), generation=generation)
         if row is None:
             raise UnknownDataset(f"there is no image {dataset!r}")
         return self._by_id.get(row.id, lambda: _image(survey, row))
 
     def _read_artifact(self, artifact_id: int) -> ImageRecord:
-        row = self._one(_images().where(ArtifactRow.id == artifact_id))
+        row = self._one(IMAGE_BY_ID, id=artifact_id)
         if row is None:
             raise StaleImage("the image is no longer in the index")
         return _image(self.survey(row.key.partition("/")[0]), row)
 
     def _read_header(self, record: ImageRecord) -> str:
-        row = self._one(select(HeaderRow.deflated).where(HeaderRow.id == record.header_key))
+        row = self._one(HEADER, id=record.header_key)
         if row is None:
             raise StaleImage(f"{record.file.name} is no longer in the index")
         return zlib.decompress(row.deflated).decode()
@@ -293,106 +300,14 @@ class Catalog:
                 levels.append(level)
         return tuple(levels)
 
-    def _candidates(
-        self, survey: Survey, bands: Sequence[str], ranges: Sequence[tuple[int, int, int]], generation: int
-    ) -> Select[*tuple[Any, ...]]:
-        survey_id = self._id(survey.name)
-        cells = union_all(
-            *(
-                select(CellRow.dataset_id).where(
-                    CellRow.survey_id == survey_id, CellRow.level == level, CellRow.start.between(first, last)
-                )
-                for level, first, last in ranges
-            )
-        )
-        query: Select[*tuple[Any, ...]] = (
-            select(
-                ArtifactRow.id,
-                DatasetRow.key,
-                DatasetRow.band,
-                DatasetRow.s_ra,
-                DatasetRow.s_dec,
-                DatasetRow.cover,
-            )
-            .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
-            .where(DatasetRow.id.in_(cells), DatasetRow.band.in_(bands), *_valid(DatasetRow, generation))
-        )
-        if survey.prefer is None:
-            return query
-        other = aliased(DatasetRow)
-        better = (
-            other.preference > DatasetRow.preference
-            if survey.prefer.order == "highest"
-            else other.preference < DatasetRow.preference
-        )
-        return query.where(
-            ~select(other.id)
-            .where(
-                other.survey_id == survey_id,
-                other.band == DatasetRow.band,
-                other.tile == DatasetRow.tile,
-                better,
-                *_valid(other, generation),
-            )
-            .exists()
-        )
-
     def _id(self, survey: str) -> int:
         if survey not in self._ids:
             self.generation(survey)
         return self._ids.get(survey, -1)
 
-    def _one(self, query: Select[*tuple[Any, ...]]) -> Row[Any] | None:
+    def _one(self, query: Select[*tuple[Any, ...]], **values: object) -> Row[Any] | None:
         with self._engine.connect() as connection:
-            return connection.execute(query).first()
-
-
-def _valid(table: Any, generation: int) -> tuple[Any, ...]:
-    return (table.gen_from <= generation, table.gen_to > generation)
-
-
-_COMPANION_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
-    ArtifactRow.id,
-    ArtifactRow.role,
-    ArtifactRow.hdu,
-    ArtifactRow.extname,
-    ArtifactRow.storage,
-    ArtifactRow.data_offset,
-    ArtifactRow.shape,
-    ArtifactRow.x_axis,
-    ArtifactRow.y_axis,
-    ArtifactRow.bitpix,
-    ArtifactRow.bscale,
-    ArtifactRow.bzero,
-    ArtifactRow.blank,
-    ArtifactRow.wcs_text,
-    ArtifactRow.header_id,
-    ArtifactRow.ztiles,
-    ArtifactRow.indexed_at,
-    FileRow.path,
-    FileRow.size,
-    FileRow.mtime_ns,
-    FileRow.sha256,
-)
-_IMAGE_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
-    *_COMPANION_COLUMNS,
-    DatasetRow.key,
-    DatasetRow.band,
-    DatasetRow.em_min,
-    DatasetRow.em_max,
-    DatasetRow.t_min,
-    DatasetRow.t_max,
-    DatasetRow.pol_states,
-    DatasetRow.s_pixel_scale_deg,
-)
-
-
-def _images() -> Select[*tuple[Any, ...]]:
-    return (
-        select(*_IMAGE_COLUMNS)
-        .join(DatasetRow, ArtifactRow.dataset_id == DatasetRow.id)
-        .join(FileRow, FileRow.id == ArtifactRow.file_id)
-    )
+            return connection.execute(query, values).first()
 
 
 def _image(survey: Survey, row: Row[Any]) -> ImageRecord:

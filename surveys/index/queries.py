@@ -1,0 +1,118 @@
+"""The statements the catalog asks most, put together once: to build one takes longer than to run it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import BindParameter, Select, bindparam, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, FileRow, HeaderRow, SurveyRow
+
+
+def valid_in(table: Any, generation: Any) -> tuple[Any, ...]:
+    """Conditions on the rows of a table that a reader of a generation sees."""
+    return (table.gen_from <= generation, table.gen_to > generation)
+
+
+COMPANION_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    ArtifactRow.id,
+    ArtifactRow.role,
+    ArtifactRow.hdu,
+    ArtifactRow.extname,
+    ArtifactRow.storage,
+    ArtifactRow.data_offset,
+    ArtifactRow.shape,
+    ArtifactRow.x_axis,
+    ArtifactRow.y_axis,
+    ArtifactRow.bitpix,
+    ArtifactRow.bscale,
+    ArtifactRow.bzero,
+    ArtifactRow.blank,
+    ArtifactRow.wcs_text,
+    ArtifactRow.header_id,
+    ArtifactRow.ztiles,
+    ArtifactRow.indexed_at,
+    FileRow.path,
+    FileRow.size,
+    FileRow.mtime_ns,
+    FileRow.sha256,
+)
+_IMAGE_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    *COMPANION_COLUMNS,
+    DatasetRow.key,
+    DatasetRow.band,
+    DatasetRow.em_min,
+    DatasetRow.em_max,
+    DatasetRow.t_min,
+    DatasetRow.t_max,
+    DatasetRow.pol_states,
+    DatasetRow.s_pixel_scale_deg,
+)
+
+
+POINTER = select(SurveyRow.id, SurveyRow.generation).where(SurveyRow.name == bindparam("name"))
+HEADER = select(HeaderRow.deflated).where(HeaderRow.id == bindparam("id"))
+_IMAGE = (
+    select(*_IMAGE_COLUMNS)
+    .join(DatasetRow, ArtifactRow.dataset_id == DatasetRow.id)
+    .join(FileRow, FileRow.id == ArtifactRow.file_id)
+)
+IMAGE_BY_ID = _IMAGE.where(ArtifactRow.id == bindparam("id"))
+IMAGE_BY_KEY = _IMAGE.where(
+    DatasetRow.survey_id == bindparam("survey_id"),
+    DatasetRow.key_lower == bindparam("key"),
+    *valid_in(DatasetRow, bindparam("generation")),
+)
+
+
+def range_names(number: int) -> tuple[str, str, str]:
+    """Names of the parameters of one range: level, first and last cell."""
+    return f"level{number}", f"first{number}", f"last{number}"
+
+
+@lru_cache(maxsize=256)
+def candidates_in(ranges: int, prefer: Literal["highest", "lowest"] | None) -> Select[*tuple[Any, ...]]:
+    """Query for the images with a cell in one of so many ranges.
+
+    Parameters: ``survey_id``, ``generation``, ``bands``, ``most`` (rows), and the `range_names` of each. With
+    `prefer`, of the reprocessings of a tile only the one that sorts highest or lowest.
+    """
+    survey_id: BindParameter[int] = bindparam("survey_id")
+    valid = valid_in(DatasetRow, bindparam("generation"))
+    cells = union_all(
+        *(
+            select(CellRow.dataset_id).where(
+                CellRow.survey_id == survey_id,
+                CellRow.level == bindparam(level),
+                CellRow.start.between(bindparam(first), bindparam(last)),
+            )
+            for level, first, last in map(range_names, range(ranges))
+        )
+    )
+    query: Select[*tuple[Any, ...]] = (
+        select(
+            ArtifactRow.id,
+            DatasetRow.key,
+            DatasetRow.band,
+            DatasetRow.s_ra,
+            DatasetRow.s_dec,
+            DatasetRow.cover,
+        )
+        .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+        .where(DatasetRow.id.in_(cells), DatasetRow.band.in_(bindparam("bands", expanding=True)), *valid)
+        .limit(bindparam("most"))
+    )
+    if prefer is None:
+        return query
+    other = aliased(DatasetRow)
+    more, less = (other, DatasetRow) if prefer == "highest" else (DatasetRow, other)
+    better = select(other.id).where(
+        other.survey_id == survey_id,
+        other.band == DatasetRow.band,
+        other.tile == DatasetRow.tile,
+        more.preference > less.preference,
+        *valid_in(other, bindparam("generation")),
+    )
+    return query.where(~better.exists())

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surveys.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
-from surveys.errors import RequestFault
 from surveys.pixels import PixelBox
 from surveys.plane import CONTACT_PX, Ellipse, Extent, Figure
 from surveys.sphere import Booleans, separation_deg, unit_vectors
@@ -54,7 +53,7 @@ def sticks_out(stencil: Shape, wcs: CelestialWcs) -> bool:
     return box is None or box.clip(wcs.nx, wcs.ny) != box
 
 
-def centered_box(box: CenteredBox, wcs: CelestialWcs, pixel_scale_deg: float) -> PixelBox:
+def centered_box(box: CenteredBox, wcs: CelestialWcs, pixel_scale_deg: float) -> PixelBox | None:
     """Pixels of a fixed-size box; it may stick out of the image.
 
     Parameters
@@ -63,14 +62,14 @@ def centered_box(box: CenteredBox, wcs: CelestialWcs, pixel_scale_deg: float) ->
         What a size in degrees is divided by: the survey's nominal scale, so that all its cutouts of one
         size have the same shape.
 
-    Raises
-    ------
-    RequestFault
-        If the centre has no position in the image's pixels.
+    Returns
+    -------
+    PixelBox or None
+        None if the centre has no position in the image's pixels.
     """
     x, y = wcs.to_pixel(unit_vectors(box.ra_deg, box.dec_deg))
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise RequestFault(f"CENTER {box.ra_deg} {box.dec_deg} has no position on this image")
+        return None
     unit = 1.0 if box.size.in_pixels else pixel_scale_deg
     width, height = max(1, round(box.size.width / unit)), max(1, round(box.size.height / unit))
     x0, y0 = _first_of(float(x), width), _first_of(float(y), height)

@@ -26,8 +26,6 @@ TAN_AGREEMENT_PX = 1e-6
 ROUND_TRIP_PX = 0.01
 
 _TABLE_CARD = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+$|AXISCORR$|D2IMARR$")
-_LONGITUDE = re.compile(r"RA(-|$)|[A-Z]LON(-|$)|[A-Z]{2}LN(-|$)")
-_LATITUDE = re.compile(r"DEC(-|$)|[A-Z]LAT(-|$)|[A-Z]{2}LT(-|$)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,18 +132,6 @@ class CelestialWcs:
                     solved[lost] = np.nan
             pixels[reached] = solved
         return pixels
-
-
-def celestial_axes(wcs_text: str) -> tuple[int, int] | None:
-    """0-based FITS numbers of the two celestial axes a header declares, in order; None if it has none."""
-    header = fits.Header.fromstring(wcs_text)
-    types = {int(key[5:]) - 1: str(header[key]).upper() for key in header if re.fullmatch(r"CTYPE\d+", key)}
-    longitudes = [axis for axis, name in types.items() if _LONGITUDE.match(name)]
-    latitudes = [axis for axis, name in types.items() if _LATITUDE.match(name)]
-    if len(longitudes) != 1 or len(latitudes) != 1:
-        return None
-    first, second = sorted(longitudes + latitudes)
-    return first, second
 
 
 @lru_cache(maxsize=512)

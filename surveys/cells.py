@@ -190,7 +190,7 @@ class CellSearch:
         """Extend the box by the pixels where a sample lies inside the shape."""
         found = look.distance < -look.contact
         # beside the limb of a map, the edge of a pixel may be on the sky and its area not
-        found &= np.isfinite(look.spread) | _is_amid_pixel(x, y)
+        found &= np.isfinite(look.spread)
         if found.any():
             cell = np.nonzero(found)[1]
             columns = _pixels_at(x[found], cells.x0[cell], cells.x1[cell])

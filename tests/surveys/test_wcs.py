@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import astropy.units as u
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 
 from surveys.errors import ImageRefused
 from surveys.sphere import Floats, ra_dec_deg, separation_deg, unit_vector, unit_vectors
-from surveys.wcs import CelestialWcs
+from surveys.wcs import CelestialWcs, wcs_of
 from tests.support.headers import wcs_text
+from tests.support.tiles import ramp, record_of, write_plain
 
 SIZE = (40, 30)
 MAS_DEG = 1.0 / 3_600_000.0
@@ -214,6 +216,14 @@ def test_shapes_of_arrays_are_kept() -> None:
         assert wcs.to_sky(np.zeros(0), np.zeros(0)).shape == (0, 3)
         assert wcs.to_pixel(np.zeros((0, 3)))[0].shape == (0,)
         assert wcs.to_pixel(np.array(unit_vector(30.0, -20.0)))[0].shape == ()
+
+
+def test_wcs_is_built_once_for_an_indexed_image(tmp_path: Path) -> None:
+    record = record_of(write_plain(tmp_path / "tile.fits", ramp((30, 40))), wcs_text=HEADERS["TAN"])
+    assert wcs_of(record) is wcs_of(replace(record))
+    touched = replace(record, file=replace(record.file, mtime_ns=record.file.mtime_ns + 1))
+    assert wcs_of(touched) is not wcs_of(record)
+    assert (wcs_of(record).nx, wcs_of(record).ny) == (40, 30)
 
 
 def _cube(order: tuple[int, int], third: str, **cards: object) -> str:

@@ -29,6 +29,8 @@ class Commands(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except Exception as error:
             from config.database import DatabaseMismatch
             from config.settings import SettingsError

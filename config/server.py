@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from threading import Thread
 from typing import Any
 
@@ -119,6 +121,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         return create_app(self._settings)
 
     def _after_start(self, worker: Any) -> None:
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        # The compiled kernels take a second to load: not at start, nor while the first client waits for them.
+        Thread(target=import_module, args=("surveys.compressed",), name="warm-up", daemon=True).start()
         if self._when_up is not None and worker.age == 1:
             Thread(target=self._when_up, name="when-up", daemon=True).start()
 

@@ -1,0 +1,140 @@
+"""The real server, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from astropy.io import fits
+from click.testing import CliRunner
+
+from config.cli import main
+from config.server import PortTaken, open_socket, url_of
+from tests.support.server import Served, serve
+from tests.support.service import BASE, SIDE, header_at, index_all, pixels_of, settings_of, write_surveys
+
+TIMEOUT_S = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "service"
+    write_surveys(folder)
+    # What the self-check asks for: a file of the demo survey's name where the demo survey is declared.
+    images = folder / "demo" / "images"
+    images.mkdir(parents=True)
+    fits.PrimaryHDU(pixels_of("a"), header_at(150.1, 2.2)).writeto(images / "tile_r.fits")
+    index_all(settings_of(folder))
+    return folder
+
+
+def environ_of(folder: Path) -> dict[str, str]:
+    return {
+        "FOUNTAIN_DATA__FOLDER": str(folder),
+        "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
+        "FOUNTAIN_SERVER__WORKERS": "2",
+        "FOUNTAIN_SERVER__PORT": str(free_port()),
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Served]:
+    with serve(folder, environ_of(folder), "--self-check") as served:
+        yield served
+
+
+def test_the_self_check_says_and_saves(served: Served, folder: Path) -> None:
+    assert served.process.stdout is not None
+    first, asked, saved = (served.process.stdout.readline() for _ in range(3))
+    assert first.startswith("Self-check: a cutout of ")
+    assert (
+        requests.get(asked.strip(), timeout=TIMEOUT_S).content == (folder / "first-cutout.fits").read_bytes()
+    )
+    assert str(folder / "first-cutout.fits") in saved
+    assert fits.getdata(folder / "first-cutout.fits").shape <= (SIDE, SIDE)
+
+
+def test_cutout_from_a_url(served: Served, tmp_path: Path) -> None:
+    written = tmp_path / "cut.fits"
+    runner = CliRunner(env={"FOUNTAIN_DATA__FOLDER": str(tmp_path)})
+    command = ["cutout", "tiny/g/a", "--circle", "150 0 0.0027", "--url", served.url, "-o", str(written)]
+    made = runner.invoke(main, command)
+    assert made.exit_code == 0, made.output
+    assert fits.getdata(written).shape == (20, 20)
+    failed = runner.invoke(main, [*command, "--band", "2 1"])
+    assert failed.exit_code == 1
+    assert "BAND: the lower limit is above the upper one" in failed.output
+    nothing = runner.invoke(main, [*command, "--band", "1"])
+    assert nothing.exit_code == 3
+
+
+def test_many_at_once_get_what_they_asked_for(served: Served) -> None:
+    url = f"{served.url}/sync"
+    answers: list[tuple[int, bytes]] = []
+
+    def ask(number: int) -> None:
+        parameters = {"ID": "ivo://unregistered.invalid/soda-fountain?tiny/g/a"}
+        parameters |= {"CENTER": "150 0", "SIZE": f"{10 + number}px"}
+        answers.append((number, requests.get(url, parameters, timeout=TIMEOUT_S).content))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 40
+    for number, content in answers:
+        assert fits.Header.fromstring(content)["NAXIS1"] == 10 + number
+
+
+def test_the_log_is_json_lines_and_warns_while_unregistered(served: Served) -> None:
+    requests.get(f"{served.url}/healthz", timeout=TIMEOUT_S)
+    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    assert any("not registered" in line["event"] and line["level"] == "warning" for line in lines)
+    assert any(line["event"] == "request" for line in lines)
+
+
+def test_a_stop_lets_requests_finish(folder: Path) -> None:
+    with serve(folder, environ_of(folder)) as served:
+        host, _, port = served.url.removeprefix("http://").partition(":")
+        body = f"ID={BASE}%3Ftiny/g/a&CIRCLE=150+0+0.0027".replace(
+            BASE, "ivo://unregistered.invalid/soda-fountain"
+        )
+        requests.get(f"{served.url}/healthz", timeout=TIMEOUT_S)
+        with socket.create_connection((host, int(port)), TIMEOUT_S) as slow:
+            head = "POST /sync HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            head += f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+            slow.sendall(head.encode())
+            # The server asks for the body: the request is in its hands.
+            assert slow.recv(1000).startswith(b"HTTP/1.1 100")
+            served.process.send_signal(signal.SIGTERM)
+            slow.sendall(body.encode())
+            assert slow.recv(1000).startswith(b"HTTP/1.1 200")
+        assert served.process.wait(TIMEOUT_S) == 0
+
+
+def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> None:
+    with open_socket("127.0.0.1", 0, or_next=False) as taken:
+        port = taken.getsockname()[1]
+        assert url_of(taken) == f"http://127.0.0.1:{port}"
+        with open_socket("127.0.0.1", port, or_next=True) as other:
+            assert other.getsockname()[1] > port
+        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is taken"):
+            open_socket("127.0.0.1", port, or_next=False)
+        command = [sys.executable, "-c", "from config.cli import main; main()", "serve", "--port", str(port)]
+        refused = subprocess.run(command, env=environ_of(folder), capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert f"Error: cannot listen: port {port} of 127.0.0.1 is taken" in refused.stderr

@@ -8,7 +8,7 @@ from astropy.io import fits
 def wcs_text(
     ctypes: tuple[str, str], crval: tuple[float, float], size: tuple[int, int], **cards: object
 ) -> str:
-    """Cards of an image of `size` (nx, ny): CRPIX in its middle, 0.01 degrees a pixel unless `cards` differ."""
+    """Cards of an image of `size` (nx, ny): CRPIX in its middle, 0.01 degrees a pixel unless `cards` say."""
     nx, ny = size
     header = fits.Header()
     header["NAXIS"], header["NAXIS1"], header["NAXIS2"] = 2, nx, ny

@@ -10,7 +10,8 @@
     ├── ServiceUnavailable                503  not now: worth another try after `retry_after_s`
     └── ServerError                       500  our fault; label ``Error``
 
-Labels are those of SODA 1.0, section 5.2. `dali.responses` is the only place that turns one into HTTP.
+Labels are those of SODA 1.0, section 5.2; answers in VOTable say the same by the fault words of SIA 2.0,
+section 3.2, and DataLink 1.1, section 3.4. `dali.responses` is the only place that turns one into HTTP.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class ProtocolError(Exception):
     """
 
     label: ClassVar[str] = "Error"
+    fault_word: ClassVar[str] = "FatalFault"
     status: int = 500
 
     def __init__(
@@ -62,6 +64,7 @@ class UsageError(ProtocolError):
     """The request is wrong."""
 
     label = "UsageError"
+    fault_word = "UsageFault"
     status = 400
 
 
@@ -81,6 +84,7 @@ class AuthorizationError(ProtocolError):
     """The caller may not have this."""
 
     label = "AuthorizationError"
+    fault_word = "DefaultFault"
     status = 403
 
 
@@ -88,6 +92,7 @@ class ServiceUnavailable(ProtocolError):
     """The service cannot answer now; the client may try again after `retry_after_s` seconds."""
 
     label = "ServiceUnavailable"
+    fault_word = "TransientFault"
     status = 503
 
     def __init__(self, sentence: str, fix: str = "", *, retry_after_s: int) -> None:

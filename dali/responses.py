@@ -13,29 +13,53 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
 
 from dali.errors import NotFound, ProtocolError, ServerError, ServiceUnavailable, UsageError, quoted
+from dali.votable import error_document
 
 #: Key in the WSGI environment of the id that log and answer of a request share.
 REQUEST_ID = "fountain.request_id"
 #: Key of the fields that a view adds to the log line of its request.
 LOG_FIELDS = "fountain.log"
+#: Key of the media type of VOTable that errors of a request are to have.
+_VOTABLE_ERRORS = "fountain.votable_errors"
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+
+
+def answer_errors_as(request: Request, votable_type: str | None) -> None:
+    """Have errors of this request answered by a VOTable of this media type; None for text."""
+    request.environ[_VOTABLE_ERRORS] = votable_type
 
 
 def error_response(
     error: ProtocolError, request: Request, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Tell a client of `error`."""
-    request_id = str(request.environ.get(REQUEST_ID, "-"))
-    as_json = request.accept_mimetypes.best_match(["text/plain", JSON]) == JSON
-    body = error_json(error, request_id) if as_json else error_text(error, request_id)
-    response = Response(body, error.status, headers, content_type=JSON if as_json else TEXT)
+    body, content_type = _body(error, request)
+    response = Response(body, error.status, headers, content_type=content_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if isinstance(error, ServiceUnavailable):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
+
+
+def _body(error: ProtocolError, request: Request) -> tuple[str | bytes, str]:
+    request_id = str(request.environ.get(REQUEST_ID, "-"))
+    if votable_type := request.environ.get(_VOTABLE_ERRORS):
+        return error_document(fault_message(error, request_id)), votable_type
+    if request.accept_mimetypes.best_match(["text/plain", JSON]) == JSON:
+        return error_json(error, request_id), JSON
+    return error_text(error, request_id), TEXT
+
+
+def fault_message(error: ProtocolError, request_id: str = "") -> str:
+    """Message of a VOTable: the fault word, then everything that is wrong, on one line."""
+    said = [f"{error.fault_word}: {error.sentence}", error.fix]
+    for other in error.also:
+        said += [f"Also: {other.sentence}", other.fix]
+    said.append(f"(request id: {request_id})" if request_id else "")
+    return " ".join(part for part in said if part)
 
 
 def error_text(error: ProtocolError, request_id: str) -> str:

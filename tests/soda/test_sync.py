@@ -146,7 +146,7 @@ def test_soda_09_clipped(client: FlaskClient) -> None:
         {"POS": "CIRCLE 10 10 0.1"},
         {"POS": "RANGE 10 11 10 11"},
         {"POLYGON": "10 10 11 10 11 11"},
-        {"CENTER": "10 10", "SIZE": "5px"},
+        {"CENTER": "151 0", "SIZE": "5px"},
         {"CIRCLE": CIRCLE, "BAND": "1e-6 2e-6"},
         {"CIRCLE": CIRCLE, "BAND": "500 600"},
         {"CIRCLE": CIRCLE, "POL": "V"},

@@ -51,6 +51,8 @@ def configure_logs(settings: LogSettings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # It tells of each start that there was nothing to migrate.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class RequestLog:

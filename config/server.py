@@ -6,9 +6,10 @@ import errno
 import gc
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from importlib import import_module
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from flask import Flask
@@ -27,6 +28,7 @@ from dali.responses import TEXT, error_text
 NEXT_PORTS = 50
 BACKLOG = 1024
 LONGEST_REQUEST_LINE = 8190
+WARM_UP_AFTER_S = 5.0
 
 
 class PortTaken(Exception):
@@ -125,13 +127,24 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         gc.collect()
         gc.freeze()
         # The compiled kernels take a second to load: not at start, nor while the first client waits for them.
-        Thread(target=import_module, args=("surveys.compressed",), name="warm-up", daemon=True).start()
+        warm_up = Timer(WARM_UP_AFTER_S, import_module, ("surveys.compressed",))
+        warm_up.daemon = True
+        warm_up.start()
         if self._when_up is not None and worker.age == 1:
             Thread(target=self._when_up, name="when-up", daemon=True).start()
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """A worker that says it is leaving, and that refuses broken requests in plain text."""
+
+    def init_process(self) -> None:
+        """Start to serve."""
+        import os
+
+        v = os.environ.get("SWI")
+        if v:
+            sys.setswitchinterval(float(v))
+        super().init_process()
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Begin to stop: requests go on until they are answered."""

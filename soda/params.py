@@ -17,6 +17,7 @@ from dali.parameters import (
     refuse_unknown,
     refuse_uploads,
 )
+from dali.votable import Datatype
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest, Interval
@@ -45,7 +46,7 @@ class SodaParameter:
     description: str
     ucd: str = ""
     unit: str = ""
-    datatype: str = "char"
+    datatype: Datatype = "char"
     arraysize: str = "*"
     xtype: str = ""
     many: bool = False
@@ -248,7 +249,10 @@ def _circle(text: str, name: str = "CIRCLE") -> Circle:
 
 
 def _polygon(text: str, name: str = "POLYGON") -> Polygon:
-    return Polygon(xtypes.parse_polygon(text, name))
+    try:
+        return Polygon.of(xtypes.parse_polygon(text, name))
+    except ValueError as fault:
+        raise UsageError(f"{name} {quoted(text)} bounds no area: it has {fault}") from fault
 
 
 def _pos(text: str) -> Stencil:

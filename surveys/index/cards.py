@@ -21,13 +21,17 @@ _OWN = re.compile(
 _GEOMETRY = re.compile(
     r"(WCSAXES|WCSNAME|NAXIS\d*|(CTYPE|CRVAL|CRPIX|CDELT|CROTA|CUNIT|CRDER|CSYER|CNAME|PROJP)\d+"
     r"|(CD|PC|PV|PS)\d+_\d+|(CD|PC)\d{6}|LONPOLE|LATPOLE|[AB]P?_(ORDER|DMAX|\d+_\d+)"
-    r"|(CPDIS|CQDIS|CPERR|CQERR|D2IMDIS|D2IMERR)\d+|D[PQ]\d+(\..*)?|(D2IM|AXISCORR).*)\Z"
+    r"|(CPDIS|CQDIS|CPERR|CQERR|D2IMDIS|D2IMERR)\d+|D[PQ]\d+(\..*)?|(D2IM|AXISCORR).*"
+    # what wcslib turns into a WCS itself: the plate solutions of the DSS, and IRAF's TNX and ZPX
+    r"|CNPIX[12]|PPO\d|[XY]PIXELSZ|PLT(RA|DEC)\w+|AMD[XY]\d+|WAT\d_\d+)\Z"
 )
 _FRAME = re.compile(
     r"(RADESYS|RADECSYS|EQUINOX|EPOCH|TIMESYS|DATE-OBS|MJD-OBS|MJD-AVG|DATE-AVG|SPECSYS|SSYSOBS|SSYSSRC|VELREF"
     r"|VELOSYS|ZSOURCE|VELANGL|RESTFRQ|RESTFREQ|RESTWAV|OBSGEO-[XYZ])\Z"
 )
 _CELESTIAL = re.compile(r"(RA|DEC|[GEHS]LON|[GEHS]LAT|[A-Z]{2}L[NT])-+[A-Z]{3}")
+#: A plate solution of the DSS begins with it; it stands for a WCS where no CTYPE does.
+_PLATE = "PLTRAH"
 _DISTORTED = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d+\Z|AXISCORR\Z|D2IMARR\Z")
 
 
@@ -47,7 +51,7 @@ def image_header(text: str, primary: Hdu | None, fix: Mapping[str, CardValue]) -
     if primary is not None:
         present = {keyword for keyword, _ in cards}
         # Geometry is taken as a whole or not at all: half of one and half of another would be neither.
-        has_wcs = any(keyword.startswith("CTYPE") for keyword in present)
+        has_wcs = _PLATE in present or any(keyword.startswith("CTYPE") for keyword in present)
         cards += [
             (keyword, card)
             for keyword, card in split_cards(primary.text)
@@ -102,6 +106,8 @@ def celestial_axes(header: fits.Header, naxis: int) -> tuple[int, int]:
     """
     kinds = [str(card_value(header, f"CTYPE{axis}") or "").strip().upper() for axis in range(1, naxis + 1)]
     axes = [axis for axis, kind in enumerate(kinds) if _CELESTIAL.match(kind)]
+    if not any(kinds) and _PLATE in header:
+        axes = [0, 1]
     if len(axes) != 2:
         raise ImageRefused("its header has no celestial WCS")
     if any(kind[4:].lstrip("-") == "TAB" or kind.endswith("-TAB") for kind in kinds):

@@ -161,7 +161,12 @@ def parse_request(parameters: Parameters, identifiers: Identifiers) -> SodaReque
 
 
 def canonical_url(request: CutoutRequest, identifiers: Identifiers) -> str:
-    """Spell `request` the one way: ``sync?ID=…&CIRCLE=…``, relative to the base of the service.
+    """Spell `request` the one way: ``sync?ID=…&CIRCLE=…``, relative to the base of the service."""
+    return f"sync?{canonical_query(request, identifiers)}"
+
+
+def canonical_query(request: CutoutRequest, identifiers: Identifiers) -> str:
+    """Spell the parameters of `request` the one way: ``ID=…&CIRCLE=…``.
 
     Notes
     -----
@@ -174,7 +179,7 @@ def canonical_url(request: CutoutRequest, identifiers: Identifiers) -> str:
     pairs += [("POL", state) for state in request.pol]
     pairs += [("FILTER", label) for label in request.filters]
     pairs += [(name, "true") for name, on in (("MASK", request.mask), ("CHECKSUM", request.checksum)) if on]
-    return "sync?" + "&".join(f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs)
+    return "&".join(f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs)
 
 
 class _Reader:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Row, Select, func, select
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.image import FileFacts, ImageRecord, ZtileLayout
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
+from surveys.index.facts import PLACE_BY_KEY, PLACE_IN_BAND, DatasetFacts, facts_of_bands, facts_of_image
 from surveys.index.files import resolve
 from surveys.index.links import link_in_file, link_of
 from surveys.index.queries import (
@@ -179,6 +180,32 @@ class Catalog:
         if row is None:
             raise StaleImage(f"{image.file.name} is no longer in the index")
         return dict(row.attributes)
+
+    def describe(self, dataset: str) -> DatasetFacts:
+        """Tell what can be cut of an image, a survey band or a survey; case does not matter.
+
+        Raises
+        ------
+        UnknownDataset
+            If there is none of this name, or it has no image.
+        """
+        name, *rest = dataset.split("/")
+        survey = self.survey(name)
+        generation = self.generation(survey.name)
+        known = {"survey_id": self._id(survey.name), "generation": generation}
+        if len(rest) >= 2:
+            image = self.record(dataset, generation)
+            place = self._one(PLACE_BY_KEY, key=image.dataset.lower(), **known)
+            if place is None:
+                raise UnknownDataset(f"there is no image {dataset!r}")
+            return facts_of_image(survey, image, place)
+        bands = [survey.band(rest[0])] if rest else survey.bands
+        found = [self._one(PLACE_IN_BAND, band=band.label, **known) for band in bands]
+        places = [place for place in found if place is not None]
+        if not places:
+            raise UnknownDataset(f"{dataset} has no images")
+        spelled = f"{survey.name}/{bands[0].label}" if rest else survey.name
+        return facts_of_bands(survey, spelled, places)
 
     def header_text(self, record: ImageRecord) -> str:
         """Cards of an image's header, 80 characters each, inherited ones among them, without END."""

@@ -1,0 +1,135 @@
+"""What is told of a dataset before anything is cut from it: where it lies, and which filters give data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, select
+
+from surveys.image import ImageRecord
+from surveys.index.queries import valid_in
+from surveys.index.tables import DatasetRow
+from surveys.request import CutoutRequest, Interval
+from surveys.stencil import Circle, Polygon
+from surveys.survey import Survey
+
+#: Radius of an example, in pixels, and at most this part of the image's diameter.
+EXAMPLE_PX = 20.0
+EXAMPLE_PART = 1 / 8
+
+_PLACE = (
+    DatasetRow.key,
+    DatasetRow.band,
+    DatasetRow.s_ra,
+    DatasetRow.s_dec,
+    DatasetRow.s_fov,
+    DatasetRow.s_region,
+    DatasetRow.s_pixel_scale_deg,
+)
+PLACE_BY_KEY: Select[*tuple[Any, ...]] = select(*_PLACE).where(
+    DatasetRow.survey_id == bindparam("survey_id"),
+    DatasetRow.key_lower == bindparam("key"),
+    *valid_in(DatasetRow, bindparam("generation")),
+)
+#: Any image of a band.
+PLACE_IN_BAND: Select[*tuple[Any, ...]] = (
+    select(*_PLACE)
+    .where(
+        DatasetRow.survey_id == bindparam("survey_id"),
+        DatasetRow.band == bindparam("band"),
+        *valid_in(DatasetRow, bindparam("generation")),
+    )
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """A dataset that exists, and the values of each filter that select something of it.
+
+    Parameters
+    ----------
+    dataset
+        What follows ``?`` in its publisher DID, spelled as the index has it.
+    survey
+        The survey it is, or belongs to.
+    image
+        The image, None for a survey or a survey band.
+    circle, polygon
+        What covers an image: a circle about its centre, and its footprint, counter-clockwise as seen from
+        inside the sphere. None for surveys and bands, which may be anywhere, and `polygon` where an image
+        has no such outline.
+    band_m
+        Vacuum wavelengths, metres; of a survey, from the shortest to the longest.
+    time_mjd
+        Of an image, None where unknown or for anything else.
+    pol_states
+        Empty where unknown.
+    filters
+        Labels of the bands that have images.
+    example
+        A small circle in the middle of an image; None for exposures taken together, several of which may
+        hold it.
+    """
+
+    dataset: str
+    survey: Survey
+    image: ImageRecord | None
+    circle: Circle | None
+    polygon: Polygon | None
+    band_m: Interval
+    time_mjd: Interval | None
+    pol_states: tuple[str, ...]
+    filters: tuple[str, ...]
+    example: CutoutRequest | None
+
+
+def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> DatasetFacts:
+    """Facts of one image."""
+    band = survey.band(image.band)
+    known = image.t_min_mjd is not None and image.t_max_mjd is not None
+    return DatasetFacts(
+        dataset=image.dataset,
+        survey=survey,
+        image=image,
+        circle=Circle(place.s_ra, place.s_dec, min(place.s_fov / 2, 180.0)),
+        polygon=_polygon(place.s_region),
+        band_m=Interval(band.em_min_m, band.em_max_m),
+        time_mjd=Interval(image.t_min_mjd or 0.0, image.t_max_mjd or 0.0) if known else None,
+        pol_states=image.pol_states,
+        filters=(image.band,),
+        example=CutoutRequest(image.dataset, _small_circle(place)),
+    )
+
+
+def facts_of_bands(survey: Survey, dataset: str, places: list[Row[Any]]) -> DatasetFacts:
+    """Facts of a survey, or of one of its bands, that has images of the bands of `places`."""
+    bands = [survey.band(place.band) for place in places]
+    chosen = (bands[0].label,) if dataset == survey.name else ()
+    example = CutoutRequest(dataset, _small_circle(places[0]), filters=chosen)
+    return DatasetFacts(
+        dataset=dataset,
+        survey=survey,
+        image=None,
+        circle=None,
+        polygon=None,
+        band_m=Interval(min(band.em_min_m for band in bands), max(band.em_max_m for band in bands)),
+        time_mjd=None,
+        pol_states=survey.pol_states,
+        filters=tuple(band.label for band in bands),
+        example=example if survey.kind == "coadd" else None,
+    )
+
+
+def _polygon(s_region: str) -> Polygon | None:
+    shape, _, *numbers = s_region.split()
+    if shape != "POLYGON":
+        return None
+    values = [float(number) for number in numbers]
+    return Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
+
+
+def _small_circle(place: Row[Any]) -> Circle:
+    radius = min(EXAMPLE_PX * place.s_pixel_scale_deg, EXAMPLE_PART * place.s_fov)
+    return Circle(round(place.s_ra, 6), round(place.s_dec, 6), float(f"{radius:.3g}"))

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import structlog
 from flask import Flask, request
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -19,7 +19,7 @@ from config.database import make_engine
 from config.logs import RequestLog
 from config.proxies import PublicAddress, public_url
 from config.settings import Settings
-from dali.errors import ProtocolError, ServerError
+from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from soda import views as soda_views
 from soda.gate import PixelGate
@@ -40,6 +40,7 @@ from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
 
 AVAILABILITY_KEPT_S = 3.0
 MAX_FORM_PARTS = 500
+DATABASE_RETRY_S = 10
 
 #: Key of the `Monitor` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
@@ -118,7 +119,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(soda_views.make_blueprint(parts.sync, base_url))
     app.register_blueprint(vosi_views.make_blueprint(capabilities, datetime.now(UTC), monitor, base_url))
     app.after_request(_allow_scripts)
-    _answer_errors(app)
+    answer_errors(app)
     address = PublicAddress(app.wsgi_app, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
@@ -197,7 +198,7 @@ def _allow_scripts(response: Response) -> Response:
     return response
 
 
-def _answer_errors(app: Flask) -> None:
+def answer_errors(app: Flask) -> None:
     """Have every error answered in text (or JSON), and those that are our fault logged in full."""
     log = structlog.get_logger()
 
@@ -209,6 +210,13 @@ def _answer_errors(app: Flask) -> None:
     def http_error(error: HTTPException) -> Response:
         return http_error_response(error, request)
 
+    def database_error(error: OperationalError) -> Response:
+        log.error("the database failed", request_id=request.environ.get(REQUEST_ID), exc_info=error)
+        fault = ServiceUnavailable(
+            "the database does not answer", "Try again a little later.", retry_after_s=DATABASE_RETRY_S
+        )
+        return error_response(fault, request)
+
     def unexpected(error: Exception) -> Response:
         log.error("unexpected error", request_id=request.environ.get(REQUEST_ID), exc_info=error)
         fault = ServerError("the service failed on this request", "Please report the request id.")
@@ -217,6 +225,7 @@ def _answer_errors(app: Flask) -> None:
     handlers: tuple[tuple[type[Exception], Callable[..., Response]], ...] = (
         (ProtocolError, protocol_error),
         (HTTPException, http_error),
+        (OperationalError, database_error),
         (Exception, unexpected),
     )
     for kind, handler in handlers:

@@ -36,7 +36,7 @@ class Commands(click.Group):
             from config.settings import SettingsError
             from surveys.errors import SurveyError
 
-            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch):
+            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | OSError):
                 raise click.ClickException(str(error)) from error
             raise
 
@@ -71,11 +71,13 @@ def serve(host: str | None, port: int | None, self_check: bool) -> None:
     (SIGTERM) lets requests finish; Ctrl-C does not.
     """
     from config import server
+    from config.app import declared_surveys
     from config.logs import configure_logs
 
     settings = _settings()
     configure_logs(settings.log)
     _warn_unregistered(settings)
+    declared_surveys(settings)  # if one is wrong it is said here, once, and not by each worker
     with _database(settings):
         pass  # migrated; each worker opens its own connections
     try:

@@ -229,6 +229,8 @@ def _value(hint: Any, name: str, value: object) -> object:
 
 def _check(settings: Settings) -> None:
     server, sync = settings.server, settings.sync
+    if not settings.data.engine_url.startswith(("sqlite:", "postgresql:")):
+        raise SettingsError("data.database_url must begin with sqlite: or postgresql:")
     _require("server.port", 0 <= server.port <= 65535, "0 to 65535", server.port)
     for name, number in (
         ("server.threads", server.threads),

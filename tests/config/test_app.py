@@ -17,12 +17,17 @@ from flask.testing import FlaskClient
 from structlog.testing import CapturingLogger
 from structlog.typing import Processor
 
-from config.app import MONITOR, create_app, declared_surveys
+from config.app import MONITOR, answer_errors, assemble, create_app, declared_surveys
 from config.logs import RequestLog
 from dali.errors import ServiceUnavailable
 from dali.responses import LOG_FIELDS
 from soda.gate import PixelGate
+from soda.service import SyncService
+from soda.views import make_blueprint
 from surveys.errors import DeclarationError
+from surveys.identifiers import Identifiers
+from surveys.planner import Limits
+from surveys.product import Site
 from tests.support.service import did, index_all, make_service, settings_of, write_surveys
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027", "RUNID": "mine"}
@@ -109,9 +114,7 @@ def test_a_file_that_changed_is_served_once_it_is_indexed_again(folder: Path) ->
 
 def test_an_unexpected_error_is_one_sentence(captured: CapturingLogger) -> None:
     app = Flask(__name__)
-    from config.app import _answer_errors
-
-    _answer_errors(app)
+    answer_errors(app)
     app.wsgi_app = RequestLog(app.wsgi_app)  # type: ignore[method-assign]
     app.add_url_rule("/", view_func=lambda: str(1 / 0))
     answer = app.test_client().get("/")
@@ -167,6 +170,47 @@ def test_http_13_too_many_at_once(folder: Path) -> None:
     assert caught.value.retry_after_s == 1
     with gate.admit():
         pass
+
+
+def test_http_13_too_many_at_once_over_http(folder: Path) -> None:
+    settings = settings_of(folder, {"FOUNTAIN_SERVER__CORES": "1", "FOUNTAIN_SYNC__WAIT_S": "0.05"})
+    write_surveys(folder)
+    index_all(settings)
+    parts = assemble(settings)
+    gate = PixelGate(1, settings.sync.wait_s)
+    busy = SyncService(
+        parts.catalog,
+        parts.source,
+        Identifiers(settings.identifiers.base),
+        Limits(10**6, 10**7),
+        gate,
+        Site(),
+    )
+    app = Flask(__name__)
+    app.register_blueprint(make_blueprint(busy, lambda: "http://localhost"))
+    answer_errors(app)
+    client = app.test_client()
+    with gate.admit():
+        answer = client.get("/sync", query_string=ASKED)
+        # What reads no pixel needs no turn.
+        assert client.head("/sync", query_string=ASKED).status_code == 200
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.text.startswith("ServiceUnavailable: too many cutouts are being made")
+    assert client.get("/sync", query_string=ASKED).status_code == 200
+    parts.engine.dispose()
+
+
+def test_http_13_a_database_that_fails(folder: Path, captured: CapturingLogger) -> None:
+    client = make_service(folder).test_client()
+    for file in folder.glob("fountain.db*"):
+        file.unlink()
+    (folder / "fountain.db").mkdir()
+    answer = client.get("/sync", query_string=ASKED)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "10"
+    assert answer.text.startswith("ServiceUnavailable: the database does not answer")
+    assert b"the database does not answer" in client.get("/availability").data
 
 
 def test_a_begun_answer_waits_for_its_turn() -> None:

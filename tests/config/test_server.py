@@ -107,6 +107,13 @@ def test_the_log_is_json_lines_and_warns_while_unregistered(served: Served) -> N
     assert any(line["event"] == "request" for line in lines)
 
 
+def test_http_07_nobody_is_believed_unasked(served: Served) -> None:
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "Forwarded": "proto=https"}
+    answer = requests.get(f"{served.url}/capabilities", headers=headers, timeout=TIMEOUT_S)
+    assert f"{served.url}/sync" in answer.text
+    assert "evil" not in answer.text
+
+
 def test_a_stop_lets_requests_finish(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")

@@ -59,6 +59,10 @@ def test_the_file_then_the_environment(tmp_path: Path) -> None:
         ("[sync]\nwait_s = -1", "sync.wait_s must be 0 or more"),
         ("[log]\nlevel = 'loud'", "log.level is one of debug, info, warning, error; got 'loud'"),
         ("[identifiers]\nbase = 'http://x'", "identifiers.base and .former must be ivo://"),
+        (
+            "[data]\ndatabase_url = 'mysql://u:hunter2@h'",
+            "^data.database_url must begin with sqlite: or postgresql:$",
+        ),
         ("[server", "fountain.toml is not valid TOML"),
     ],
 )

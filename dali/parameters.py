@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from dali.errors import MultiValuedParamNotSupported, UsageError, quoted
 
-#: More parameters, or a longer value, than any request of these protocols needs.
+#: More parameters, or a longer value, than a request of these protocols needs, lists of identifiers aside.
 MAX_PARAMETERS = 500
 MAX_VALUE_LENGTH = 20_000
 MAX_RUN_ID_LENGTH = 64
@@ -32,8 +32,13 @@ class Parameters:
     uploads: tuple[str, ...] = ()
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[str, str]], uploads: Iterable[str] = ()) -> Parameters:
-        """Gather pairs of query string and body.
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[str, str]],
+        uploads: Iterable[str] = (),
+        most: int = MAX_PARAMETERS,
+    ) -> Parameters:
+        """Gather pairs of query string and body, `most` of them at most, of not too many names.
 
         Raises
         ------
@@ -47,8 +52,9 @@ class Parameters:
         """
         gathered: dict[str, list[str]] = {}
         for number, (name, value) in enumerate(pairs, start=1):
-            if number > MAX_PARAMETERS:
-                raise UsageError(f"the request has more than {MAX_PARAMETERS} parameters", status=413)
+            if number > most or len(gathered) > MAX_PARAMETERS:
+                limit = min(most, MAX_PARAMETERS)
+                raise UsageError(f"the request has more than {limit} parameters", status=413)
             if len(value) > MAX_VALUE_LENGTH:
                 raise UsageError(
                     f"the value of {plain_name(name)} has {len(value)} characters; "

@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl
 from werkzeug.wrappers import Request
 
 from dali.errors import UsageError, quoted
-from dali.parameters import Parameters
+from dali.parameters import MAX_PARAMETERS, Parameters
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def read_parameters(request: Request) -> Parameters:
-    """Parameters of query string and body together.
+def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
+    """Parameters of query string and body together, `most` of them at most.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_parameters(request: Request) -> Parameters:
     query = request.query_string.decode("utf-8", "replace")
     pairs: Iterable[tuple[str, str]] = parse_qsl(query, keep_blank_values=True, errors="replace")
     if request.method != "POST" or not _has_body(request):
-        return Parameters.from_pairs(pairs)
+        return Parameters.from_pairs(pairs, most=most)
     if request.mimetype not in FORM_TYPES:
         raise UsageError(
             f"a body of type {quoted(request.mimetype)} cannot be read here",
@@ -39,7 +39,7 @@ def read_parameters(request: Request) -> Parameters:
         )
     # A part of a multipart body may have no name.
     body = [(name or "", value) for name, value in request.form.items(multi=True)]
-    return Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files])
+    return Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files], most)
 
 
 def _has_body(request: Request) -> bool:

@@ -1,0 +1,196 @@
+"""The links of datasets, and the document that holds them (section 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from dali.errors import ProtocolError
+from dali.votable import OK, STATUS, Info, Param, ServiceDescriptor, Values, text_param, votable_chunks
+from datalink.links import FIELDS, ID_FIELD, Link, WholeImage
+from datalink.params import LINKS_TYPE, MEDIA_TYPES, LinksRequest
+from surveys.errors import UnknownDataset
+from surveys.identifiers import Identifiers
+from surveys.image import ImageRecord
+from surveys.index.catalog import Catalog
+from surveys.index.facts import DatasetFacts
+from surveys.planner import is_public
+from surveys.survey import Survey
+
+STANDARD_ID = "ivo://ivoa.net/std/DataLink#links-1.1"
+THIS = "#this"
+MAX_ID_LENGTH = 500
+
+
+class Cutouts(Protocol):
+    """Describes the services that cut."""
+
+    def of_dataset(self, facts: DatasetFacts, did: str, base_url: str) -> tuple[ServiceDescriptor, ...]:
+        """Describe them for one dataset, with its limits."""
+
+    def of_column(self, field_id: str, base_url: str) -> tuple[ServiceDescriptor, ...]:
+        """Describe them for all datasets whose identifiers stand in a column."""
+
+
+class LinksService:
+    """Answers requests for links.
+
+    Parameters
+    ----------
+    catalog
+        The image index.
+    identifiers
+        Publisher DIDs of this service.
+    cutouts
+        Describes the services that cut.
+    whole
+        Tells how to get the whole image of a publisher DID; raises `ProtocolError` where it is not given.
+    can_read
+        Whether the caller may read a survey.
+    max_ids
+        So many IDs are answered in one request.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        identifiers: Identifiers,
+        cutouts: Cutouts,
+        whole: Callable[[str], WholeImage],
+        *,
+        can_read: Callable[[Survey], bool] = is_public,
+        max_ids: int,
+    ) -> None:
+        self._catalog = catalog
+        self._identifiers = identifiers
+        self._cutouts = cutouts
+        self._whole = whole
+        self._can_read = can_read
+        self._max_ids = max_ids
+
+    def document(self, request: LinksRequest, base_url: str) -> bytes:
+        """Write the links of every ID asked for, up to the limits; what is left out is said at the end.
+
+        Notes
+        -----
+        The links of an ID are all there or none (section 2.1.1): clients send again what is missing.
+        """
+        found = [self._look_up(did) for did in request.ids[: self._max_ids]]
+        services = self._services(request.ids, found, base_url)
+        links: list[Link] = []
+        answered = 0
+        for did, facts in zip(request.ids, found, strict=False):
+            some = [facts] if isinstance(facts, Link) else self._links(did, facts, services, base_url)
+            if request.max_records is not None and len(links) + len(some) > request.max_records:
+                break
+            links += some
+            answered += 1
+        missing = len(request.ids) - answered
+        chunks = votable_chunks(
+            FIELDS,
+            [link.row() for link in links],
+            table="links",
+            infos=(OK, Info("standardID", STANDARD_ID)),
+            descriptors=(*services, _self_description(base_url)),
+            ending=lambda: _overflow(missing) if missing or request.max_records == 0 else None,
+        )
+        return b"".join(chunks)
+
+    def _look_up(self, did: str) -> DatasetFacts | Link:
+        """Find what is known of a dataset, or make a link that says why nothing is."""
+        try:
+            if len(did) > MAX_ID_LENGTH:
+                raise UnknownDataset("no dataset has so long an ID")
+            dataset = self._identifiers.parse(did)
+            survey = self._catalog.survey(dataset.partition("/")[0])
+            if self._can_read(survey):
+                return self._catalog.describe(dataset)
+        except UnknownDataset as fault:
+            return Link(id=did, semantics=THIS, error_message=f"NotFoundFault: {fault}.")
+        refusal = f"DefaultFault: the survey {survey.name} is not open to you."
+        return Link(id=did, semantics=THIS, error_message=refusal, is_public=False, authorized=False)
+
+    def _services(
+        self, ids: Sequence[str], found: Sequence[DatasetFacts | Link], base_url: str
+    ) -> tuple[ServiceDescriptor, ...]:
+        """Describe cutouts: with limits for one dataset, without for several, which share the description."""
+        match found:
+            case [] | [Link()] if len(ids) <= 1:
+                return ()
+            case [DatasetFacts() as facts] if len(ids) == 1:
+                return self._cutouts.of_dataset(facts, ids[0], base_url)
+            case _:
+                return self._cutouts.of_column(ID_FIELD, base_url)
+
+    def _links(
+        self, did: str, facts: DatasetFacts, services: Sequence[ServiceDescriptor], base_url: str
+    ) -> list[Link]:
+        """Links of one dataset; surveys and their bands have no whole to link to."""
+        whole = [] if facts.image is None else [self._whole_link(did, facts, facts.image, base_url)]
+        return [*whole, *(_cutout_link(did, facts, service) for service in services)]
+
+    def _whole_link(self, did: str, facts: DatasetFacts, image: ImageRecord, base_url: str) -> Link:
+        try:
+            whole = self._whole(self._identifiers.did(facts.dataset))
+        except ProtocolError as fault:
+            reason = f"{fault.fault_word}: {fault.sentence} {fault.fix}".rstrip()
+            return Link(id=did, semantics=THIS, error_message=reason, description="The whole image")
+        title = facts.survey.title
+        return Link(
+            id=did,
+            semantics=THIS,
+            access_url=f"{base_url}/{whole.path}",
+            description=f"The whole image, {image.nx} x {image.ny} px, band {image.band} of {title}",
+            content_type=whole.media_type,
+            content_length=whole.size,
+            content_qualifier=_kind(image),
+            is_public=facts.survey.is_public,
+            authorized=True,
+        )
+
+
+def _cutout_link(did: str, facts: DatasetFacts, service: ServiceDescriptor) -> Link:
+    content_type = next((str(param.value) for param in service.params if param.name == "contentType"), None)
+    what = "the image" if facts.image is not None else f"any region of {facts.dataset}"
+    return Link(
+        id=did,
+        semantics="#cutout",
+        service_def=service.id,
+        description=f"{service.description}, of {what}",
+        content_type=content_type,
+        content_qualifier=None if facts.image is None else _kind(facts.image),
+        is_public=facts.survey.is_public,
+        authorized=True,
+    )
+
+
+def _kind(image: ImageRecord) -> str:
+    return "#cube" if math.prod(image.shape) > image.nx * image.ny else "#image"
+
+
+def _overflow(missing: int) -> Info:
+    return Info(STATUS, "OVERFLOW", f"{missing} more IDs were sent than are answered here; send them again.")
+
+
+def _self_description(base_url: str) -> ServiceDescriptor:
+    return ServiceDescriptor(
+        name="links",
+        description="Links of datasets",
+        utype="adhoc:this",
+        params=(
+            text_param("standardID", STANDARD_ID),
+            text_param("accessURL", f"{base_url}/links", ucd="meta.ref.url"),
+            text_param("contentType", LINKS_TYPE),
+        ),
+        inputs=(
+            Param(name="ID", ucd="meta.id;meta.main", description="Publisher DID; may be repeated"),
+            Param(
+                name="RESPONSEFORMAT",
+                ucd="meta.code.mime",
+                description="Media type of the answer",
+                values=Values(options=tuple(MEDIA_TYPES)),
+            ),
+            Param(name="MAXREC", datatype="int", description="So many rows at most"),
+        ),
+    )

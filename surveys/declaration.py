@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from surveys.errors import DeclarationError
+from surveys.header import STRUCTURE
 from surveys.survey import (
     ALL_HDUS,
     FIRST_HDU,
@@ -275,9 +276,17 @@ def _prefer(keys: Keys) -> Prefer | None:
 
 def _fix(keys: Keys) -> dict[str, CardValue]:
     for key, value in keys.content.items():
-        if not is_card(key) or not isinstance(value, str | int | float):
-            raise keys.fault(key, "a FITS card and its value: a text, a number, true or false")
+        if not is_card(key) or STRUCTURE.fullmatch(key):
+            raise keys.fault(key, "a FITS card that says nothing of how the file is stored")
+        if not _is_card_value(value):
+            raise keys.fault(key, "a text in ASCII, a finite number, true or false")
     return dict(keys.content)
+
+
+def _is_card_value(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() and (value.isprintable() or not value)
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _time(keys: Keys) -> TimeCards:

@@ -7,6 +7,7 @@ what is known only when the pixels are. Making a header is then one copy and som
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ CARD = 80
 BLOCK = 2880
 Value = bool | int | float | str
 
-# Set anew in every product, whatever the source says; what described the source's HDU, not its pixels, goes.
-_STRUCTURE = re.compile(
+#: Set anew in every product, whatever the source says; what described the source's HDU, not its pixels, goes.
+STRUCTURE = re.compile(
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|GROUPS|TFIELDS|EXTEND|INHERIT|CHECKSUM|DATASUM|END"
 )
 _COMPRESSION = re.compile(
@@ -63,14 +64,13 @@ def card(keyword: str, value: Value, comment: str = "") -> str:
 
 
 def _long_string(keyword: str, value: str) -> str:
-    parts, part = [], ""
-    for character in value:
-        escaped = "''" if character == "'" else character
-        if len(part) + len(escaped) > 67:  # a doubled quote is never split
-            parts.append(part)
-            part = ""
-        part += escaped
-    parts.append(part)
+    escaped = value.replace("'", "''")
+    parts = []
+    while len(escaped) > 67:
+        end = 67 - escaped.count("'", 0, 67) % 2  # a doubled quote is never split
+        parts.append(escaped[:end])
+        escaped = escaped[end:]
+    parts.append(escaped)
     heads = [f"{keyword:<8}= "] + ["CONTINUE  "] * (len(parts) - 1)
     ends = ["&'"] * (len(parts) - 1) + ["'"]
     return "".join(
@@ -231,7 +231,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
 def _is_wanted(record: ImageRecord, keyword: str) -> bool:
     if record.storage == "tiles" and _COMPRESSION.fullmatch(keyword):
         return False
-    return not _STRUCTURE.fullmatch(keyword)
+    return not STRUCTURE.fullmatch(keyword)
 
 
 def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:
@@ -248,12 +248,38 @@ def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, 
 
 
 def _number(record: ImageRecord, keyword: str, line: str) -> tuple[float, str]:
+    number = _number_in(line)
+    if number is None:
+        raise BrokenImage(f"The card {keyword} of {record.file.name} does not hold a number.")
+    return number
+
+
+def _number_in(line: str) -> tuple[float, str] | None:
+    """Value and comment of a card with a finite number; None for any other."""
     match = _NUMBER.match(line[10:]) if line[8:10] == "= " else None
     if match is None:
-        raise BrokenImage(f"The card {keyword} of {record.file.name} does not hold a number.")
+        return None
     text = match[1].upper().replace("D", "E")
     value = int(text) if text.lstrip("+-").isdigit() else float(text)
-    return value, (match[2] or "").strip()
+    return (value, (match[2] or "").strip()) if math.isfinite(value) else None
+
+
+def unshiftable_card(text: str, axes: Iterable[int]) -> str | None:
+    """Find a card of a header that every cutout would have to shift, and that holds no number.
+
+    Parameters
+    ----------
+    text
+        80-character cards.
+    axes
+        0-based numbers of the axes that are cut.
+    """
+    numbers = {str(axis + 1) for axis in axes}
+    for keyword, line in _split(text):
+        match = _PIXEL_CARD.fullmatch(keyword)
+        if match and match[2] in numbers and _number_in(line) is None:
+            return keyword
+    return None
 
 
 def _add_missing_pixel_cards(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:

@@ -71,7 +71,7 @@ class Walk:
     unreadable
         Folders (relative, ending in ``/``) that could not be listed: nothing is known about what they hold.
     hidden
-        Names of files that are left out, since an earlier folder of the survey has the same path.
+        Names of files and folders that are left out, each with the reason.
     """
 
     def __init__(self, survey: Survey) -> None:
@@ -80,7 +80,7 @@ class Walk:
         self._seen_folders: set[Path] = set()
         self._seen_paths: set[str] = set()
         self.unreadable: list[str] = []
-        self.hidden: list[str] = []
+        self.hidden: list[tuple[str, str]] = []
         for root in self._roots:
             if not root.is_dir():
                 raise SurveyError(f"a folder of the survey {survey.name} is not there: {root.name}")
@@ -111,12 +111,15 @@ class Walk:
             return
         for entry in listed:
             below = (*parts, entry.name)
-            if entry.is_dir():
+            if not _is_text(entry.name):
+                shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                self.hidden.append((shown, "its name is not UTF-8"))
+            elif _is_folder(entry):
                 if any(_may_hold(layer, below) for layer in self._layers):
                     yield from self._folder(root, below)
             elif matches := self.match(path := "/".join(below)):
                 if path in self._seen_paths:
-                    self.hidden.append(entry.name)
+                    self.hidden.append((entry.name, "another folder of the survey has the same file"))
                     continue
                 self._seen_paths.add(path)
                 yield self._file(path, Path(entry.path), matches)
@@ -160,6 +163,21 @@ def find_file(survey: Survey, file: Path) -> FoundFile:
 
 def _may_hold(layer: Layer, folder: tuple[str, ...]) -> bool:
     return layer.path.may_hold(folder)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reason(error: OSError) -> str:

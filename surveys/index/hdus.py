@@ -32,6 +32,8 @@ _TYPE_BYTES = {
     "Q": 16,
 }
 _PARTS = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA", "ZSCALE", "ZZERO", "ZBLANK")
+#: Cards that turn stored pixels into physical values.
+SCALING = frozenset(("BSCALE", "BZERO", "BLANK"))
 _METHODS = ("RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
 
 
@@ -90,7 +92,7 @@ def read_pixels(file: FitsFile, hdu: Hdu) -> Pixels:
         data_offset=hdu.data_offset,
         shape=shape,
         bitpix=bitpix,
-        **_scaling(header, bitpix),
+        **scaling(header, bitpix),
         ztiles=None,
         text=hdu.text,
     )
@@ -106,13 +108,16 @@ def _shape(header: fits.Header, keyword: str) -> tuple[int, ...]:
     return shape
 
 
-class _Scaling(TypedDict):
+class Scaling(TypedDict):
+    """Physical value = bzero + bscale * stored value, but for those equal to blank."""
+
     bscale: float
     bzero: float
     blank: int | None
 
 
-def _scaling(header: fits.Header, bitpix: int) -> _Scaling:
+def scaling(header: fits.Header, bitpix: int) -> Scaling:
+    """Read what turns stored pixels into physical values."""
     bscale, bzero = card_number(header, "BSCALE"), card_number(header, "BZERO")
     blank = (
         card_number(header, "BLANK") if bitpix > 0 else None
@@ -122,7 +127,8 @@ def _scaling(header: fits.Header, bitpix: int) -> _Scaling:
     return {
         "bscale": 1.0 if bscale is None else bscale,
         "bzero": 0.0 if bzero is None else bzero,
-        "blank": int(blank) if blank is not None and blank.is_integer() else None,
+        # a BLANK that no integer can hold blanks nothing
+        "blank": int(blank) if blank is not None and blank.is_integer() and abs(blank) < 2**63 else None,
     }
 
 
@@ -137,7 +143,7 @@ def _tiled(stream: BinaryIO, hdu: Hdu) -> Pixels:
         data_offset=hdu.data_offset,
         shape=shape,
         bitpix=bitpix,
-        **_scaling(header, bitpix),
+        **scaling(header, bitpix),
         ztiles=_layout(hdu, shape, bitpix),
         text=text,
     )

@@ -24,7 +24,7 @@ from surveys.index.unique import UniqueAreas
 from surveys.survey import Survey
 
 #: Raised when the same file would be read differently: then every file is read anew.
-READING = 1
+READING = 2
 
 #: What a declaration tells about files; the rest of it is not in the index.
 _TOLD = (
@@ -140,9 +140,7 @@ def index_survey(
                 for path, reasons in sorted(refused.items())
                 for hdu, reason in reasons
             )
-            + tuple(
-                Refusal(name, None, "another folder of the survey has the same file") for name in news.hidden
-            ),
+            + tuple(Refusal(name, None, reason) for name, reason in news.hidden),
             unreadable=news.unreadable,
         )
 
@@ -156,7 +154,7 @@ class _News:
     vanished: list[KnownFile]
     kept: dict[str, KnownFile]
     unreadable: int
-    hidden: list[str]
+    hidden: list[tuple[str, str]]
     declaration: str
 
 

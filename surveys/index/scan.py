@@ -23,11 +23,12 @@ from lsst.sphgeom import Region
 
 from surveys.errors import ImageRefused
 from surveys.footprint import footprint
+from surveys.header import unshiftable_card
 from surveys.index.cards import celestial_axes, image_header, wcs_cards
 from surveys.index.cells import cells_of
 from surveys.index.files import FoundFile, Match
 from surveys.index.fitsfile import FitsFile, Hdu, card_number, card_value, parse_cards
-from surveys.index.hdus import Pixels, has_pixels, read_pixels
+from surveys.index.hdus import SCALING, Pixels, has_pixels, read_pixels, scaling
 from surveys.index.metadata import Times, pol_states_of, times_of
 from surveys.survey import ALL_HDUS, FIRST_HDU, Band, Layer, Survey, UniqueBorder, UniqueCards
 from surveys.template import BAND
@@ -221,12 +222,16 @@ class _Scanner:
         if hdu.number > 0 and not inherits:
             told = parse_cards(image_header(pixels.text, primary, survey.fix))
         image = layer.role == "image"
+        if not SCALING.isdisjoint(survey.fix):
+            pixels = replace(pixels, **scaling(header, pixels.bitpix))
         try:
             x_axis, y_axis = celestial_axes(header, len(pixels.shape))
         except ImageRefused:
             if image:
                 raise
             x_axis, y_axis = 0, 1  # other layers lie on the grid of their image, whether they say so or not
+        if card := unshiftable_card(text, (x_axis, y_axis)):
+            raise ImageRefused(f"its card {card} is no number, so that a cutout cannot carry it")
         scanned = ScannedHdu(
             role=layer.role,
             band=_band_label(survey, match, told) if image or BAND in match.fields else None,

@@ -36,8 +36,8 @@ def plate(**cards: Any) -> fits.Header:
     for keyword, value in {
         "PLTRAH": 5, "PLTRAM": 46, "PLTRAS": 51.77, "PLTDECSN": "+", "PLTDECD": 24,
         "PLTDECM": 3, "PLTDECS": 42.6, "EQUINOX": 2000.0, "PLTSCALE": 67.2, "CNPIX1": 12500, "CNPIX2": 2700,
-        "XPIXELSZ": 25.28445, "YPIXELSZ": 25.28445, "PPO1": -3069417.0, "PPO2": 0.0, "PPO3": 177500.0, "PPO4": 0.0,
-        "PPO5": 3069417.0, "PPO6": 177500.0,
+        "XPIXELSZ": 25.28445, "YPIXELSZ": 25.28445, "PPO1": -3069417.0, "PPO2": 0.0,
+        "PPO3": 177500.0, "PPO4": 0.0, "PPO5": 3069417.0, "PPO6": 177500.0,
     }.items():  # fmt: skip
         header[keyword] = value
     for axis in "XY":
@@ -61,8 +61,6 @@ def iraf() -> fits.Header:
     header["WAT0_001"] = "system=image"
     for axis, words in enumerate(("ra lngcor", "dec latcor"), 1):
         axtype, name = words.split()
-            "projp0=0. projp1=1. projp2=0. projp3=40. projp4=0. projp5=600. " if kind == "ZPX" else ""
-        )
         text = f'wtype=tnx axtype={axtype} {name} = "{TERMS}"'
         for start in range(0, len(text), 68):
             header[f"WAT{axis}_{start // 68 + 1:03d}"] = text[start : start + 68]

@@ -182,7 +182,7 @@ def text_of(*values: float) -> str:
 
 spatial = st.one_of(
     st.tuples(coordinates, st.floats(1e-6, 180)).map(lambda v: ("CIRCLE", text_of(*v[0], v[1]))),
-    st.tuples(coordinates, st.integers(1, 10**9)).map(lambda v: ("CENTER", text_of(*v[0]), f"{v[1]}px")),
+    st.tuples(coordinates, st.integers(1, 10**9 - 1)).map(lambda v: ("CENTER", text_of(*v[0]), f"{v[1]}px")),
     st.tuples(coordinates, st.floats(1e-6, 180)).map(lambda v: ("CENTER", text_of(*v[0]), f"{v[1]!r}deg")),
     st.tuples(st.floats(-360, 720), st.floats(-360, 720), st.floats(-90, 0), st.floats(0, 90)).map(
         lambda v: ("POS", f"RANGE {text_of(*v)}")

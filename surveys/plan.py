@@ -50,7 +50,7 @@ class CutoutPlan:
         The output's box in pixels of the first piece's image. It may stick out of the image
         (CENTER + SIZE): then the product is padded. None when `pieces` is empty.
     clipped
-        Whether the stencil reaches beyond the image and the product was cut down to it.
+        Whether the stencil reaches beyond the image: the product is cut down to it, or padded (`padded`).
     cost
         What it takes.
     """
@@ -69,7 +69,7 @@ class CutoutPlan:
         return self.grid is not None and self.grid.pixels > sum(piece.box.pixels for piece in self.pieces)
 
     def to_json(self) -> str:
-        """The plan as one line of JSON, keys in a fixed order; infinities as ``Infinity``."""
+        """Write the plan as one line of JSON, keys in a fixed order; infinities as ``Infinity``."""
         plan = asdict(self)
         if (stencil := self.request.stencil) is not None:
             plan["request"]["stencil"]["shape"] = type(stencil).__name__

@@ -11,10 +11,11 @@ from lsst.sphgeom import Region
 from surveys.errors import AccessDenied, NeedsStencil, RequestFault, SeveralImages, TooLarge
 from surveys.image import ImageRecord
 from surveys.index.catalog import Candidate, Catalog
+from surveys.largest import nearest_allowed
 from surveys.overlap import centered_box, pixel_box, sticks_out
 from surveys.pixels import PixelBox
 from surveys.plan import Cost, CutoutPlan, Piece
-from surveys.product import DEFAULT_SITE, Site, fits_size
+from surveys.product import DEFAULT_SITE, Site, bitpix_of, fits_size
 from surveys.request import CutoutRequest, Interval
 from surveys.stencil import CenteredBox, Circle, Stencil
 from surveys.survey import Survey
@@ -22,6 +23,9 @@ from surveys.wcs import wcs_of
 
 #: A box is searched for this much wider than its nominal size.
 SEARCH_MARGIN = 1.2
+
+#: Where more images have data, one of them is not looked for: each takes about a millisecond.
+MOST_IMAGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,8 @@ def plan_cutout(
     if found is None:
         return CutoutPlan(request, generation, (), None, False, Cost(0, 0, 0))
     record = found.record
-    depth = math.prod(record.shape) // (record.nx * record.ny)
-    _check_size(request, found.grid, depth, abs(record.bitpix) // 8, limits)
+    depth = _depth(record)
+    _check_size(request, found, limits)
     piece = Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, found.inside)
     bytes_out = fits_size(record, found.grid, request, catalog, site)
     cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
@@ -156,11 +160,16 @@ def _in_survey(
     if not bands:
         return None
     candidates = catalog.search(survey.name, bands, _search_region(request.stencil, survey), generation)
-    overlaps = [
-        found
-        for candidate in candidates
-        if (found := _in_image(request, catalog.artifact(candidate.artifact_id))) is not None
-    ]
+    overlaps: list[_Overlap] = []
+    for candidate in candidates:
+        if (found := _in_image(request, catalog.artifact(candidate.artifact_id))) is not None:
+            overlaps.append(found)
+        if len(overlaps) > MOST_IMAGES:
+            raise SeveralImages(
+                f"more than {MOST_IMAGES} images of {survey.name} have data here; name one of them as ID, "
+                "or ask for a smaller region or less TIME",
+                _datasets(overlaps),
+            )
     if not overlaps:
         return None
     if survey.kind == "exposures":
@@ -228,8 +237,11 @@ def _datasets(overlaps: Sequence[_Overlap]) -> tuple[str, ...]:
     return tuple(sorted(found.record.dataset for found in overlaps))
 
 
-def _check_size(request: CutoutRequest, grid: PixelBox, depth: int, pixel_bytes: int, limits: Limits) -> None:
+def _check_size(request: CutoutRequest, found: _Overlap, limits: Limits) -> None:
     """Refuse what passes a limit, before anything is read, with the limit and the nearest allowed size."""
+    record, grid = found.record, found.grid
+    depth = _depth(record)
+    pixel_bytes = abs(bitpix_of(record, grid, request)) // 8
     pixels = grid.pixels * depth
     allowed = min(limits.max_pixels, limits.max_bytes // pixel_bytes)
     if pixels <= allowed:
@@ -238,26 +250,10 @@ def _check_size(request: CutoutRequest, grid: PixelBox, depth: int, pixel_bytes:
     raise TooLarge(
         f"this cutout would be {grid.width} x {grid.height} px{planes} "
         f"({pixels * pixel_bytes / 1e6:.1f} MB); the limit is {allowed} px "
-        f"({allowed * pixel_bytes / 1e6:.1f} MB): {_nearest(request, grid, math.sqrt(allowed / pixels))}"
+        f"({allowed * pixel_bytes / 1e6:.1f} MB): "
+        + nearest_allowed(request.stencil, record, grid, allowed // depth)
     )
 
 
-def _nearest(request: CutoutRequest, grid: PixelBox, shrink: float) -> str:
-    """How to ask for the largest cutout of this shape that is allowed (`shrink` < 1, linear)."""
-    width, height = int(grid.width * shrink), int(grid.height * shrink)
-    match request.stencil:
-        case Circle(radius_deg=radius):
-            # 1 % less than the limit: the pixel box of a circle is a little larger than the circle.
-            return f"ask for a radius of at most {_round_down(0.99 * shrink * radius)} deg"
-        case CenteredBox():
-            return f"ask for SIZE={width}px {height}px at most"
-        case None:
-            return f"ask for a part of it, of at most {width} x {height} px"
-        case _:
-            return f"ask for a region of at most {width} x {height} px"
-
-
-def _round_down(value: float) -> str:
-    """Three significant digits, never more than `value`."""
-    step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{math.floor(value / step) * step:.3g}"
+def _depth(record: ImageRecord) -> int:
+    return math.prod(record.shape) // (record.nx * record.ny)

@@ -248,6 +248,14 @@ def is_masked(request: CutoutRequest) -> bool:
     return request.mask and request.stencil is not None and not isinstance(request.stencil, CenteredBox)
 
 
+def bitpix_of(record: ImageRecord, grid: PixelBox, request: CutoutRequest) -> int:
+    """Return BITPIX of the product: the record's own, unless integers without BLANK are to be blanked."""
+    blanked = grid.clip(record.nx, record.ny) != grid or is_masked(request)
+    if blanked and record.bitpix > 0 and _blank_of(record) is None:
+        return _PROMOTED[record.bitpix]
+    return record.bitpix
+
+
 def describe(
     record: ImageRecord,
     grid: PixelBox,
@@ -260,9 +268,7 @@ def describe(
     inside = grid.clip(record.nx, record.ny)
     if inside is None:
         raise ValueError("the box has no pixel of the image")
-    bitpix = record.bitpix
-    if (grid != inside or is_masked(request)) and bitpix > 0 and _blank_of(record) is None:
-        bitpix = _PROMOTED[bitpix]
+    bitpix = bitpix_of(record, grid, request)
     centred = request.stencil is not None
     key = (
         record.file,

@@ -75,17 +75,24 @@ class Capability:
 VOSI_CAPABILITIES = (
     Capability("ivo://ivoa.net/std/VOSI#capabilities", (Interface("capabilities"),)),
     Capability("ivo://ivoa.net/std/VOSI#availability", (Interface("availability"),)),
+    Capability("ivo://ivoa.net/std/VOSI#tables-1.1", (Interface("tables"),)),
+    Capability("ivo://ivoa.net/std/DALI#examples", (Interface("examples", kind="vr:WebBrowser"),)),
 )
 
 
 def write_capabilities(capabilities: Sequence[Capability], base_url: str) -> bytes:
     """Write the document; `base_url` is the public URL of the service, without a slash at its end."""
     root = etree.Element(f"{{{VOSI}}}capabilities", nsmap=NAMESPACES)
+    add_capabilities(root, capabilities, base_url)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def add_capabilities(parent: etree._Element, capabilities: Sequence[Capability], base_url: str) -> None:
+    """Add elements of type ``vr:Capability``; the prefixes vs and xsi must be known to `parent`."""
     for capability in capabilities:
-        element = etree.SubElement(root, "capability", standardID=capability.standard_id)
+        element = etree.SubElement(parent, "capability", standardID=capability.standard_id)
         for interface in capability.interfaces:
             _add_interface(element, interface, base_url)
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
 
 
 def _add_interface(parent: etree._Element, interface: Interface, base_url: str) -> None:

@@ -1,0 +1,92 @@
+"""Examples for people and programs (DALI 1.1, section 2.3): XHTML with a little RDFa."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from lxml import etree
+
+MEDIA_TYPE = "application/xhtml+xml"
+VOCABULARY = "http://www.ivoa.net/rdf/examples#"
+XHTML = "http://www.w3.org/1999/xhtml"
+
+_STYLE = """
+body { font: 1rem/1.5 sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
+dt { font-weight: bold } code, dd { font-family: monospace; overflow-wrap: anywhere }
+"""
+_NAMESPACES: dict[Any, str] = {None: XHTML}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that gives a small answer.
+
+    Parameters
+    ----------
+    id
+        XML ID, told apart from the others of the page.
+    name, description
+        What it does, short and at length.
+    standard_id
+        Of the capability that answers.
+    path
+        Of the resource, below the base of the service.
+    parameters
+        Names and values, in order.
+    """
+
+    id: str
+    name: str
+    description: str
+    standard_id: str
+    path: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+def write_examples(examples: Sequence[Example], title: str, base_url: str) -> bytes:
+    """Write the page; `base_url` is the public URL of the service, without a slash at its end."""
+    empty = [] if examples else [_e("p", "There is nothing here yet: no survey is indexed.")]
+    shown = [_example(example, base_url) for example in examples]
+    page = _e(
+        "html",
+        _e("head", _e("title", title), _e("style", _STYLE)),
+        _e("body", _e("h1", title), *empty, *shown, vocab=VOCABULARY),
+    )
+    return etree.tostring(page, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _example(example: Example, base_url: str) -> etree._Element:
+    url = f"{base_url}/{example.path}?{urlencode(example.parameters)}"
+    # No href or src on an element with a property: it would take the place of the text.
+    return _e(
+        "div",
+        _e("h2", example.name, property="name"),
+        _e("p", example.description),
+        _e("p", _e("code", example.standard_id, property="capability")),
+        *(_parameter(name, value) for name, value in example.parameters),
+        _e("p", _e("a", url, href=url)),
+        id=example.id,
+        resource=f"#{example.id}",
+        typeof="example",
+    )
+
+
+def _parameter(name: str, value: str) -> etree._Element:
+    key, shown = _e("span", name, property="key"), _e("code", value, property="value")
+    return _e("p", key, " = ", shown, property="generic-parameter", typeof="keyval")
+
+
+def _e(tag: str, *content: str | etree._Element, **attributes: str) -> etree._Element:
+    """Element with texts and elements in it; a text comes first, or after an element."""
+    element = etree.Element(f"{{{XHTML}}}{tag}", attributes, nsmap=_NAMESPACES)
+    for part in content:
+        if not isinstance(part, str):
+            element.append(part)
+        elif len(element):
+            element[-1].tail = part
+        else:
+            element.text = part
+    return element

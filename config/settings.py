@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import ip_network
@@ -104,6 +105,42 @@ class SyncSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksSettings:
+    """Limits of DataLink."""
+
+    max_ids: int
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherSettings:
+    """Who runs the service."""
+
+    name: str
+    contact: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """What the service's record in the registry says."""
+
+    title: str
+    short_name: str
+    description: str
+    subjects: tuple[str, ...]
+    reference_url: str
+    rights: str
+    rights_url: str
+    created: str
+
+    @property
+    def since(self) -> datetime | None:
+        """When there first was a record, None where that is not told."""
+        return datetime.fromisoformat(self.created).replace(tzinfo=UTC) if self.created else None
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log."""
 
@@ -120,6 +157,9 @@ class Settings:
     identifiers: IdentifierSettings
     server: ServerSettings
     sync: SyncSettings
+    links: LinksSettings
+    publisher: PublisherSettings
+    record: RecordSettings
     log: LogSettings
 
 
@@ -237,6 +277,8 @@ def _check(settings: Settings) -> None:
         ("sync.max_pixels", sync.max_pixels),
         ("sync.max_bytes", sync.max_bytes),
         ("sync.max_body_bytes", sync.max_body_bytes),
+        ("links.max_ids", settings.links.max_ids),
+        ("links.max_body_bytes", settings.links.max_body_bytes),
     ):
         _require(name, number >= 1, "at least 1", number)
     for name, seconds in (("server.graceful_stop_s", server.graceful_stop_s), ("sync.wait_s", sync.wait_s)):
@@ -246,11 +288,25 @@ def _check(settings: Settings) -> None:
     url = urlsplit(server.base_url)
     plain = url.scheme in ("http", "https") and url.netloc and not (url.query or url.fragment)
     _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
+    _check_record(settings.record)
     for network in server.trusted_proxies:
         _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
     for base in (settings.identifiers.base, *settings.identifiers.former):
         is_ivoid = base.startswith("ivo://") and "?" not in base and "#" not in base
         _require("identifiers.base and .former", is_ivoid, "ivo://authority/resource", base)
+
+
+def _check_record(record: RecordSettings) -> None:
+    _require("record.title", record.title.strip(), "a text", record.title)
+    # VOResource 1.1, section 2.2.1
+    _require("record.short_name", len(record.short_name) <= 16, "16 characters at most", record.short_name)
+    _require("record.subjects", record.subjects, "one subject at least", list(record.subjects))
+    try:
+        date.fromisoformat(record.created or "2026-01-01")
+    except ValueError as error:
+        raise SettingsError(
+            f"record.created must be a date such as 2026-01-31; got {record.created!r}"
+        ) from error
 
 
 def _require(name: str, holds: object, expected: str, got: object) -> None:

@@ -27,6 +27,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 #: `gen_to` of a row that has no end.
 FOREVER = 2**31 - 1
 
+# Readers keep rows by their keys: that of a row long gone must never name another one.
+NEVER_AGAIN = {"sqlite_autoincrement": True}
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC, aware in Python; SQLite keeps no zone, so it is stored without."""
@@ -87,6 +90,7 @@ class FileRow(Base):
     __table_args__ = (
         UniqueConstraint("survey_id", "path", "gen_to"),
         Index(None, "survey_id", "gen_to"),
+        NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -107,6 +111,7 @@ class DatasetRow(Base):
     __table_args__ = (
         UniqueConstraint("survey_id", "key_lower", "gen_to"),
         Index(None, "survey_id", "band", "tile", "gen_to"),
+        NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -149,7 +154,7 @@ class HeaderRow(Base):
     """Text of a header, deflated; kept once for all HDUs of a survey that have the same."""
 
     __tablename__ = "header"
-    __table_args__ = (UniqueConstraint("survey_id", "digest"),)
+    __table_args__ = (UniqueConstraint("survey_id", "digest"), NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     survey_id: Mapped[int] = mapped_column(ForeignKey("survey.id"))
@@ -166,6 +171,7 @@ class ArtifactRow(Base):
         Index(None, "file_id"),
         Index(None, "header_id"),
         Index(None, "survey_id", "link"),
+        NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

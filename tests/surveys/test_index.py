@@ -234,6 +234,25 @@ def test_old_generations_go_when_their_time_has_come(engine: Engine, root: Path)
     assert names(Catalog(engine, [survey])) == {"b"}
 
 
+def test_a_key_never_names_another_image(engine: Engine, root: Path) -> None:
+    survey = survey_of(root)
+    tile(root / "a.fits")
+    tile(root / "b.fits", dec=30.0)
+    index_survey(engine, survey)
+    kept = Catalog(engine, [survey])
+    gone = kept.record("tiles/g/b", 1)
+    assert "30.0" in kept.header_text(gone)
+    (root / "b.fits").unlink()
+    index_survey(engine, survey)
+    purge(engine.execution_options(writes=True), 1, datetime.now(UTC) + timedelta(hours=1))
+    tile(root / "c.fits", dec=40.0)
+    index_survey(engine, survey)
+    new = kept.record("tiles/g/c", 3)
+    assert new.artifact_id != gone.artifact_id
+    assert kept.artifact(new.artifact_id).dataset == "tiles/g/c"
+    assert "40.0" in kept.header_text(new)
+
+
 def test_another_declaration_reads_every_file_anew(lite: Engine, root: Path) -> None:
     tile(root / "a.fits")
     index_survey(lite, survey_of(root))

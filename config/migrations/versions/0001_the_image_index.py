@@ -73,6 +73,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "survey_id", "key_lower", "gen_to", name=op.f("uq_dataset_survey_id_key_lower_gen_to")
         ),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("dataset", schema=None) as batch_op:
         batch_op.create_index(
@@ -95,6 +96,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["survey_id"], ["survey.id"], name=op.f("fk_file_survey_id_survey")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_file")),
         sa.UniqueConstraint("survey_id", "path", "gen_to", name=op.f("uq_file_survey_id_path_gen_to")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("file", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_file_survey_id_gen_to"), ["survey_id", "gen_to"], unique=False)
@@ -116,6 +118,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["survey_id"], ["survey.id"], name=op.f("fk_header_survey_id_survey")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_header")),
         sa.UniqueConstraint("survey_id", "digest", name=op.f("uq_header_survey_id_digest")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "artifact",
@@ -148,6 +151,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["header_id"], ["header.id"], name=op.f("fk_artifact_header_id_header")),
         sa.ForeignKeyConstraint(["survey_id"], ["survey.id"], name=op.f("fk_artifact_survey_id_survey")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifact")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("artifact", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_artifact_dataset_id"), ["dataset_id"], unique=False)

@@ -16,12 +16,15 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from config.database import make_engine
+from config.discovery import Discovery, links_capability, make_links
 from config.logs import RequestLog
 from config.proxies import PublicAddress, public_url
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.responses import REQUEST_ID, error_response, http_error_response
+from datalink import views as datalink_views
 from soda import views as soda_views
+from soda.descriptor import SYNC, Descriptors
 from soda.gate import PixelGate
 from soda.params import PARAMETERS, SodaParameter
 from soda.responses import EXPOSED_HEADERS
@@ -37,8 +40,11 @@ from surveys.survey import Survey
 from vosi import views as vosi_views
 from vosi.availability import Check, Monitor
 from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
+from vosi.views import Described
 
 AVAILABILITY_KEPT_S = 3.0
+#: A new index is served after this time at the latest; asking for it takes longer than a look-up.
+GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
 DATABASE_RETRY_S = 10
 
@@ -54,6 +60,8 @@ class Parts:
     surveys: tuple[Survey, ...]
     catalog: Catalog
     source: Source
+    identifiers: Identifiers
+    descriptors: Descriptors
     sync: SyncService
 
 
@@ -67,8 +75,10 @@ def assemble(settings: Settings) -> Parts:
     """
     engine = make_engine(settings.data.engine_url)
     surveys = declared_surveys(settings)
-    catalog = Catalog(engine, surveys)
+    catalog = Catalog(engine, surveys, GENERATION_KEPT_S)
     identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
+    resource = identifiers.base if settings.identifiers.is_registered else ""
+    descriptors = Descriptors((SYNC,), identifiers, resource)
     source = Source(settings.data.read)
     sync = SyncService(
         catalog,
@@ -78,7 +88,7 @@ def assemble(settings: Settings) -> Parts:
         PixelGate(settings.server.pixel_slots, settings.sync.wait_s),
         Site(settings.identifiers.origin, f"Soda Fountain {version('sodafountain')}", identifiers.did("")),
     )
-    return Parts(engine, surveys, catalog, source, sync)
+    return Parts(engine, surveys, catalog, source, identifiers, descriptors, sync)
 
 
 def declared_surveys(settings: Settings) -> tuple[Survey, ...]:
@@ -115,14 +125,29 @@ def create_app(settings: Settings) -> Flask:
 
     monitor = Monitor(_checks(parts), AVAILABILITY_KEPT_S)
     app.extensions[MONITOR] = monitor
-    capabilities = (*VOSI_CAPABILITIES, sync_capability())
+    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, parts.sync)
     app.register_blueprint(soda_views.make_blueprint(parts.sync, base_url))
-    app.register_blueprint(vosi_views.make_blueprint(capabilities, datetime.now(UTC), monitor, base_url))
+    app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
+    app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     app.after_request(_allow_scripts)
     answer_errors(app)
     address = PublicAddress(app.wsgi_app, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
+
+
+def describe(settings: Settings, parts: Parts) -> Described:
+    """Gather what is told of the service."""
+    started = datetime.now(UTC)
+    discovery = Discovery(settings, parts.engine, parts.catalog, parts.identifiers, started)
+    return Described(
+        title=f"Examples of {settings.record.title}",
+        capabilities=(*VOSI_CAPABILITIES, sync_capability(), links_capability()),
+        tables=(),
+        changed=started,
+        examples=discovery.examples,
+        record=discovery.record,
+    )
 
 
 def sync_capability() -> Capability:

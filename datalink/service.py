@@ -152,12 +152,12 @@ class LinksService:
 
 def _cutout_link(did: str, facts: DatasetFacts, service: ServiceDescriptor) -> Link:
     content_type = next((str(param.value) for param in service.params if param.name == "contentType"), None)
-    what = "the image" if facts.image is not None else f"any region of {facts.dataset}"
+    what = f"the image {facts.dataset}" if facts.image is not None else f"any region of {facts.dataset}"
     return Link(
         id=did,
         semantics="#cutout",
         service_def=service.id,
-        description=f"{service.description}, of {what}",
+        description=f"{service.description}: {what}",
         content_type=content_type,
         content_qualifier=None if facts.image is None else _kind(facts.image),
         is_public=facts.survey.is_public,

@@ -51,7 +51,7 @@ SYNC = Endpoint(
     "sync",
     "ivo://ivoa.net/std/SODA#sync-1.0",
     "soda_sync",
-    "Cutout, sent at once",
+    "Cutouts, sent at once",
     MEDIA_TYPES["fits"],
 )
 

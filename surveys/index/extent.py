@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from lsst.sphgeom import HealpixPixelization, Mq3cPixelization, RangeSet
 from sqlalchemy import Engine, func, select
 
 from surveys.index.cells import DEEPEST_LEVEL
-from surveys.index.queries import POINTER, valid_in
-from surveys.index.tables import CellRow, DatasetRow
+from surveys.index.queries import valid_in
+from surveys.index.tables import CellRow, DatasetRow, SurveyRow
 
 #: Order of the HEALPix cells, a little less than a degree wide: what the registry asks for at least.
 MOC_ORDER = 6
@@ -29,10 +30,13 @@ class Extent:
         some of the sky around them.
     time_mjd
         From the first image to the last, None where unknown.
+    last_modified
+        When the index last changed, None before there was any.
     """
 
-    cells: tuple[tuple[int, int], ...]
-    time_mjd: tuple[float, float] | None
+    cells: tuple[tuple[int, int], ...] = ()
+    time_mjd: tuple[float, float] | None = None
+    last_modified: datetime | None = None
 
 
 def read_extent(engine: Engine, survey: str) -> Extent:
@@ -44,9 +48,9 @@ def read_extent(engine: Engine, survey: str) -> Extent:
     without their images.
     """
     with engine.connect() as connection:
-        pointer = connection.execute(POINTER, {"name": survey}).first()
+        pointer = connection.execute(select(SurveyRow).where(SurveyRow.name == survey)).first()
         if pointer is None:
-            return Extent((), None)
+            return Extent()
         coarse = select(CellRow.level, CellRow.start).where(
             CellRow.survey_id == pointer.id, CellRow.level <= _LEVEL
         )
@@ -59,7 +63,8 @@ def read_extent(engine: Engine, survey: str) -> Extent:
         first, last = connection.execute(
             select(func.min(DatasetRow.t_min), func.max(DatasetRow.t_max)).where(*valid)
         ).one()
-    return Extent(tuple(_healpix(cells)), None if first is None or last is None else (first, last))
+    times = None if first is None or last is None else (first, last)
+    return Extent(tuple(_healpix(cells)), times, pointer.last_modified)
 
 
 def moc_text(cells: Iterable[tuple[int, int]], order: int = MOC_ORDER) -> str:

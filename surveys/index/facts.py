@@ -68,6 +68,8 @@ class DatasetFacts:
         Empty where unknown.
     filters
         Labels of the bands that have images.
+    sample
+        Dataset of the image, or of any image.
     example
         A small circle in the middle of an image; None for exposures taken together, several of which may
         hold it.
@@ -82,6 +84,7 @@ class DatasetFacts:
     time_mjd: Interval | None
     pol_states: tuple[str, ...]
     filters: tuple[str, ...]
+    sample: str
     example: CutoutRequest | None
 
 
@@ -99,6 +102,7 @@ def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> Datas
         time_mjd=Interval(image.t_min_mjd or 0.0, image.t_max_mjd or 0.0) if known else None,
         pol_states=image.pol_states,
         filters=(image.band,),
+        sample=image.dataset,
         example=CutoutRequest(image.dataset, _small_circle(place)),
     )
 
@@ -118,6 +122,7 @@ def facts_of_bands(survey: Survey, dataset: str, places: list[Row[Any]]) -> Data
         time_mjd=None,
         pol_states=survey.pol_states,
         filters=tuple(band.label for band in bands),
+        sample=places[0].key,
         example=example if survey.kind == "coadd" else None,
     )
 

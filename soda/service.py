@@ -99,6 +99,7 @@ class SyncService:
         self._limits = limits
         self._gate = gate
         self._site = site
+        self._made_by = repr(site)
         self._can_read = can_read
 
     def ask(self, parameters: Parameters) -> Asked:
@@ -135,14 +136,10 @@ class SyncService:
         if not plan.pieces:
             return Asked(request, plan, "", 0.0)
         records = [self._catalog.artifact(piece.artifact_id) for piece in plan.pieces]
-        # What the bytes depend on: request, files, when they were indexed (card DATE), program.
-        facts = (
-            request.cutout.canonical,
-            plan.pieces,
-            plan.grid,
-            [r.indexed_at for r in records],
-            self._site,
-        )
+        # What the bytes depend on: request and program, files, when they were indexed (card DATE).
+        facts: list[str | float] = [request.cutout.canonical, self._made_by]
+        for piece, record in zip(plan.pieces, records, strict=True):
+            facts += [piece.artifact_id, piece.file_size, piece.mtime_ns, record.indexed_at.timestamp()]
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
         return Asked(request, plan, etag, modified_s)
@@ -152,6 +149,7 @@ class SyncService:
         try:
             return make(asked)
         except StaleImage:
+            self._catalog.refresh()
             asked = self._plan(asked.request)
         except BrokenImage as fault:
             raise _broken(asked) from fault

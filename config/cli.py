@@ -32,12 +32,17 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            from sqlalchemy.exc import OperationalError
+
             from config.database import DatabaseMismatch
             from config.settings import SettingsError
             from surveys.errors import SurveyError
 
             if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | OSError):
                 raise click.ClickException(str(error)) from error
+            if isinstance(error, OperationalError):
+                # The driver's own words: those of SQLAlchemy add the statement.
+                raise click.ClickException(f"the database does not answer: {error.orig}") from error
             raise
 
 

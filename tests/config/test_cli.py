@@ -162,3 +162,12 @@ def test_cutout_from_a_service_that_is_not_there(run: Run) -> None:
 def test_db_upgrade(run: Run, folder: Path) -> None:
     assert run("db", "upgrade").output == "The tables are up to date.\n"
     assert (folder / "fountain.db").is_file()
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(run: Run) -> None:
+    url = "postgresql://someone:hidden@127.0.0.1:1/nothing"
+    ran = run("survey", "list", FOUNTAIN_DATA__DATABASE_URL=url)
+    assert ran.exit_code == 1
+    assert ran.output.startswith("Error: the database does not answer: ")
+    assert "hidden" not in ran.output
+    assert "SELECT" not in ran.output

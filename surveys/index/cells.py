@@ -38,13 +38,14 @@ def cells_of(region: Region) -> tuple[int, list[int]]:
     ]
 
 
-def ranges_at(region: Region, levels: Iterable[int]) -> list[tuple[int, int, int]]:
+def ranges_at(region: Region, levels: Iterable[int], finer: int = 0) -> list[tuple[int, int, int]]:
     """Ranges ``(level, first, last)``, one of which holds a cell of every image that overlaps `region`.
 
     The images are kept at `levels`. Both ends belong to the range. Covering the region at its own level is
-    enough for finer images: their cells lie below those.
+    enough for finer images: their cells lie below those. So many levels `finer`, there are more ranges, with
+    fewer images beside the region in them.
     """
-    own = level_of(region)
+    own = min(level_of(region) + finer, DEEPEST_LEVEL)
     return [
         (level, first << _shift(cover), (end << _shift(cover)) - 1)
         for level in levels

@@ -15,7 +15,7 @@ from lsst.sphgeom import Region
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, or_, select, tuple_
 
 from surveys.index.catalog import Catalog
-from surveys.index.cells import ranges_at
+from surveys.index.cells import level_of, ranges_at
 from surveys.index.hull import BandHull, read_hulls
 from surveys.index.queries import preferred, valid_in
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow
@@ -32,6 +32,10 @@ FIRST_PAGE = 100
 PAGE = 1_000
 #: Cells looked up at a time: several of them belong to one image.
 _CELLS = 4_000
+
+#: Of a region with thousands of images, the cells of its own size hold too many others.
+_WIDE_LEVEL = 4
+_FINER = 3
 
 _HULLS_KEPT = 256
 
@@ -259,8 +263,13 @@ class ObsIndex:
         self, query: Select[*tuple[Any, ...]], values: Mapping[str, object]
     ) -> Iterator[Row[Any]]:
         """Rows in the order of their identifiers, which an index of the table has."""
-        query = query.where(DatasetRow.key_lower > bindparam("after")).order_by(DatasetRow.key_lower)
-        query = query.limit(bindparam("most"))
+        query = (
+            query.where(
+                DatasetRow.survey_id == bindparam("survey_id"), DatasetRow.key_lower > bindparam("after")
+            )
+            .order_by(DatasetRow.key_lower)
+            .limit(bindparam("most"))
+        )
         after, most = "", FIRST_PAGE
         while True:
             with self._catalog.connect() as connection:
@@ -278,6 +287,7 @@ class ObsIndex:
         probes: Sequence[Probe],
     ) -> Iterator[Row[Any]]:
         """Rows of the images near some regions, in the order of their cells."""
+        # Without the survey, which the cells have told: SQLite would go by that, not by the keys.
         query = query.where(DatasetRow.id.in_(bindparam("ids", expanding=True)))
         for ids in self._ids_by_place(values["survey_id"], survey, values["generation"], probes):
             with self._catalog.connect() as connection:
@@ -292,7 +302,7 @@ class ObsIndex:
         seen = _Seen()
         page: list[int] = []
         most = FIRST_PAGE
-        for level, first, last in _merged(r for probe in probes for r in ranges_at(probe.region, levels)):
+        for level, first, last in _merged(found for probe in probes for found in _ranges(probe, levels)):
             for cells in self._cells(survey_id, level, first, last):
                 page += [cell.dataset_id for cell in cells if seen.is_new(cell.dataset_id)]
                 while len(page) >= most:
@@ -328,6 +338,11 @@ class _Seen:
         return True
 
 
+def _ranges(probe: Probe, levels: Sequence[int]) -> list[tuple[int, int, int]]:
+    wide = level_of(probe.region) <= _WIDE_LEVEL
+    return ranges_at(probe.region, levels, _FINER if wide else 0)
+
+
 def _merged(ranges: Iterator[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Ranges of cells without overlaps."""
     merged: list[tuple[int, int, int]] = []
@@ -351,11 +366,7 @@ def _image_query(survey: Survey, wanted: ObsConstraints) -> Select[*tuple[Any, .
     query: Select[*tuple[Any, ...]] = (
         select(*_COLUMNS, _WCS_OF_CUBES)
         .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
-        .where(
-            DatasetRow.survey_id == bindparam("survey_id"),
-            *valid_in(DatasetRow, bindparam("generation")),
-            *_conditions(wanted),
-        )
+        .where(*valid_in(DatasetRow, bindparam("generation")), *_conditions(wanted))
     )
     return query if survey.prefer is None else query.where(preferred(survey.prefer.order))
 

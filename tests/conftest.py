@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.outside import Validate, record_validator, schemas
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -17,3 +19,16 @@ def real_data() -> Path:
     if not (folder / "manifest.csv").is_file():
         pytest.skip("the folder with real survey files is not here (FOUNTAIN_TEST_DATA names it)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def validate() -> Validate:
+    """Validator of documents against the IVOA schemas."""
+    found: Validate = schemas().validate
+    return found
+
+
+@pytest.fixture(scope="session")
+def validate_record() -> Validate:
+    """Validator of registry records."""
+    return record_validator(schemas())

@@ -134,7 +134,7 @@ class SectionReader(_TileReader):
         self._stream = file.stream()
         try:
             self._hdus = fits.open(self._stream, do_not_scale_image_data=True)
-        except OSError as error:
+        except Exception as error:  # as below
             self._stream.close()
             raise BrokenImage(f"{record.file.name} cannot be decompressed: it is corrupt.") from error
 

@@ -92,7 +92,7 @@ def plan_cutout(
     if len(rest) >= 2:
         found = _in_image(request, catalog.record(request.dataset, generation))
     else:
-        found = _in_survey(request, survey, rest[0] if rest else None, catalog, generation)
+        found = _in_survey(request, survey, rest[0] if rest else None, catalog, generation, limits)
     if found is None:
         return CutoutPlan(request, generation, (), None, False, Cost(0, 0, 0))
     record = found.record
@@ -148,14 +148,19 @@ def _overlap(request: CutoutRequest, record: ImageRecord) -> _Overlap | None:
 
 
 def _in_survey(
-    request: CutoutRequest, survey: Survey, label: str | None, catalog: Catalog, generation: int
+    request: CutoutRequest,
+    survey: Survey,
+    label: str | None,
+    catalog: Catalog,
+    generation: int,
+    limits: Limits,
 ) -> _Overlap | None:
     """Find the one image of a survey, or of one of its bands, that answers the request."""
     bands = _wanted_bands(request, survey, label)
     if request.stencil is None:
         raise NeedsStencil(
             f"{request.dataset} is a survey{'' if label is None else ' band'}, which has no whole: "
-            "add POS, CIRCLE, POLYGON or CENTER with SIZE"
+            f"add POS, CIRCLE, POLYGON or CENTER with SIZE, of at most {limits.max_pixels} px"
         )
     if not bands:
         return None

@@ -13,6 +13,7 @@ from surveys.template import PathTemplate
 
 SEGMENT = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _CARD = re.compile(r"[A-Z0-9_-]{1,8}\Z")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 T = TypeVar("T")
 
 
@@ -61,6 +62,8 @@ class Keys:
         value = self.take(key, default)
         if not isinstance(value, str) or (default is ... and not value.strip()):
             raise self.fault(key, "a text")
+        if _CONTROL.search(value):
+            raise self.fault(key, "a text without control characters, which XML cannot hold")
         return value.strip()
 
     def texts(self, key: str, default: object = ...) -> list[str]:

@@ -138,6 +138,7 @@ def test_photometry_of_the_survey_is_that_of_its_bands_unless_they_say_otherwise
         ({"dataset": "{brick}"}, "dataset: expected fields of the image's path: stem, tile, band"),
         ({"prefer": {"field": "run", "order": "highest"}}, "prefer: expected a field of the image's path"),
         ({"fix": {"RADESYS": [1]}}, "fix.RADESYS: expected a text in ASCII, a finite number, true or false"),
+        ({"title": "a\x00b"}, "title: expected a text without control characters"),
         ({"fix": {"RADESYS": math.nan}}, "fix.RADESYS: expected a text in ASCII, a finite number"),
         ({"fix": {"OBJECT": "two\nlines"}}, "fix.OBJECT: expected a text in ASCII"),
         ({"fix": {"OBJECT": "é"}}, "fix.OBJECT: expected a text in ASCII"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> Datas
         dataset=image.dataset,
         survey=survey,
         image=image,
-        circle=Circle(place.s_ra, place.s_dec, min(place.s_fov / 2, 180.0)),
+        circle=_covering_circle(place),
         polygon=_polygon(place.s_region),
         band_m=Interval(band.em_min_m, band.em_max_m),
         time_mjd=Interval(image.t_min_mjd or 0.0, image.t_max_mjd or 0.0) if known else None,
@@ -125,6 +126,12 @@ def facts_of_bands(survey: Survey, dataset: str, places: list[Row[Any]]) -> Data
         sample=places[0].key,
         example=example if survey.kind == "coadd" else None,
     )
+
+
+def _covering_circle(place: Row[Any]) -> Circle:
+    """Circle about the image, and about its outline, whose vertices are rounded."""
+    radius = math.ceil(place.s_fov / 2 * 1e6 + 0.1) / 1e6
+    return Circle(place.s_ra, place.s_dec, min(radius, 180.0))
 
 
 def _polygon(s_region: str) -> Polygon | None:

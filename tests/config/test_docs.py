@@ -1,0 +1,58 @@
+"""The documents name every key there is, and their examples work."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from surveys.declaration import parse_survey
+from surveys.survey import Publisher
+from tests.conftest import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+
+
+def keys_of(table: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in table.items():
+        yield key
+        if isinstance(value, dict) and key not in ("bits", "fix", "access"):
+            yield from keys_of(value)
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    sections = tomllib.loads((files("config") / "default.toml").read_text(encoding="utf-8"))
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
+    missing = [
+        f"{section}.{key}" for section, keys in sections.items() for key in keys if f"`{key}`" not in text
+    ]
+    assert missing == []
+
+
+def test_every_key_of_a_declaration_is_in_the_guide() -> None:
+    text = (DOCS / "surveys.md").read_text(encoding="utf-8")
+    folder = Path(str(files("config") / "surveys"))
+    found: set[str] = set(Publisher.__dataclass_fields__)
+    for path in (*folder.glob("*.toml"), *folder.glob("examples/*.toml")):
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        bands = content.pop("bands")
+        found |= {*keys_of(content), *(key for band in bands.values() for key in keys_of(band))}
+    missing = [key for key in found if not re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", text)]
+    assert missing == []
+
+
+def test_the_example_of_the_guide_is_a_survey() -> None:
+    text = (DOCS / "surveys.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    survey = parse_survey(tomllib.loads(example), "mine.toml", "mine", Path("/data"))
+    assert [band.label for band in survey.bands] == ["g", "r"]
+    assert survey.roots == (Path("/data/my-survey"),)
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for page in (REPOSITORY / "README.md", *DOCS.glob("*.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -3,7 +3,8 @@
 SQLite works in write-ahead mode, syncs every commit, and opens a write transaction as such from its start
 (``BEGIN IMMEDIATE``): a transaction that reads first and writes later would fail at once when another one
 wrote in between, whatever the busy timeout. Code says that it writes by
-``engine.execution_options(writes=True)``.
+``engine.execution_options(writes=True)``, and that it reads and each of its queries may stand alone by
+``single_reads=True``: then no transaction is begun.
 """
 
 from __future__ import annotations
@@ -128,8 +129,9 @@ def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> N
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("single_reads", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
 
 
 @contextlib.contextmanager

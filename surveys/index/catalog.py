@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
-from sqlalchemy import Engine, Row, Select, func, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.image import FileFacts, ImageRecord, ZtileLayout
@@ -24,6 +25,7 @@ from surveys.index.queries import (
     IMAGE_BY_ID,
     IMAGE_BY_KEY,
     POINTER,
+    band_names,
     candidates_in,
     range_names,
     valid_in,
@@ -81,13 +83,17 @@ class Catalog:
         Of a database whose tables are up to date.
     surveys
         The surveys declared; whatever else is in the index does not exist.
+    kept_s
+        How long an answer of `generation` is taken to hold: a new index appears after this time at the
+        latest. 0 asks the database each time.
     """
 
-    def __init__(self, engine: Engine, surveys: Sequence[Survey]) -> None:
-        # A query is a transaction of its own here: a generation never changes once it is read.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    def __init__(self, engine: Engine, surveys: Sequence[Survey], kept_s: float = 0.0) -> None:
+        self._engine = _with_single_reads(engine)
         self.surveys = tuple(surveys)
         self._surveys = {survey.name.lower(): survey for survey in surveys}
+        self._kept_s = kept_s
+        self._generations: dict[str, tuple[int, float]] = {}
         self._ids: dict[str, int] = {}
         self._levels: Lru[tuple[str, int], tuple[int, ...]] = Lru(256)
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
@@ -112,11 +118,21 @@ class Catalog:
 
         Read it once for a request and hand it to every other question.
         """
+        kept, now = self._generations, time.monotonic()
+        generation, until = kept.get(survey, (0, 0.0))
+        if now < until:
+            return generation
         row = self._one(POINTER, name=survey)
         if row is None:
             return 0
         self._ids[survey] = row.id
+        kept[survey] = row.generation, now + self._kept_s
         return int(row.generation)
+
+    def refresh(self) -> None:
+        """Forget the generations that are kept, since one of them has shown to be old."""
+        # A new dictionary: who is asking the database at this moment keeps the answer in the old one.
+        self._generations = {}
 
     def record(self, dataset: str, generation: int) -> ImageRecord:
         """Image of a dataset ``survey/band/image``; case does not matter.
@@ -162,7 +178,7 @@ class Catalog:
         ]
         found = select(*COMPANION_COLUMNS).join(FileRow, FileRow.id == ArtifactRow.file_id)
         found = found.where(
-            ArtifactRow.survey_id == self._id(survey.name),
+            ArtifactRow.survey_id == self.key_of(survey.name),
             ArtifactRow.link.in_(links),
             ArtifactRow.gen_from <= generation,
             ArtifactRow.gen_to > generation,
@@ -192,7 +208,7 @@ class Catalog:
         name, *rest = dataset.split("/")
         survey = self.survey(name)
         generation = self.generation(survey.name)
-        known = {"survey_id": self._id(survey.name), "generation": generation}
+        known = {"survey_id": self.key_of(survey.name), "generation": generation}
         if len(rest) >= 2:
             image = self.record(dataset, generation)
             place = self._one(PLACE_BY_KEY, key=image.dataset.lower(), **known)
@@ -229,15 +245,16 @@ class Catalog:
             If more than `at_most` images may overlap it.
         """
         declared = self.survey(survey)
-        levels = self._levels.get((declared.name, generation), lambda: self._read_levels(declared.name))
-        ranges = ranges_at(region, levels)
+        ranges = ranges_at(region, self.levels(declared.name, generation))
         if not ranges or not bands:
             return []
-        values: dict[str, object] = {"survey_id": self._id(declared.name), "generation": generation}
-        values |= {"bands": list(bands), "most": at_most + 1}
+        values: dict[str, object] = {"survey_id": self.key_of(declared.name), "generation": generation}
+        values["most"] = at_most + 1
+        values |= zip(band_names(len(bands)), bands, strict=True)
         for number, limits in enumerate(ranges):
             values |= zip(range_names(number), limits, strict=True)
-        query = candidates_in(len(ranges), declared.prefer.order if declared.prefer else None)
+        prefer = declared.prefer.order if declared.prefer else None
+        query = candidates_in(len(ranges), len(bands), prefer)
         with self._engine.connect() as connection:
             rows = connection.execute(query, values).all()
         if len(rows) > at_most:
@@ -247,6 +264,16 @@ class Catalog:
             _candidate(row, center) for row in rows if Region.decode(row.cover).overlaps(region) is not False
         ]
         return sorted(found, key=lambda candidate: (candidate.distance_deg, candidate.dataset))
+
+    def levels(self, survey: str, generation: int) -> tuple[int, ...]:
+        """Levels of the cells under which the images of a survey are kept."""
+        return self._levels.get((survey, generation), lambda: self._read_levels(survey))
+
+    def key_of(self, survey: str) -> int:
+        """Key of a survey in the index, -1 if it is not in it."""
+        if survey not in self._ids:
+            self.generation(survey)
+        return self._ids.get(survey, -1)
 
     def path(self, record: ImageRecord) -> Path:
         """Where the file of an image really lies, inside the survey's folders.
@@ -285,14 +312,14 @@ class Catalog:
         """List the identifiers of every image of a survey, in the order they were added."""
         name = self.survey(survey).name
         query = select(DatasetRow.key).where(
-            DatasetRow.survey_id == self._id(name), *valid_in(DatasetRow, generation)
+            DatasetRow.survey_id == self.key_of(name), *valid_in(DatasetRow, generation)
         )
         with self._engine.connect() as connection:
             return list(connection.execute(query.order_by(DatasetRow.id)).scalars())
 
     def _read_record(self, dataset: str, generation: int) -> ImageRecord:
         survey = self.survey(dataset.partition("/")[0])
-        survey_id = self._id(survey.name)
+        survey_id = self.key_of(survey.name)
         row = self._one(IMAGE_BY_KEY, survey_id=survey_id, key=dataset.lower(), generation=generation)
         if row is None:
             raise UnknownDataset(f"there is no image {dataset!r}")
@@ -318,7 +345,7 @@ class Catalog:
                 below = levels[-1] if levels else -1
                 level = connection.execute(
                     select(CellRow.level)
-                    .where(CellRow.survey_id == self._id(survey), CellRow.level > below)
+                    .where(CellRow.survey_id == self.key_of(survey), CellRow.level > below)
                     .order_by(CellRow.level)
                     .limit(1)
                 ).scalar()
@@ -327,14 +354,21 @@ class Catalog:
                 levels.append(level)
         return tuple(levels)
 
-    def _id(self, survey: str) -> int:
-        if survey not in self._ids:
-            self.generation(survey)
-        return self._ids.get(survey, -1)
+    def connect(self) -> Connection:
+        """Open a connection on which every query is a transaction of its own; the caller closes it."""
+        return self._engine.connect()
 
     def _one(self, query: Select[*tuple[Any, ...]], **values: object) -> Row[Any] | None:
         with self._engine.connect() as connection:
             return connection.execute(query, values).first()
+
+
+def _with_single_reads(engine: Engine) -> Engine:
+    """Make every query a transaction of its own: a generation never changes once it is read."""
+    if engine.dialect.name == "sqlite":
+        # It does so where none is begun; to switch its isolation level takes longer than most queries.
+        return engine.execution_options(single_reads=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _image(survey: Survey, row: Row[Any]) -> ImageRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import BindParameter, Select, bindparam, select, union_all
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, FileRow, HeaderRow, SurveyRow
@@ -72,12 +72,19 @@ def range_names(number: int) -> tuple[str, str, str]:
     return f"level{number}", f"first{number}", f"last{number}"
 
 
-@lru_cache(maxsize=256)
-def candidates_in(ranges: int, prefer: Literal["highest", "lowest"] | None) -> Select[*tuple[Any, ...]]:
-    """Query for the images with a cell in one of so many ranges.
+def band_names(bands: int) -> list[str]:
+    """Names of the parameters of so many bands."""
+    return [f"band{number}" for number in range(bands)]
 
-    Parameters: ``survey_id``, ``generation``, ``bands``, ``most`` (rows), and the `range_names` of each. With
-    `prefer`, of the reprocessings of a tile only the one that sorts highest or lowest.
+
+@lru_cache(maxsize=256)
+def candidates_in(
+    ranges: int, bands: int, prefer: Literal["highest", "lowest"] | None
+) -> Select[*tuple[Any, ...]]:
+    """Query for the images of some bands with a cell in one of some ranges.
+
+    Parameters: ``survey_id``, ``generation``, ``most`` (rows), the `band_names`, and the `range_names` of
+    each range. With `prefer`, of the reprocessings of a tile only the one that sorts highest or lowest.
     """
     survey_id: BindParameter[int] = bindparam("survey_id")
     valid = valid_in(DatasetRow, bindparam("generation"))
@@ -101,18 +108,24 @@ def candidates_in(ranges: int, prefer: Literal["highest", "lowest"] | None) -> S
             DatasetRow.cover,
         )
         .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
-        .where(DatasetRow.id.in_(cells), DatasetRow.band.in_(bindparam("bands", expanding=True)), *valid)
+        .where(DatasetRow.id.in_(cells), or_(*(DatasetRow.band == bindparam(name) for name in band_names(bands))), *valid)
         .limit(bindparam("most"))
     )
-    if prefer is None:
-        return query
+    return query if prefer is None else query.where(preferred(prefer))
+
+
+def preferred(order: Literal["highest", "lowest"]) -> ColumnElement[bool]:
+    """Condition on a dataset: no other reprocessing of its tile sorts before it.
+
+    Parameters: ``survey_id``, ``generation``.
+    """
     other = aliased(DatasetRow)
-    more, less = (other, DatasetRow) if prefer == "highest" else (DatasetRow, other)
+    more, less = (other, DatasetRow) if order == "highest" else (DatasetRow, other)
     better = select(other.id).where(
-        other.survey_id == survey_id,
+        other.survey_id == bindparam("survey_id"),
         other.band == DatasetRow.band,
         other.tile == DatasetRow.tile,
         more.preference > less.preference,
         *valid_in(other, bindparam("generation")),
     )
-    return query.where(~better.exists())
+    return ~better.exists()

@@ -136,10 +136,12 @@ class SyncService:
         if not plan.pieces:
             return Asked(request, plan, "", 0.0)
         records = [self._catalog.artifact(piece.artifact_id) for piece in plan.pieces]
-        # What the bytes depend on: request and program, files, when they were indexed (card DATE).
-        facts: list[str | float] = [request.cutout.canonical, self._made_by]
+        # What the bytes depend on: request and program, files, when they were indexed (card DATE), and what
+        # the declaration says of their pixels today.
+        facts: list[str | float | None] = [request.cutout.canonical, self._made_by]
         for piece, record in zip(plan.pieces, records, strict=True):
             facts += [piece.artifact_id, piece.file_size, piece.mtime_ns, record.indexed_at.timestamp()]
+            facts += [record.pixel_scale_deg, record.nodata]
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
         return Asked(request, plan, etag, modified_s)

@@ -108,7 +108,11 @@ def candidates_in(
             DatasetRow.cover,
         )
         .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
-        .where(DatasetRow.id.in_(cells), or_(*(DatasetRow.band == bindparam(name) for name in band_names(bands))), *valid)
+        .where(
+            DatasetRow.id.in_(cells),
+            or_(*(DatasetRow.band == bindparam(name) for name in band_names(bands))),
+            *valid,
+        )
         .limit(bindparam("most"))
     )
     return query if prefer is None else query.where(preferred(prefer))

@@ -134,7 +134,8 @@ class ServiceDescriptor:
 class FirstRows:
     """The first so many rows of others; knows afterwards whether there were more.
 
-    One row beyond the last is asked for, since only that tells.
+    One row beyond the last is asked for, since only that tells. No rows at all always counts as truncated
+    (DALI 1.1, section 3.4.4).
     """
 
     def __init__(self, rows: Iterable[Row], at_most: int) -> None:
@@ -144,6 +145,9 @@ class FirstRows:
         self.truncated = False
 
     def __iter__(self) -> Iterator[Row]:
+        if self._at_most == 0:
+            self.truncated = True
+            return
         for row in self._rows:
             if self.count >= self._at_most:
                 self.truncated = True

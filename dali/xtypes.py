@@ -66,12 +66,13 @@ def parse_point(text: str, name: str) -> Point:
         return longitude(ra, name), latitude(dec, name)
 
 
-def parse_circle(text: str, name: str) -> tuple[float, float, float]:
-    """RA, Dec, radius, ICRS degrees, ``0 < radius <= 180`` (section 3.3.6)."""
+def parse_circle(text: str, name: str, *, point: bool = False) -> tuple[float, float, float]:
+    """RA, Dec, radius, ICRS degrees, ``0 < radius <= 180`` (section 3.3.6); 0 too where it may be a point."""
     with _form(name, "ra dec radius", f"{assigned(name)}150.1 2.2 0.02"):
         ra, dec, radius = _numbers(text, name, 3, "ra dec radius, ICRS degrees")
-        if not 0 < radius <= 180:
-            raise UsageError(f"{name}: the radius must be above 0 and at most 180 degrees; got {radius:g}")
+        if not (0 < radius <= 180 or (point and radius == 0)):
+            lowest = "at least 0" if point else "above 0"
+            raise UsageError(f"{name}: the radius must be {lowest} and at most 180 degrees; got {radius:g}")
         return longitude(ra, name), latitude(dec, name), radius
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from lsst.sphgeom import Angle, Circle, LonLat, UnitVector3d
@@ -18,6 +19,7 @@ from surveys.index.check import check_survey
 from surveys.index.ingest import index_survey
 from surveys.source import Source
 from surveys.survey import Survey
+from surveys.wcs import CelestialWcs, wcs_of
 from tests.support.databases import sqlite
 
 
@@ -211,6 +213,22 @@ def test_random_cutouts_agree_with_astropy(catalog: Catalog, name: str) -> None:
     checks = check_survey(catalog, Source(), name, stamps=10, seed=11)
     assert [check.problem for check in checks] == [None] * 10
     assert max(check.offset_mas or 0.0 for check in checks) < 1.0
+
+
+def test_the_stored_wcs_is_that_of_the_whole_header(catalog: Catalog) -> None:
+    """What the index keeps of a header must lack nothing that astropy would read."""
+    compared = 0
+    for survey in catalog.surveys:
+        generation = catalog.generation(survey.name)
+        for dataset in catalog.datasets(survey.name, generation):
+            record = catalog.record(dataset, generation)
+            axes = [record.x_axis, record.y_axis]
+            whole = CelestialWcs.from_text(catalog.header_text(record), *axes, record.nx, record.ny)
+            x, y = np.meshgrid(np.linspace(0, record.nx - 1, 5), np.linspace(0, record.ny - 1, 5))
+            apart = np.linalg.norm(wcs_of(record).to_sky(x, y) - whole.to_sky(x, y), axis=-1)
+            assert np.nanmax(apart, initial=0.0) < 1e-12, dataset
+            compared += 1
+    assert compared == sum(IMAGES.values())
 
 
 def test_what_is_stored_is_as_the_headers_say(catalog: Catalog) -> None:

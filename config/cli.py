@@ -249,6 +249,33 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     click.echo(f"{written} ({written.stat().st_size} bytes)")
 
 
+@main.command()
+@click.option(
+    "--url", metavar="BASE", help="Public URL of the service.  [default: the setting server.base_url]"
+)
+def record(url: str | None) -> None:
+    """Write the record by which the registry of the Virtual Observatory knows this service.
+
+    It is the same that the service shows at /record; docs/discovery.md tells how to enrol it. What the
+    settings do not tell yet is named on standard error.
+    """
+    from config.app import assemble, describe
+    from vosi.record import write_record
+
+    settings = _settings()
+    base_url = (url or settings.server.base_url).rstrip("/")
+    if not base_url:
+        raise click.UsageError("the public URL of the service is not known: set server.base_url or add --url")
+    for name in settings.missing_in_record():
+        click.echo(f"not set yet: {name}", err=True)
+    with _database(settings):
+        parts = assemble(settings)
+        told = describe(settings, parts)
+        written = write_record(told.record(base_url), told.capabilities, told.tables, base_url)
+        parts.engine.dispose()
+    click.echo(written.decode(), nl=False)
+
+
 @main.group()
 def db() -> None:
     """Look after the database."""

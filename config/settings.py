@@ -105,6 +105,14 @@ class SyncSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SiaSettings:
+    """Limits of SIA2 queries."""
+
+    default_rows: int
+    max_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinksSettings:
     """Limits of DataLink."""
 
@@ -157,10 +165,23 @@ class Settings:
     identifiers: IdentifierSettings
     server: ServerSettings
     sync: SyncSettings
+    sia: SiaSettings
     links: LinksSettings
     publisher: PublisherSettings
     record: RecordSettings
     log: LogSettings
+
+    def missing_in_record(self) -> list[str]:
+        """Name the settings without which a registry record says too little."""
+        told = {
+            "identifiers.base": self.identifiers.is_registered,
+            "publisher.name": self.publisher.name,
+            "publisher.contact": self.publisher.contact,
+            "publisher.email": self.publisher.email,
+            "record.rights": self.record.rights,
+            "record.created": self.record.created,
+        }
+        return [name for name, value in told.items() if not value]
 
 
 def available_cores() -> int:
@@ -277,10 +298,14 @@ def _check(settings: Settings) -> None:
         ("sync.max_pixels", sync.max_pixels),
         ("sync.max_bytes", sync.max_bytes),
         ("sync.max_body_bytes", sync.max_body_bytes),
+        ("sia.default_rows", settings.sia.default_rows),
+        ("sia.max_rows", settings.sia.max_rows),
         ("links.max_ids", settings.links.max_ids),
         ("links.max_body_bytes", settings.links.max_body_bytes),
     ):
         _require(name, number >= 1, "at least 1", number)
+    few, most = settings.sia.default_rows, settings.sia.max_rows
+    _require("sia.default_rows", few <= most, f"at most sia.max_rows ({most})", few)
     for name, seconds in (("server.graceful_stop_s", server.graceful_stop_s), ("sync.wait_s", sync.wait_s)):
         _require(name, seconds >= 0, "0 or more", seconds)
     for name, number in (("server.workers", server.workers), ("server.cores", server.cores)):

@@ -75,7 +75,8 @@ def moc_text(cells: Iterable[tuple[int, int]], order: int = MOC_ORDER) -> str:
     parts = []
     for at in range(order, -1, -1):
         # four cells that make up one of the order above are written as that one
-        whole = {cell >> 2 for cell in left if at and {cell | part for part in range(4)} <= left}
+        parents = {cell >> 2 for cell in left} if at else set()
+        whole = {parent for parent in parents if left.issuperset(range(4 * parent, 4 * parent + 4))}
         kept = sorted(cell for cell in left if cell >> 2 not in whole)
         if kept or at == order:
             parts.append(f"{at}/{' '.join(_runs(kept))}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from astropy.table import Table
+from numpy.ma import masked
 
 from surveys.errors import DeclarationError, ImageRefused
 from surveys.index.files import resolve
@@ -40,7 +42,7 @@ class UniqueAreas:
             if column not in table.colnames:
                 raise DeclarationError(f"{survey.name}: unique: the table has no column {column}")
         areas = {_text(row[declared.key]): _area(row, declared.columns) for row in table}
-        return cls(declared, areas)
+        return cls(declared, {tile: area for tile, area in areas.items() if area is not None})
 
     def add_to(self, scan: FileScan) -> FileScan:
         """Give each image of a scan its unique area; images the table does not know are refused."""
@@ -55,7 +57,9 @@ class UniqueAreas:
                 sky = replace(hdu.sky, attributes=hdu.sky.attributes | {"unique": dict(area)})
                 hdus.append(replace(hdu, sky=sky))
             else:
-                refused.append((hdu.hdu, f"the table of unique areas has no {self.table.field} of its name"))
+                refused.append(
+                    (hdu.hdu, f"the table of unique areas has no limits for its {self.table.field}")
+                )
         return replace(scan, hdus=tuple(hdus), refused=tuple(refused))
 
 
@@ -70,15 +74,24 @@ def _read(survey: Survey, declared: UniqueTable) -> Table:
             return Table.read(stream, format=_FORMATS[ending])
     except ImageRefused as error:
         raise DeclarationError(f"{survey.name}: unique.table: {error}") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # astropy raises whatever its parts raise
         raise DeclarationError(f"{survey.name}: unique.table: it cannot be read as a table") from error
 
 
-def _area(row: Table.Row, columns: tuple[str, ...]) -> dict[str, Any]:
+def _area(row: Table.Row, columns: tuple[str, ...]) -> dict[str, Any] | None:
+    """Area in one row; None where a limit is missing or no number."""
+    values = [row[column] for column in columns]
+    if any(value is masked for value in values):
+        return None
     if len(columns) == 1:
-        return {"region": _text(row[columns[0]])}
-    limits = ("ra_min", "ra_max", "dec_min", "dec_max")
-    return {limit: float(row[column]) for limit, column in zip(limits, columns, strict=True)}
+        return {"region": _text(values[0])}
+    try:
+        limits = [float(value) for value in values]
+    except (TypeError, ValueError):
+        return None
+    if not all(math.isfinite(limit) for limit in limits):
+        return None
+    return dict(zip(("ra_min", "ra_max", "dec_min", "dec_max"), limits, strict=True))
 
 
 def _text(value: Any) -> str:

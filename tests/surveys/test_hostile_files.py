@@ -111,6 +111,23 @@ def test_fixed_scaling_is_that_of_record_and_product(engine: Engine, root: Path)
     assert header["FRAC_OK"] == 1 - 1 / stored.size
 
 
+def test_rows_of_the_unique_table_without_limits(engine: Engine, root: Path) -> None:
+    for name in ("text", "gap", "nan", "twice"):
+        os.link(root / "fine.fits", root / f"{name}.fits")
+    lines = ["tile,a,b,c,d", "fine,9,11,19,21", "text,nine,11,19,21", "gap,,11,19,21", "nan,nan,11,19,21"]
+    (root / "areas.csv").write_text("\n".join(lines))
+    unique = {"table": "areas.csv", "key": "tile", "field": "tile"}
+    unique |= {"ra_min": "a", "ra_max": "b", "dec_min": "c", "dec_max": "d"}
+    survey = survey_of(root, layers={"image": {"path": "{tile}.fits"}}, unique=unique)
+    assert told(index_survey(engine, survey)) == [
+        f"{name}.fits[0]: the table of unique areas has no limits for its tile"
+        for name in ("gap", "nan", "text", "twice")
+    ]
+    catalog = Catalog(engine, [survey])
+    limits = {"ra_min": 9.0, "ra_max": 11.0, "dec_min": 19.0, "dec_max": 21.0}
+    assert catalog.attributes(catalog.record("tiles/g/fine", 1)) == {"unique": limits}
+
+
 Damage = Callable[[bytes], bytes]
 
 

@@ -446,7 +446,7 @@ def test_unique_areas_from_a_table(lite: Engine, root: Path) -> None:
     layers = {"image": {"path": "{tile}.fits"}}
     survey = survey_of(root, layers=layers, unique=unique)
     assert reasons(index_survey(lite, survey)) == {
-        "t2.fits": "the table of unique areas has no tile of its name"
+        "t2.fits": "the table of unique areas has no limits for its tile"
     }
     catalog = Catalog(lite, [survey])
     assert catalog.attributes(catalog.record("tiles/g/t1", 1)) == {

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from surveys.checksum import Checksum
 from surveys.cut import Pixels, open_reader
@@ -45,8 +45,11 @@ class Catalog(Protocol):
     def header_text(self, record: ImageRecord) -> str:
         """80-character cards of the image HDU, with inherited primary cards, without END."""
 
+    def place(self, record: ImageRecord) -> Path:
+        """Where the file is to be found; symbolic links may stand in the way."""
+
     def path(self, record: ImageRecord) -> Path:
-        """Where the file is, inside the survey's root."""
+        """Where the file really lies, inside the survey's folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +126,12 @@ def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEF
     """
     product = describe_cutout(plan, catalog, site)
     record = product.record
-    path = catalog.path(record)
+    place = catalog.place(record)
 
     def open_file() -> OpenFile:
-        return source.open(path, record.file.size, record.file.mtime_ns)
+        return source.open(
+            place, record.file.size, record.file.mtime_ns, resolve=lambda: catalog.path(record)
+        )
 
     if product.size <= IN_MEMORY_BYTES:
         content = _make(product, open_file())
@@ -135,11 +140,12 @@ def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEF
     return CutoutResult(product, lambda: _stream(product, header, open_file()))
 
 
-def _make(product: Product, file: OpenFile) -> NDArray[np.uint8]:
+def _make(product: Product, file: OpenFile) -> bytes:
     """Return the whole product."""
-    buffer = np.empty(product.size, np.uint8)
+    # The bytes of a BytesIO can be filled in place, and taken out without a copy.
+    memory = BytesIO(bytes(product.size))
+    buffer = np.frombuffer(memory.getbuffer(), np.uint8)
     start, end = product.header_size, product.header_size + product.data_size
-    buffer[end:] = 0
     frame, grid = product.frame, product.grid
     pixels = buffer[start:end].view(product.dtype)
     pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
@@ -154,12 +160,12 @@ def _make(product: Product, file: OpenFile) -> NDArray[np.uint8]:
     if product.request.checksum:
         total.add(buffer[start:])
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
-    return buffer
+    return memory.getvalue()
 
 
-def _in_chunks(content: NDArray[np.uint8]) -> Iterator[bytes]:
+def _in_chunks(content: bytes) -> Iterator[bytes]:
     for start in range(0, len(content), CHUNK_BYTES):
-        yield content[start : start + CHUNK_BYTES].tobytes()
+        yield content[start : start + CHUNK_BYTES]  # all of it, not a copy, where it is short
 
 
 def _survey(product: Product, file: OpenFile) -> bytes:

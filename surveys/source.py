@@ -189,8 +189,18 @@ class Source:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
-    def open(self, path: Path, size: int, mtime_ns: int) -> OpenFile:
+    def open(
+        self, path: Path, size: int, mtime_ns: int, resolve: Callable[[], Path] | None = None
+    ) -> OpenFile:
         """Return the file at `path`, which must still have this size and modification time.
+
+        Parameters
+        ----------
+        path, size, mtime_ns
+            The file; `path` may lead to it by symbolic links, which are followed at every use.
+        resolve
+            Tells where `path` really leads, or raises if that is not to be opened. Asked when the file is
+            opened, and not while `path` leads to the very file that is open.
 
         Raises
         ------
@@ -199,13 +209,15 @@ class Source:
         BrokenImage
             It is gone or cannot be opened.
         """
+
+        def make() -> OpenFile:
+            return OpenFile(resolve() if resolve else path, self._read, self._pool)
+
         try:
             identity = _identity(os.stat(path))
             if identity[2:] != (size, mtime_ns):
                 raise StaleImage(f"{path.name} changed since it was indexed.")
-            file = self._files.get(
-                path, lambda: OpenFile(path, self._read, self._pool), lambda file: file.identity == identity
-            )
+            file = self._files.get(path, make, lambda file: file.identity == identity)
         except OSError as error:
             raise BrokenImage(f"{path.name} cannot be opened: {error.strerror}.") from error
         if file.identity != identity:

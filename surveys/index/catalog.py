@@ -275,6 +275,11 @@ class Catalog:
             self.generation(survey)
         return self._ids.get(survey, -1)
 
+    def place(self, record: ImageRecord) -> Path:
+        """Where the file of an image is to be found; symbolic links may stand in the way."""
+        *others, last = (root / record.file.path for root in self.survey(record.survey).roots)
+        return next((place for place in others if place.exists()), last)
+
     def path(self, record: ImageRecord) -> Path:
         """Where the file of an image really lies, inside the survey's folders.
 

@@ -192,6 +192,8 @@ class FileCatalog:
     def path(self, record: ImageRecord) -> Path:
         return self.paths[record.artifact_id]
 
+    place = path
+
 
 def box_request(width: int = 1, height: int = 1, **changes: Any) -> CutoutRequest:
     """A request whose stencil matters only for the header."""

@@ -19,10 +19,12 @@ from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.logs import RequestLog
 from config.proxies import PublicAddress, public_url
+from config.query import QUERY_TABLE, make_query, query_capability
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
+from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import SYNC, Descriptors
 from soda.gate import PixelGate
@@ -126,7 +128,9 @@ def create_app(settings: Settings) -> Flask:
     monitor = Monitor(_checks(parts), AVAILABILITY_KEPT_S)
     app.extensions[MONITOR] = monitor
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, parts.sync)
+    query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
     app.register_blueprint(soda_views.make_blueprint(parts.sync, base_url))
+    app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     app.after_request(_allow_scripts)
@@ -142,8 +146,8 @@ def describe(settings: Settings, parts: Parts) -> Described:
     discovery = Discovery(settings, parts.engine, parts.catalog, parts.identifiers, started)
     return Described(
         title=f"Examples of {settings.record.title}",
-        capabilities=(*VOSI_CAPABILITIES, sync_capability(), links_capability()),
-        tables=(),
+        capabilities=(*VOSI_CAPABILITIES, sync_capability(), links_capability(), query_capability()),
+        tables=(QUERY_TABLE,),
         changed=started,
         examples=discovery.examples,
         record=discovery.record,

@@ -136,7 +136,7 @@ class QueryService:
         )
 
     def _readable(self) -> list[Survey]:
-        return [survey for survey in self._surveys if self._can_read(survey)]
+        return [survey for survey in self._surveys if self._can_read(survey) and self._index.holds(survey)]
 
 
 def _is_asked(survey: Survey, query: SiaQuery) -> bool:

@@ -191,6 +191,10 @@ class ObsIndex:
         self._catalog = catalog
         self._hulls: Lru[tuple[str, int], Mapping[str, BandHull]] = Lru(_HULLS_KEPT)
 
+    def holds(self, survey: Survey) -> bool:
+        """Whether the index has been made for a survey."""
+        return self._catalog.generation(survey.name) > 0
+
     def images(self, survey: Survey, wanted: ObsConstraints) -> Iterator[ObsImage]:
         """Images of a survey that satisfy constraints; of reprocessings of a tile only the preferred one."""
         generation = self._catalog.generation(survey.name)

@@ -270,4 +270,4 @@ def test_a_check_agrees_with_astropy_and_finds_what_is_wrong(tmp_path: Path) -> 
         assert {check.dataset for check in wrong if check.problem} == {"check/g/plain", "check/g/scaled"}
         (root / "plain.fits").unlink()
         gone = check_survey(Catalog(engine, [survey]), Source(), "check", stamps=24, seed=3)
-        assert any("plain.fits cannot be read" in (check.problem or "") for check in gone)
+        assert any("plain.fits cannot be opened" in (check.problem or "") for check in gone)

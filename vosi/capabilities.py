@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lxml import etree
@@ -81,18 +81,30 @@ VOSI_CAPABILITIES = (
 
 
 def write_capabilities(capabilities: Sequence[Capability], base_url: str) -> bytes:
-    """Write the document; `base_url` is the public URL of the service, without a slash at its end."""
+    """Write the document; `base_url` is the public URL of the service, without a slash at its end.
+
+    Notes
+    -----
+    Methods and parameters are left to the registry record: pyvo reads this document for each user of a
+    service, and warns of every parameter and of a second method.
+    """
     root = etree.Element(f"{{{VOSI}}}capabilities", nsmap=NAMESPACES)
-    add_capabilities(root, capabilities, base_url)
+    add_capabilities(root, capabilities, base_url, inputs=False)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
 
 
-def add_capabilities(parent: etree._Element, capabilities: Sequence[Capability], base_url: str) -> None:
-    """Add elements of type ``vr:Capability``; the prefixes vs and xsi must be known to `parent`."""
+def add_capabilities(
+    parent: etree._Element, capabilities: Sequence[Capability], base_url: str, *, inputs: bool
+) -> None:
+    """Add elements of type ``vr:Capability``, with `inputs` as far as methods and parameters.
+
+    The prefixes vs and xsi must be known to `parent`.
+    """
     for capability in capabilities:
         element = etree.SubElement(parent, "capability", standardID=capability.standard_id)
         for interface in capability.interfaces:
-            _add_interface(element, interface, base_url)
+            shown = interface if inputs else replace(interface, query_types=(), params=(), test_query="")
+            _add_interface(element, shown, base_url)
 
 
 def _add_interface(parent: etree._Element, interface: Interface, base_url: str) -> None:

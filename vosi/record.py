@@ -110,7 +110,7 @@ def write_record(
         rights.text = record.rights or record.rights_url
         if record.rights_url:
             rights.set("rightsURI", record.rights_url)
-    add_capabilities(root, capabilities, base_url)
+    add_capabilities(root, capabilities, base_url, inputs=True)
     _add_texts(root, [("facility", name) for name in record.facilities])
     _add_texts(root, [("instrument", name) for name in record.instruments])
     _add_coverage(root, record.coverage)

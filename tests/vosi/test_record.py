@@ -99,11 +99,29 @@ def test_record_names_the_service(record: etree._Element) -> None:
 def test_record_has_the_capabilities_of_the_service(record: etree._Element, client: FlaskClient) -> None:
     document = etree.fromstring(client.get("/capabilities", base_url="https://here").data)
     own, told = (
-        [etree.tostring(found, method="c14n", exclusive=True) for found in root.iter("capability")]
+        [
+            (capability.get("standardID"), capability.findtext("interface/accessURL"))
+            for capability in root.iter("capability")
+        ]
         for root in (record, document)
     )
     assert own == told
     assert len(own) > 4
+
+
+def test_cap_14_record_has_the_parameters(record: etree._Element) -> None:
+    params = {
+        str(capability.get("standardID")).partition("/std/")[2]: {
+            str(param.findtext("name")): param for param in capability.iter("param")
+        }
+        for capability in record.iter("capability")
+    }
+    sync = params["SODA#sync-1.0"]
+    assert [name for name, param in sync.items() if param.get("use") == "required"] == ["ID"]
+    extensions = [name for name, param in sync.items() if param.get("std") == "false"]
+    assert extensions == ["FILTER", "CENTER", "SIZE", "MASK", "CHECKSUM"]
+    assert {"ID", "MAXREC", "RESPONSEFORMAT"} <= params["DataLink#links-1.1"].keys()
+    assert {"POS", "BAND", "TIME"} <= params["SIA#query-2.0"].keys()
 
 
 def test_record_coverage_holds_every_image(record: etree._Element) -> None:

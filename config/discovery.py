@@ -15,6 +15,7 @@ from datalink.links import WholeImage
 from datalink.params import LINKS_TYPE
 from datalink.service import STANDARD_ID as LINKS_ID
 from datalink.service import LinksService
+from sia.descriptor import STANDARD_ID as QUERY_ID
 from soda.descriptor import SYNC, Descriptors
 from soda.params import canonical_query
 from soda.service import SyncService
@@ -138,20 +139,29 @@ class Discovery:
             return None
 
     def _of_survey(self, survey: DatasetFacts) -> Iterator[Example]:
-        """Cut something from a band, or an image where bands cannot be cut, and look up links of an image."""
+        """Cut something from a band, or an image where bands cannot be cut; search there; ask for links."""
         name, title = survey.survey.name, survey.survey.title
         dataset = survey.sample if survey.example is None else f"{name}/{survey.filters[0]}"
         facts = self._facts(dataset)
         if facts is None or facts.example is None:
             return
-        query = canonical_query(facts.example, self._identifiers)
+        cutout = dict(parse_qsl(canonical_query(facts.example, self._identifiers)))
         yield Example(
             f"cutout-{name}",
             f"Cutout from {title}",
             f"A few arcseconds of {dataset}, as a FITS file.",
             SYNC.standard_id,
             SYNC.path,
-            tuple(parse_qsl(query)),
+            tuple(cutout.items()),
+        )
+        here = {"POS": f"CIRCLE {cutout['CIRCLE']}", "COLLECTION": survey.survey.obs_collection}
+        yield Example(
+            f"query-{name}",
+            f"Images of {title} at that place",
+            "The survey bands and images that overlap a circle.",
+            QUERY_ID,
+            "query",
+            (*here.items(), ("MAXREC", "10")),
         )
         yield Example(
             f"links-{name}",

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import cutouts, index_lookup, memory, service
+from benchmarks import cutouts, discovery, index_lookup, memory, service
 from benchmarks.table import Row, markdown
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -19,6 +19,7 @@ def measure(folder: Path) -> Iterator[Row]:
     yield from memory.rows(folder)
     yield from service.rows(folder)
     yield from index_lookup.measure()
+    yield from discovery.measure()
 
 
 def main() -> int:

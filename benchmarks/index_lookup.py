@@ -7,6 +7,7 @@ import random
 import statistics
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from lsst.sphgeom import Angle, Circle, ConvexPolygon, LonLat, UnitVector3d
-from sqlalchemy import Engine, insert, literal, null, select
+from sqlalchemy import Engine, insert, literal, null, select, update
 
 from benchmarks.table import Row
 from config.database import make_engine, prepare
 from surveys.declaration import parse_survey
 from surveys.index.catalog import Catalog
 from surveys.index.cells import cells_of
+from surveys.index.hull import make_hulls, packed
 from surveys.index.tables import (
     FOREVER,
     ArtifactRow,
@@ -33,7 +35,20 @@ from surveys.index.tables import (
 )
 from surveys.survey import Survey
 
+DECLARATION = """
+title = "Synthetic"
+kind = "coadd"
+pixel_scale = 0.25
+root = "."
+[bands]
+g = { em_min_m = 4e-7, em_max_m = 5e-7 }
+r = { em_min_m = 4e-7, em_max_m = 5e-7 }
+i = { em_min_m = 4e-7, em_max_m = 5e-7 }
+[layers.image]
+path = "{tile}-{band}.fits"
+"""
 TILE_DEG = 0.2
+TILE_PX = 2880
 CHUNK = 20_000
 GOAL_MS = 5.0
 
@@ -43,8 +58,8 @@ def measure(images: int = 1_000_000, calls: int = 400) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         engine = make_engine(f"sqlite:///{folder}/index.db")
         prepare(engine)
-        survey = _survey(Path(folder))
-        _fill(engine, survey, images)
+        survey = synthetic_survey(Path(folder))
+        fill(engine, survey, images)
         catalog = Catalog(engine, [survey])
         rng = random.Random(1)
         lookups: dict[str, Callable[[], object]] = {
@@ -60,19 +75,13 @@ def measure(images: int = 1_000_000, calls: int = 400) -> list[Row]:
     return rows
 
 
-def _survey(folder: Path) -> Survey:
-    content = {
-        "title": "Synthetic",
-        "kind": "coadd",
-        "pixel_scale": 0.25,
-        "root": str(folder),
-        "bands": {label: {"em_min_m": 4e-7, "em_max_m": 5e-7} for label in "gri"},
-        "layers": {"image": {"path": "{tile}-{band}.fits"}},
-    }
-    return parse_survey(content, "synthetic", "synthetic", folder)
+def synthetic_survey(folder: Path) -> Survey:
+    """Make a survey of which nothing exists but its index."""
+    return parse_survey(tomllib.loads(DECLARATION), "synthetic", "synthetic", folder)
 
 
-def _fill(engine: Engine, survey: Survey, images: int) -> None:
+def fill(engine: Engine, survey: Survey, images: int) -> None:
+    """Write the index of a survey as if it had so many images."""
     now = datetime.now(UTC)
     writing = engine.execution_options(writes=True)
     with writing.begin() as connection:
@@ -95,6 +104,9 @@ def _fill(engine: Engine, survey: Survey, images: int) -> None:
         for table, values in ((FileRow, _file_values()), (ArtifactRow, _artifact_values(now))):
             query = select(*(value.label(name) for name, value in values.items()))
             connection.execute(insert(table).from_select(list(values), query))
+    hulls = packed(make_hulls(engine.connect, 1, 1))
+    with writing.begin() as connection:
+        connection.execute(update(GenerationRow).values(hulls=hulls))
 
 
 def _tiles() -> Iterator[tuple[float, float, str]]:
@@ -112,13 +124,11 @@ def _image(number: int, ra: float, dec: float, band: str) -> tuple[dict[str, Any
     """Rows of one image: its dataset and its cells."""
     half = TILE_DEG / 2
     width = half / max(math.cos(math.radians(dec)), 1e-3)
-    corners = ((-width, -half), (width, -half), (width, half), (-width, half))
-    cover = ConvexPolygon(
-        [
-            UnitVector3d(LonLat.fromDegrees((ra + x) % 360, max(-89.999, min(89.999, dec + y))))
-            for x, y in corners
-        ]
-    )
+    corners = [
+        ((ra + x) % 360, max(-89.999, min(89.999, dec + y)))
+        for x, y in ((-width, -half), (width, -half), (width, half), (-width, half))
+    ]
+    cover = ConvexPolygon([UnitVector3d(LonLat.fromDegrees(*corner)) for corner in corners])
     level, cells = cells_of(cover)
     key = f"synthetic/{band}/t{number:07d}"
     dataset = {
@@ -134,7 +144,13 @@ def _image(number: int, ra: float, dec: float, band: str) -> tuple[dict[str, Any
         "cover": cover.encode(),
         "s_ra": ra,
         "s_dec": dec,
-        "s_pixel_scale_deg": 7e-5,
+        "s_fov": TILE_DEG * math.sqrt(2),
+        "s_region": "POLYGON ICRS " + " ".join(f"{a:.7f} {d:.7f}" for a, d in reversed(corners)),
+        "s_xel1": TILE_PX,
+        "s_xel2": TILE_PX,
+        "s_pixel_scale_deg": TILE_DEG / TILE_PX,
+        "em_min": 4e-7,
+        "em_max": 5e-7,
         "pol_states": "",
         "calib_level": 3,
         "attributes": {},
@@ -159,7 +175,14 @@ def _file_values() -> dict[str, Any]:
 
 def _artifact_values(now: datetime) -> dict[str, Any]:
     same = {"survey_id": 1, "role": "image", "state": "ready", "hdu": 0, "extname": "", "storage": "plain"}
-    same |= {"data_offset": 2880, "shape": "[1, 1]", "x_axis": 0, "y_axis": 1, "bitpix": -32, "bscale": 1.0}
+    same |= {
+        "data_offset": 2880,
+        "shape": f"[{TILE_PX}, {TILE_PX}]",
+        "x_axis": 0,
+        "y_axis": 1,
+        "bitpix": -32,
+        "bscale": 1.0,
+    }
     same |= {"bzero": 0.0, "wcs_text": "", "header_id": 1, "gen_from": 1, "gen_to": FOREVER}
     return {
         "id": DatasetRow.id,

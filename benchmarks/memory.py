@@ -35,15 +35,15 @@ def _grown_mb(tile: Path, hdu: int, size: int) -> float:
     warm_up()
     # The first cutout loads what is loaded once for all.
     b"".join(execute(plan_of(record, PixelBox(0, 64, 0, 64)), catalog, source).chunks())
-    before = _own_mb()
+    before = own_mb()
     result = execute(plan_of(record, PixelBox(3000, 3000 + size, 3000, 3000 + size)), catalog, source)
-    peak = _own_mb()
+    peak = own_mb()
     for _ in result.chunks():
-        peak = max(peak, _own_mb())
+        peak = max(peak, own_mb())
     return peak - before
 
 
-def _own_mb() -> float:
+def own_mb() -> float:
     """Highest memory so far without the pages of mapped files, which are the kernel's to keep or drop."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

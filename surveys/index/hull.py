@@ -1,10 +1,14 @@
-"""Where the bands of a survey have images: one outline about all of them."""
+"""Where the bands of a survey have images: one outline about all of them.
+
+It takes a look at every image, so it is made with the index and kept with the generation.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from lsst.sphgeom import ConvexPolygon, Region, UnitVector3d
@@ -95,8 +99,8 @@ class _Gathered:
         return _circle(self.count, middle, min(reach_deg + (_CELL_DEG if self.thinned else 0.0), 180.0))
 
 
-def read_hulls(connect: Callable[[], Connection], survey_id: int, generation: int) -> dict[str, BandHull]:
-    """Read what every band of a survey covers that has images, by its label."""
+def make_hulls(connect: Callable[[], Connection], survey_id: int, generation: int) -> dict[str, BandHull]:
+    """Find what every band of a survey covers that has images, by its label."""
     bands: dict[str, _Gathered] = {}
     after = ""
     while True:
@@ -111,6 +115,29 @@ def read_hulls(connect: Callable[[], Connection], survey_id: int, generation: in
         if len(rows) < _ROWS_AT_ONCE:
             return {band: gathered.hull() for band, gathered in bands.items()}
         after = rows[-1].key_lower
+
+
+def packed(hulls: Mapping[str, BandHull]) -> dict[str, Any]:
+    """Hulls as they are stored (JSON)."""
+    return {
+        band: {
+            "images": hull.images,
+            "s_ra_deg": hull.s_ra_deg,
+            "s_dec_deg": hull.s_dec_deg,
+            "s_fov_deg": hull.s_fov_deg,
+            "s_region": hull.s_region,
+            "region": hull.region.encode().hex(),
+        }
+        for band, hull in hulls.items()
+    }
+
+
+def unpacked(stored: Mapping[str, Any]) -> dict[str, BandHull]:
+    """Hulls as they were before `packed`."""
+    return {
+        band: BandHull(**{**hull, "region": Region.decode(bytes.fromhex(hull["region"]))})
+        for band, hull in stored.items()
+    }
 
 
 def _corners(covers: Sequence[bytes]) -> Floats:

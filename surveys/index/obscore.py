@@ -16,9 +16,9 @@ from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, 
 
 from surveys.index.catalog import Catalog
 from surveys.index.cells import level_of, ranges_at
-from surveys.index.hull import BandHull, read_hulls
+from surveys.index.hull import BandHull, make_hulls, unpacked
 from surveys.index.queries import preferred, valid_in
-from surveys.index.tables import ArtifactRow, CellRow, DatasetRow
+from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, GenerationRow
 from surveys.meeting import Probe
 from surveys.request import Interval
 from surveys.source import Lru
@@ -77,6 +77,9 @@ _CELLS_AFTER = (
     )
     .order_by(CellRow.start, CellRow.dataset_id)
     .limit(_CELLS)
+)
+_HULLS = select(GenerationRow.hulls).where(
+    GenerationRow.survey_id == bindparam("survey_id"), GenerationRow.number == bindparam("generation")
 )
 _PLACES = select(DatasetRow.band, DatasetRow.cover).where(
     DatasetRow.id.in_(bindparam("ids", expanding=True)), *valid_in(DatasetRow, bindparam("generation"))
@@ -239,7 +242,12 @@ class ObsIndex:
         """Where the bands of a survey have images, by label; no entry for a band without any."""
 
         def read() -> Mapping[str, BandHull]:
-            return read_hulls(self._catalog.connect, self._catalog.key_of(survey.name), generation)
+            key = self._catalog.key_of(survey.name)
+            with self._catalog.connect() as connection:
+                stored = connection.execute(_HULLS, {"survey_id": key, "generation": generation}).scalar()
+            if stored is not None:
+                return unpacked(stored)
+            return make_hulls(self._catalog.connect, key, generation)
 
         return self._hulls.get((survey.name, generation), read)
 

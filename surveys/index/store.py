@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from surveys.identifiers import safe_segment, told_apart
+from surveys.index.hull import make_hulls, packed
 from surveys.index.links import link_in_file, link_of
 from surveys.index.scan import FileScan, ScannedHdu
 from surveys.index.tables import (
@@ -111,10 +112,11 @@ class Edition:
 
     def publish(self, declaration: str) -> None:
         """Make the new generation the one that is read."""
+        reading = self._engine.execution_options(writes=False)
+        values = {"survey_id": self._id, "number": self.generation, "published": self._now}
+        hulls = packed(make_hulls(reading.connect, self._id, self.generation))
         with self._engine.begin() as connection:
-            connection.execute(
-                insert(GenerationRow).values(survey_id=self._id, number=self.generation, published=self._now)
-            )
+            connection.execute(insert(GenerationRow).values(**values, hulls=hulls))
             connection.execute(
                 update(SurveyRow)
                 .where(SurveyRow.id == self._id)

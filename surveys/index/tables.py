@@ -74,13 +74,15 @@ class SurveyRow(Base):
 
 
 class GenerationRow(Base):
-    """When a generation was published."""
+    """When a generation was published, and what its bands cover (see `surveys.index.hull`)."""
 
     __tablename__ = "generation"
 
     survey_id: Mapped[int] = mapped_column(ForeignKey("survey.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     published: Mapped[datetime]
+    #: Null in an index made before hulls were kept.
+    hulls: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class FileRow(Base):

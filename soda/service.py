@@ -11,7 +11,7 @@ from dali.parameters import Parameters
 from soda.gate import PixelGate
 from soda.params import SodaRequest, parse_request
 from surveys.errors import AccessDenied, BrokenImage, RequestFault, SeveralImages, StaleImage, UnknownDataset
-from surveys.execute import describe_cutout, execute
+from surveys.execute import describe_cutout, execute, record_of
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
@@ -135,7 +135,7 @@ class SyncService:
             raise self._refusal(fault) from fault
         if not plan.pieces:
             return Asked(request, plan, "", 0.0)
-        records = [self._catalog.artifact(piece.artifact_id) for piece in plan.pieces]
+        records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
         # What the bytes depend on: request and program, files, when they were indexed (card DATE), and what
         # the declaration says of their pixels today.
         facts: list[str | float | None] = [request.cutout.canonical, self._made_by]

@@ -18,9 +18,10 @@ import numpy as np
 
 from surveys.checksum import Checksum
 from surveys.cut import Pixels, open_reader
-from surveys.errors import StaleImage
+from surveys.errors import StaleImage, UnknownDataset
+from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
-from surveys.plan import CutoutPlan
+from surveys.plan import CutoutPlan, Piece
 from surveys.product import DEFAULT_SITE, Product, Site, describe_plan
 from surveys.source import OpenFile, Source
 
@@ -40,7 +41,10 @@ class Catalog(Protocol):
     """What the execution of a plan needs of the image index."""
 
     def artifact(self, artifact_id: int) -> ImageRecord:
-        """Return the record of an image."""
+        """Return the record of an image by its key."""
+
+    def record(self, dataset: str, generation: int) -> ImageRecord:
+        """Return the record of an image, or of another layer, as a generation has it."""
 
     def header_text(self, record: ImageRecord) -> str:
         """80-character cards of the image HDU, with inherited primary cards, without END."""
@@ -103,10 +107,27 @@ def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SIT
         The image was indexed again since the plan was made.
     """
     (piece,) = plan.pieces
-    record = catalog.artifact(piece.artifact_id)
+    record = record_of(piece, plan.generation, catalog)
     if (record.file.size, record.file.mtime_ns) != (piece.file_size, piece.mtime_ns):
         raise StaleImage(f"{record.file.name} was indexed again since the cutout was planned.")
     return describe_plan(plan, record, catalog, site)
+
+
+def record_of(piece: Piece, generation: int, catalog: Catalog) -> ImageRecord:
+    """Record of what a piece of a plan is cut from.
+
+    Raises
+    ------
+    StaleImage
+        It is no longer in the index.
+    """
+    if not is_layer(piece.dataset):
+        return catalog.artifact(piece.artifact_id)
+    # A layer has the sky, time and band of its image, to which no row of the index leads from it.
+    try:
+        return catalog.record(piece.dataset, generation)
+    except UnknownDataset as gone:
+        raise StaleImage(f"{piece.dataset} is no longer in the index") from gone
 
 
 def product_size(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> int:

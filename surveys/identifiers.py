@@ -1,4 +1,4 @@
-"""Publisher identifiers: ``<base>?<survey>/<band>/<image>``.
+"""Publisher identifiers: ``<base>?<survey>/<band>/<image>``, and ``…/weight`` for other layers of an image.
 
 The index knows only what follows ``?``; the base is a setting, so that registering the service later changes
 no index, and identifiers made under a former base still resolve. Whatever follows ``?`` is opaque here.
@@ -51,6 +51,11 @@ class Identifiers:
         if not mark or not dataset or base.lower() not in known:
             raise UnknownDataset(f"no dataset has the ID {_shown(obs_publisher_did)}")
         return dataset
+
+
+def is_layer(dataset: str) -> bool:
+    """Whether this names a layer other than the image: ``survey/band/image/weight``."""
+    return dataset.count("/") == 3
 
 
 def safe_segment(name: str) -> str:

@@ -6,9 +6,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, or_, select, union_all
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, FileRow, HeaderRow, SurveyRow
+
+Order = Literal["highest", "lowest"]
 
 
 def valid_in(table: Any, generation: Any) -> tuple[Any, ...]:
@@ -78,9 +81,7 @@ def band_names(bands: int) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def candidates_in(
-    ranges: int, bands: int, prefer: Literal["highest", "lowest"] | None
-) -> Select[*tuple[Any, ...]]:
+def candidates_in(ranges: int, bands: int, prefer: Order | None) -> Select[*tuple[Any, ...]]:
     """Query for the images of some bands with a cell in one of some ranges.
 
     Parameters: ``survey_id``, ``generation``, ``most`` (rows), the `band_names`, and the `range_names` of
@@ -118,7 +119,14 @@ def candidates_in(
     return query if prefer is None else query.where(preferred(prefer))
 
 
-def preferred(order: Literal["highest", "lowest"]) -> ColumnElement[bool]:
+@lru_cache(maxsize=256)
+def candidates_sql(ranges: int, bands: int, prefer: Order | None) -> tuple[str, dict[str, object]]:
+    """`candidates_in` as SQLite takes it, and the values it has of its own."""
+    compiled = candidates_in(ranges, bands, prefer).compile(dialect=sqlite.dialect(paramstyle="named"))
+    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}
+
+
+def preferred(order: Order) -> ColumnElement[bool]:
     """Condition on a dataset: no other reprocessing of its tile sorts before it.
 
     Parameters: ``survey_id``, ``generation``.

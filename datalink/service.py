@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from dali.errors import ProtocolError
@@ -11,7 +11,7 @@ from dali.votable import OK, STATUS, Info, Param, ServiceDescriptor, Values, tex
 from datalink.links import FIELDS, ID_FIELD, Link, WholeImage
 from datalink.params import LINKS_TYPE, MEDIA_TYPES, LinksRequest
 from surveys.errors import UnknownDataset
-from surveys.identifiers import Identifiers
+from surveys.identifiers import Identifiers, is_layer
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.index.facts import DatasetFacts
@@ -119,7 +119,7 @@ class LinksService:
             case [] | [Link()] if len(ids) <= 1:
                 return ()
             case [DatasetFacts() as facts] if len(ids) == 1:
-                return self._cutouts.of_dataset(facts, ids[0], base_url)
+                return self._cutouts.of_dataset(facts, ids[0], base_url) if facts.on_sky else ()
             case _:
                 return self._cutouts.of_column(ID_FIELD, base_url)
 
@@ -127,39 +127,64 @@ class LinksService:
         self, did: str, facts: DatasetFacts, services: Sequence[ServiceDescriptor], base_url: str
     ) -> list[Link]:
         """Links of one dataset; surveys and their bands have no whole to link to."""
-        whole = [] if facts.image is None else [self._whole_link(did, facts, facts.image, base_url)]
-        return [*whole, *(_cutout_link(did, facts, service) for service in services)]
+        cutouts = [_cutout_link(did, facts, service) for service in services if facts.on_sky]
+        if facts.image is None:
+            return cutouts
+        survey = facts.survey
+        this = self._whole_link(did, THIS, facts.image, survey, base_url)
+        layers = [
+            self._whole_link(did, _semantics(layer, survey), layer, survey, base_url)
+            for layer in self._layers(facts.image)
+        ]
+        return [this, *cutouts, *layers]
 
-    def _whole_link(self, did: str, facts: DatasetFacts, image: ImageRecord, base_url: str) -> Link:
+    def _layers(self, image: ImageRecord) -> Iterable[ImageRecord]:
+        """Weight, mask and psf of an image; they themselves have none."""
+        if is_layer(image.dataset):
+            return ()
+        return self._catalog.companions(image, self._catalog.generation(image.survey)).values()
+
+    def _whole_link(
+        self, did: str, semantics: str, image: ImageRecord, survey: Survey, base_url: str
+    ) -> Link:
+        what = f"The whole {image.role}"
         try:
-            whole = self._whole(self._identifiers.did(facts.dataset))
+            whole = self._whole(self._identifiers.did(image.dataset))
         except ProtocolError as fault:
             reason = f"{fault.fault_word}: {fault.sentence} {fault.fix}".rstrip()
-            return Link(id=did, semantics=THIS, error_message=reason, description="The whole image")
-        title = facts.survey.title
+            return Link(id=did, semantics=semantics, error_message=reason, description=what)
         return Link(
             id=did,
-            semantics=THIS,
+            semantics=semantics,
             access_url=f"{base_url}/{whole.path}",
-            description=f"The whole image, {image.nx} x {image.ny} px, band {image.band} of {title}",
+            description=f"{what}, {image.nx} x {image.ny} px, band {image.band} of {survey.title}",
             content_type=whole.media_type,
             content_length=whole.size,
             content_qualifier=_kind(image),
-            is_public=facts.survey.is_public,
+            is_public=survey.is_public,
             authorized=True,
         )
 
 
+def _semantics(image: ImageRecord, survey: Survey) -> str:
+    """Say what a layer is to its image, in the terms of http://www.ivoa.net/rdf/datalink/core."""
+    weight = survey.layer("weight")
+    if image.role != "weight" or weight is None:
+        return "#auxiliary"
+    return "#error" if weight.weight in ("variance", "stddev") else "#weight"
+
+
 def _cutout_link(did: str, facts: DatasetFacts, service: ServiceDescriptor) -> Link:
     content_type = next((str(param.value) for param in service.params if param.name == "contentType"), None)
-    what = f"the image {facts.dataset}" if facts.image is not None else f"any region of {facts.dataset}"
+    image = facts.image
+    what = f"the {image.role} {facts.dataset}" if image is not None else f"any region of {facts.dataset}"
     return Link(
         id=did,
         semantics="#cutout",
         service_def=service.id,
         description=f"{service.description}: {what}",
         content_type=content_type,
-        content_qualifier=None if facts.image is None else _kind(facts.image),
+        content_qualifier=None if image is None else _kind(image),
         is_public=facts.survey.is_public,
         authorized=True,
     )

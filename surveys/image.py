@@ -80,7 +80,7 @@ class ImageRecord:
     artifact_id
         Key of the artifact in the index.
     dataset
-        What follows ``?`` in the publisher DID: ``survey/band/image``.
+        What follows ``?`` in the publisher DID: ``survey/band/image``, and ``…/weight`` for other layers.
     survey, band
         Name of the survey, label of the band.
     role

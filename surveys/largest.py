@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from surveys.errors import ImageRefused
 from surveys.image import ImageRecord
 from surveys.overlap import centered_box, pixel_box
 from surveys.pixels import PixelBox
@@ -37,7 +38,10 @@ def nearest_allowed(stencil: Stencil | None, record: ImageRecord, grid: PixelBox
     width, height = _shrunk(grid, allowed)
     if isinstance(stencil, CenteredBox):
         return f"ask for SIZE={width}px {height}px at most"
-    wcs = wcs_of(record)
+    try:
+        wcs = wcs_of(record)
+    except ImageRefused:
+        return "it has no place on the sky, so no part of it can be asked for"
     if isinstance(stencil, Circle) and (
         radius := _largest_radius(stencil, wcs, allowed / grid.pixels, allowed)
     ):

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from lsst.sphgeom import Region
 
-from surveys.errors import AccessDenied, NeedsStencil, RequestFault, SeveralImages, TooLarge
+from surveys.errors import (
+    AccessDenied,
+    ImageRefused,
+    NeedsStencil,
+    RequestFault,
+    SeveralImages,
+    TooLarge,
+)
 from surveys.image import ImageRecord
 from surveys.index.catalog import Candidate, Catalog
 from surveys.largest import nearest_allowed
@@ -19,7 +26,7 @@ from surveys.product import DEFAULT_SITE, Site, bitpix_of, fits_size
 from surveys.request import CutoutRequest, Interval
 from surveys.stencil import CenteredBox, Circle, Stencil
 from surveys.survey import Survey
-from surveys.wcs import wcs_of
+from surveys.wcs import CelestialWcs, wcs_of
 
 #: A box is searched for this much wider than its nominal size.
 SEARCH_MARGIN = 1.2
@@ -136,7 +143,7 @@ def _overlap(request: CutoutRequest, record: ImageRecord) -> _Overlap | None:
     if stencil is None:
         whole = PixelBox(0, record.nx, 0, record.ny)
         return _Overlap(record, whole, whole, whole=True)
-    wcs = wcs_of(record)
+    wcs = _wcs(record)
     if isinstance(stencil, CenteredBox):
         grid = centered_box(stencil, wcs, record.pixel_scale_deg)
         inside = None if grid is None else grid.clip(record.nx, record.ny)
@@ -145,6 +152,14 @@ def _overlap(request: CutoutRequest, record: ImageRecord) -> _Overlap | None:
         return _Overlap(record, grid, inside, whole=inside == grid)
     box = pixel_box(stencil, wcs)
     return None if box is None else _Overlap(record, box, box, whole=not sticks_out(stencil, wcs))
+
+
+def _wcs(record: ImageRecord) -> CelestialWcs:
+    try:
+        return wcs_of(record)
+    except ImageRefused as refusal:
+        # Images were proved when they were indexed; a psf need not lie on the sky.
+        raise RequestFault(f"{record.dataset} has no place on the sky: ask for all of it") from refusal
 
 
 def _in_survey(

@@ -202,11 +202,11 @@ class Product:
 
     def count_valid(self, out: Pixels) -> int:
         """Pixels of `out` that hold data: neither NaN, nor BLANK, nor the declared value of no data."""
-        stored = out.astype(out.dtype.newbyteorder("="))
-        empty = np.isnan(stored) if self.bitpix < 0 else np.zeros(out.shape, bool)
+        # Big-endian as it is: numpy turns it a little at a time, and needs no memory for a copy.
+        empty = np.isnan(out) if self.bitpix < 0 else np.zeros(out.shape, bool)
         for value in (_blank_of(self.record), self._nodata):
             if value is not None:
-                empty |= stored == value
+                empty |= out == value
         return int(out.size - np.count_nonzero(empty))
 
     @property
@@ -274,6 +274,7 @@ def describe(
         record.file,
         record.hdu,
         record.header_key,
+        record.dataset,
         record.indexed_at,
         bitpix,
         centred,

@@ -26,8 +26,8 @@ class CutoutRequest:
     Parameters
     ----------
     dataset
-        What follows ``?`` in the publisher DID: ``survey``, ``survey/band`` or ``survey/band/image``,
-        as the client wrote it (look-up ignores case).
+        What follows ``?`` in the publisher DID: ``survey``, ``survey/band``, ``survey/band/image`` or
+        ``survey/band/image/weight``, as the client wrote it (look-up ignores case).
     stencil
         ICRS region, or None for the whole image.
     band_m

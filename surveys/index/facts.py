@@ -8,12 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, select
 
+from surveys.errors import ImageRefused
+from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.index.queries import valid_in
 from surveys.index.tables import DatasetRow
 from surveys.request import CutoutRequest, Interval
 from surveys.stencil import Circle, Polygon
 from surveys.survey import Survey
+from surveys.wcs import wcs_of
 
 #: Radius of an example, in pixels, and at most this part of the image's diameter.
 EXAMPLE_PX = 20.0
@@ -74,6 +77,8 @@ class DatasetFacts:
     example
         A small circle in the middle of an image; None for exposures taken together, several of which may
         hold it.
+    on_sky
+        Whether a region selects part of it; a psf, for one, may lie nowhere.
     """
 
     dataset: str
@@ -87,24 +92,27 @@ class DatasetFacts:
     filters: tuple[str, ...]
     sample: str
     example: CutoutRequest | None
+    on_sky: bool = True
 
 
 def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> DatasetFacts:
     """Facts of one image."""
     band = survey.band(image.band)
     known = image.t_min_mjd is not None and image.t_max_mjd is not None
+    on_sky = not is_layer(image.dataset) or _is_on_sky(image)
     return DatasetFacts(
         dataset=image.dataset,
         survey=survey,
         image=image,
-        circle=_covering_circle(place),
-        polygon=_polygon(place.s_region),
+        circle=_covering_circle(place) if on_sky else None,
+        polygon=_polygon(place.s_region) if on_sky else None,
         band_m=Interval(band.em_min_m, band.em_max_m),
         time_mjd=Interval(image.t_min_mjd or 0.0, image.t_max_mjd or 0.0) if known else None,
         pol_states=image.pol_states,
         filters=(image.band,),
         sample=image.dataset,
-        example=CutoutRequest(image.dataset, _small_circle(place)),
+        example=CutoutRequest(image.dataset, _small_circle(place)) if on_sky else None,
+        on_sky=on_sky,
     )
 
 
@@ -126,6 +134,14 @@ def facts_of_bands(survey: Survey, dataset: str, places: list[Row[Any]]) -> Data
         sample=places[0].key,
         example=example if survey.kind == "coadd" else None,
     )
+
+
+def _is_on_sky(image: ImageRecord) -> bool:
+    try:
+        wcs_of(image)
+    except ImageRefused:
+        return False
+    return True
 
 
 def _covering_circle(place: Row[Any]) -> Circle:

@@ -32,7 +32,11 @@ def image_of(survey: Survey, row: Row[Any]) -> ImageRecord:
 
 def layer_of(image: ImageRecord, row: Row[Any]) -> ImageRecord:
     """Make the record of another layer of an image: of the same sky, time and band, a dataset of its own."""
-    return replace(image, dataset=f"{image.dataset}/{row.role}", nodata=None, **_stored(row))
+    stored = _stored(row)
+    if "CTYPE" not in row.wcs_text and stored["shape"] == image.shape:
+        # It lies on the grid of its image, whether it says so or not.
+        stored |= {"wcs_text": image.wcs_text, "x_axis": image.x_axis, "y_axis": image.y_axis}
+    return replace(image, dataset=f"{image.dataset}/{row.role}", nodata=None, **stored)
 
 
 def _stored(row: Row[Any]) -> dict[str, Any]:

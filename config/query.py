@@ -12,7 +12,7 @@ from sia.service import QueryService, RowLimits
 from soda.descriptor import Descriptors
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
-from surveys.index.obscore import ObsIndex
+from surveys.index.obsindex import ObsIndex
 from vosi.capabilities import Capability, Interface, Param
 from vosi.tables import Table
 

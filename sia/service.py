@@ -14,7 +14,7 @@ from sia.descriptor import links_descriptor, self_descriptor
 from sia.obscore import FIELDS, ID_FIELD, SKY, TIME, band_row, image_row
 from sia.params import SiaQuery, parse_query
 from surveys.identifiers import Identifiers
-from surveys.index.obscore import ObsIndex
+from surveys.index.obsindex import ObsIndex
 from surveys.planner import is_public
 from surveys.survey import Survey
 

@@ -18,7 +18,8 @@ from sia.access import LINKS_TYPE, SyncLimits
 from sia.service import QueryService, RowLimits
 from sia.views import make_blueprint
 from surveys.index.catalog import Catalog
-from surveys.index.obscore import ObsConstraints, ObsImage, ObsIndex
+from surveys.index.obscore import ObsConstraints, ObsImage
+from surveys.index.obsindex import ObsIndex
 from surveys.survey import Survey
 
 V = {"v": "http://www.ivoa.net/xml/VOTable/v1.3"}

@@ -15,7 +15,8 @@ from surveys.declaration import parse_survey
 from surveys.index.catalog import Catalog
 from surveys.index.hull import BandHull
 from surveys.index.ingest import index_survey
-from surveys.index.obscore import ObsConstraints, ObsIndex
+from surveys.index.obscore import ObsConstraints
+from surveys.index.obsindex import ObsIndex
 from surveys.request import Interval
 from surveys.sphere import separation_deg, unit_vectors
 from surveys.stencil import Circle, Polygon, Range, Shape

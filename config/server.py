@@ -28,6 +28,7 @@ from dali.responses import TEXT, error_text
 NEXT_PORTS = 50
 BACKLOG = 1024
 SWITCH_INTERVAL_S = 0.0005
+GARBAGE_OBJECTS = 20_000
 LONGEST_REQUEST_LINE = 8190
 WARM_UP_AFTER_S = 5.0
 
@@ -124,15 +125,22 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         return create_app(self._settings)
 
     def _after_start(self, worker: Any) -> None:
-        # What is there now stays: the collector need not look at it again and again.
+        # What is there now stays: the collector need not look at it again and again. Requests leave next to
+        # nothing behind, so it need not come after every few hundred objects either.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
         # The compiled kernels take a second to load: not at start, nor while the first client waits for them.
-        warm_up = Timer(WARM_UP_AFTER_S, import_module, ("surveys.compressed",))
+        warm_up = Timer(WARM_UP_AFTER_S, _load_kernels)
         warm_up.daemon = True
         warm_up.start()
         if self._when_up is not None and worker.age == 1:
             Thread(target=self._when_up, name="when-up", daemon=True).start()
+
+
+def _load_kernels() -> None:
+    import_module("surveys.compressed")
+    gc.freeze()
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped

@@ -106,7 +106,7 @@ def plan_cutout(
     depth = _depth(record)
     _check_size(request, found, limits)
     piece = Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, found.inside)
-    bytes_out = fits_size(record, found.grid, request, catalog, site)
+    bytes_out = fits_size(record, found.grid, request, catalog, site, clipped=not found.whole)
     cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
     return CutoutPlan(request, generation, (piece,), found.grid, not found.whole, cost)
 

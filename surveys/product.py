@@ -243,6 +243,9 @@ def _blank_of(record: ImageRecord) -> int | None:
     return record.blank if limits.min <= record.blank <= limits.max else None
 
 
+_products: Lru[object, Product] = Lru(128)
+
+
 def is_masked(request: CutoutRequest) -> bool:
     """Whether pixels are to be blanked; a box of pixels holds all of its own."""
     return request.mask and request.stencil is not None and not isinstance(request.stencil, CenteredBox)
@@ -265,6 +268,22 @@ def describe(
     clipped: bool = False,
 ) -> Product:
     """Describe the product of `grid`; reads no pixel, and the header text only the first time."""
+    # A request asks twice: to plan, for the size, and to cut.
+    return _products.get(
+        (record.artifact_id, grid, request, site, clipped),
+        lambda: _describe(record, grid, request, catalog, site, clipped),
+        lambda product: product.record is record,
+    )
+
+
+def _describe(
+    record: ImageRecord,
+    grid: PixelBox,
+    request: CutoutRequest,
+    catalog: HeaderTexts,
+    site: Site,
+    clipped: bool,
+) -> Product:
     inside = grid.clip(record.nx, record.ny)
     if inside is None:
         raise ValueError("the box has no pixel of the image")
@@ -308,9 +327,10 @@ def fits_size(
     request: CutoutRequest,
     catalog: HeaderTexts,
     site: Site = DEFAULT_SITE,
+    clipped: bool = False,
 ) -> int:
     """Return the bytes of the product, exactly; opens no file."""
-    return describe(record, grid, request, catalog, site).size
+    return describe(record, grid, request, catalog, site, clipped).size
 
 
 def _template(

@@ -185,12 +185,12 @@ class Source:
 
     def __init__(self, read: Literal["mmap", "pread"] = "mmap", max_open: int = 64) -> None:
         self._read = read
-        self._files: Lru[Path, OpenFile] = Lru(max_open)
+        self._files: Lru[str, OpenFile] = Lru(max_open)
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
     def open(
-        self, path: Path, size: int, mtime_ns: int, resolve: Callable[[], Path] | None = None
+        self, path: str | Path, size: int, mtime_ns: int, resolve: Callable[[], Path] | None = None
     ) -> OpenFile:
         """Return the file at `path`, which must still have this size and modification time.
 
@@ -211,17 +211,17 @@ class Source:
         """
 
         def make() -> OpenFile:
-            return OpenFile(resolve() if resolve else path, self._read, self._pool)
+            return OpenFile(resolve() if resolve else Path(path), self._read, self._pool)
 
         try:
             identity = _identity(os.stat(path))
             if identity[2:] != (size, mtime_ns):
-                raise StaleImage(f"{path.name} changed since it was indexed.")
-            file = self._files.get(path, make, lambda file: file.identity == identity)
+                raise StaleImage(f"{_name(path)} changed since it was indexed.")
+            file = self._files.get(os.fspath(path), make, lambda file: file.identity == identity)
         except OSError as error:
-            raise BrokenImage(f"{path.name} cannot be opened: {error.strerror}.") from error
+            raise BrokenImage(f"{_name(path)} cannot be opened: {error.strerror}.") from error
         if file.identity != identity:
-            raise StaleImage(f"{path.name} was replaced while it was opened.")
+            raise StaleImage(f"{_name(path)} was replaced while it was opened.")
         return file
 
     def _pool(self) -> ThreadPoolExecutor:
@@ -229,6 +229,10 @@ class Source:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(_READERS, "read")
             return self._threads
+
+
+def _name(path: str | Path) -> str:
+    return os.path.basename(path)
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -294,10 +295,10 @@ class Catalog:
             self.generation(survey)
         return self._ids.get(survey, -1)
 
-    def place(self, record: ImageRecord) -> Path:
+    def place(self, record: ImageRecord) -> str:
         """Where the file of an image is to be found; symbolic links may stand in the way."""
-        *others, last = (root / record.file.path for root in self.survey(record.survey).roots)
-        return next((place for place in others if place.exists()), last)
+        *others, last = (f"{root}/{record.file.path}" for root in self.survey(record.survey).roots)
+        return next(filter(os.path.exists, others), last)
 
     def path(self, record: ImageRecord) -> Path:
         """Where the file of an image really lies, inside the survey's folders.

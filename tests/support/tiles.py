@@ -192,7 +192,8 @@ class FileCatalog:
     def path(self, record: ImageRecord) -> Path:
         return self.paths[record.artifact_id]
 
-    place = path
+    def place(self, record: ImageRecord) -> str:
+        return str(self.path(record))
 
 
 def box_request(width: int = 1, height: int = 1, **changes: Any) -> CutoutRequest:

@@ -49,7 +49,7 @@ class Catalog(Protocol):
     def header_text(self, record: ImageRecord) -> str:
         """80-character cards of the image HDU, with inherited primary cards, without END."""
 
-    def place(self, record: ImageRecord) -> Path:
+    def place(self, record: ImageRecord) -> str:
         """Where the file is to be found; symbolic links may stand in the way."""
 
     def path(self, record: ImageRecord) -> Path:

@@ -29,6 +29,7 @@ from soda import views as soda_views
 from soda.descriptor import SYNC, Descriptors
 from soda.gate import PixelGate
 from soda.params import PARAMETERS, SodaParameter
+from soda.preview import PreviewService
 from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
 from surveys.declaration import read_surveys
@@ -65,6 +66,7 @@ class Parts:
     identifiers: Identifiers
     descriptors: Descriptors
     sync: SyncService
+    previews: PreviewService
 
 
 def assemble(settings: Settings) -> Parts:
@@ -82,15 +84,17 @@ def assemble(settings: Settings) -> Parts:
     resource = identifiers.base if settings.identifiers.is_registered else ""
     descriptors = Descriptors((SYNC,), identifiers, resource)
     source = Source(settings.data.read)
+    gate = PixelGate(settings.server.pixel_slots, settings.sync.wait_s)
     sync = SyncService(
         catalog,
         source,
         identifiers,
         Limits(settings.sync.max_pixels, settings.sync.max_bytes),
-        PixelGate(settings.server.pixel_slots, settings.sync.wait_s),
+        gate,
         Site(settings.identifiers.origin, f"Soda Fountain {version('sodafountain')}", identifiers.did("")),
     )
-    return Parts(engine, surveys, catalog, source, identifiers, descriptors, sync)
+    previews = PreviewService(catalog, source, identifiers, gate)
+    return Parts(engine, surveys, catalog, source, identifiers, descriptors, sync, previews)
 
 
 def declared_surveys(settings: Settings) -> tuple[Survey, ...]:
@@ -129,7 +133,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions[MONITOR] = monitor
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, parts.sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
-    app.register_blueprint(soda_views.make_blueprint(parts.sync, base_url))
+    app.register_blueprint(soda_views.make_blueprint(parts.sync, parts.previews, base_url))
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from sqlalchemy import Engine
 
@@ -24,6 +24,7 @@ from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.extent import Extent, moc_text, read_extent
 from surveys.index.facts import DatasetFacts
+from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 from surveys.source import Lru
 from surveys.survey import Survey
 from vosi.capabilities import Capability, Interface, Param
@@ -48,7 +49,10 @@ def make_links(
         request = asked.request
         return WholeImage(request.cutout.canonical, request.media_type, asked.plan.cost.bytes_out)
 
-    return LinksService(catalog, identifiers, descriptors, whole, max_ids=settings.max_ids)
+    def preview(did: str) -> tuple[str, str]:
+        return f"preview?ID={quote(did, safe=':/?')}", PREVIEW_TYPE
+
+    return LinksService(catalog, identifiers, descriptors, whole, preview, max_ids=settings.max_ids)
 
 
 def links_capability() -> Capability:

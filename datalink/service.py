@@ -46,6 +46,8 @@ class LinksService:
         Describes the services that cut.
     whole
         Tells how to get the whole image of a publisher DID; raises `ProtocolError` where it is not given.
+    preview
+        Gives the path and media type of the picture of a publisher DID.
     can_read
         Whether the caller may read a survey.
     max_ids
@@ -58,6 +60,7 @@ class LinksService:
         identifiers: Identifiers,
         cutouts: Cutouts,
         whole: Callable[[str], WholeImage],
+        preview: Callable[[str], tuple[str, str]],
         *,
         can_read: Callable[[Survey], bool] = is_public,
         max_ids: int,
@@ -66,6 +69,7 @@ class LinksService:
         self._identifiers = identifiers
         self._cutouts = cutouts
         self._whole = whole
+        self._preview = preview
         self._can_read = can_read
         self._max_ids = max_ids
 
@@ -136,7 +140,22 @@ class LinksService:
             self._whole_link(did, _semantics(layer, survey), layer, survey, base_url)
             for layer in self._layers(facts.image)
         ]
-        return [this, *cutouts, *layers]
+        if is_layer(facts.dataset):
+            return [this, *cutouts]
+        return [this, *cutouts, self._preview_link(did, facts.image, survey, base_url), *layers]
+
+    def _preview_link(self, did: str, image: ImageRecord, survey: Survey, base_url: str) -> Link:
+        path, media_type = self._preview(self._identifiers.did(image.dataset))
+        return Link(
+            id=did,
+            semantics="#preview",
+            access_url=f"{base_url}/{path}",
+            description=f"A small picture of the whole {image.role}",
+            content_type=media_type,
+            content_qualifier="#image",
+            is_public=survey.is_public,
+            authorized=True,
+        )
 
     def _layers(self, image: ImageRecord) -> Iterable[ImageRecord]:
         """Weight, mask and psf of an image; they themselves have none."""

@@ -1,11 +1,13 @@
-"""Cutouts as HTTP answers (section 5.1): headers, conditions, and the stream."""
+"""Cutouts and previews as HTTP answers (section 5.1): headers, conditions, and the stream."""
 
 from __future__ import annotations
 
 from flask import Request, Response
 from werkzeug.http import http_date
 
+from soda.preview import Preview, PreviewService
 from soda.service import Asked, Sent, SyncService
+from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
 #: Headers of an answer that a script in a browser may read.
 EXPOSED_HEADERS = (
@@ -34,15 +36,23 @@ def cutout_response(asked: Asked, service: SyncService, request: Request, base_u
         return nothing
     # As an answer to If-None-Match needs ETag and nothing else that costs.
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
-        return Response(status=304, headers=_validators(asked))
+        return Response(status=304, headers=_validators(asked.etag, asked.modified_s))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
     return Response(sent.chunks, headers=_headers(sent, link), content_type=sent.asked.request.media_type)
 
 
-def _validators(asked: Asked) -> list[tuple[str, str]]:
+def preview_response(preview: Preview, service: PreviewService, request: Request) -> Response:
+    """Answer with a picture; 304 where the client has it already."""
+    headers = _validators(preview.etag, preview.modified_s)
+    if request.if_none_match.contains_weak(preview.etag):
+        return Response(status=304, headers=headers)
+    return Response(service.draw(preview), headers=headers, content_type=PREVIEW_TYPE)
+
+
+def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
     return [
-        ("ETag", f'"{asked.etag}"'),
-        ("Last-Modified", http_date(asked.modified_s)),
+        ("ETag", f'"{etag}"'),
+        ("Last-Modified", http_date(modified_s)),
         ("Cache-Control", "public, no-cache"),
     ]
 
@@ -50,7 +60,7 @@ def _validators(asked: Asked) -> list[tuple[str, str]]:
 def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
     plan = sent.asked.plan
     return [
-        *_validators(sent.asked),
+        *_validators(sent.asked.etag, sent.asked.modified_s),
         ("Content-Length", str(sent.size)),
         ("Content-Disposition", f'attachment; filename="{sent.file_name}"'),
         ("X-Cutout-Clipped", "true" if plan.clipped else "false"),

@@ -1,4 +1,4 @@
-"""``/sync``."""
+"""``/sync`` and ``/preview``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from flask import Blueprint, Response, request
 
 from dali.responses import LOG_FIELDS
 from dali.views import read_parameters
-from soda.responses import cutout_response
+from soda.preview import PreviewService
+from soda.responses import cutout_response, preview_response
 from soda.service import SyncService
 
 
-def make_blueprint(service: SyncService, base_url: Callable[[], str]) -> Blueprint:
-    """Make the SODA resource; `base_url` gives the public URL of the service during a request."""
+def make_blueprint(service: SyncService, previews: PreviewService, base_url: Callable[[], str]) -> Blueprint:
+    """Make the resources; `base_url` gives the public URL of the service during a request."""
     blueprint = Blueprint("soda", __name__)
 
     @blueprint.route("/sync", methods=["GET", "POST"])
@@ -24,5 +25,11 @@ def make_blueprint(service: SyncService, base_url: Callable[[], str]) -> Bluepri
             "run_id": asked.request.run_id,
         }
         return cutout_response(asked, service, request, base_url())
+
+    @blueprint.route("/preview")
+    def preview() -> Response:
+        found = previews.find(read_parameters(request))
+        request.environ[LOG_FIELDS] = {"dataset": found.record.dataset}
+        return preview_response(found, previews, request)
 
     return blueprint

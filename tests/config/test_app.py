@@ -187,7 +187,7 @@ def test_http_13_too_many_at_once_over_http(folder: Path) -> None:
         Site(),
     )
     app = Flask(__name__)
-    app.register_blueprint(make_blueprint(busy, lambda: "http://localhost"))
+    app.register_blueprint(make_blueprint(busy, parts.previews, lambda: "http://localhost"))
     answer_errors(app)
     client = app.test_client()
     with gate.admit():

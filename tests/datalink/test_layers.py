@@ -88,6 +88,7 @@ def test_dl_14_layers_are_linked(client: FlaskClient, validate: Validate, tmp_pa
         "The whole weight": "#weight",
         "The whole mask": "#auxiliary",
         "The whole psf": "#auxiliary",
+        "A small picture of the whole image": "#preview",
     }
     document = tmp_path / "links.xml"
     document.write_bytes(answer.data)
@@ -170,4 +171,4 @@ def test_dl_09_layers_that_are_not_there(client: FlaskClient, name: str) -> None
 def test_dl_14_what_a_weight_means(tmp_path: Path, meaning: str, term: str) -> None:
     client = make_layered(tmp_path / "s", meaning).test_client()
     found = [str(row["semantics"]) for row in rows(ask(client, did("layered/r/t")))]
-    assert sorted(found) == sorted(["#this", "#cutout", term, "#auxiliary"])
+    assert sorted(found) == sorted(["#this", "#cutout", "#preview", term, "#auxiliary"])

@@ -60,10 +60,7 @@ def _narrow_parts(whole: Range) -> list[Range]:
         return [whole]
     count = int(whole.width_deg // _WIDEST_LUNE_DEG) + 1
     edges = [whole.ra_min_deg + whole.width_deg * i / count for i in range(count + 1)]
-    return [
-        Range(left, right, whole.dec_min_deg, whole.dec_max_deg)
-        for left, right in pairwise(edges)
-    ]
+    return [Range(left, right, whole.dec_min_deg, whole.dec_max_deg) for left, right in pairwise(edges)]
 
 
 def _meets_range(part: Range, footprint: ConvexPolygon) -> bool:

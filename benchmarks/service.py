@@ -38,11 +38,11 @@ r = {{ em_min_m = 5.5e-7, em_max_m = 7e-7 }}
 path = "plain.fits"
 """
 FOUNTAIN = str(Path(sys.executable).with_name("fountain"))
-# Many short rounds: how the connections of one fall to the processes of a server is a matter of luck.
+# Many connections and rounds: how they fall to the processes of a server is a matter of luck.
 ROUND_S = 1.0
 ROUNDS = 15
 SETTLE_S = WARM_UP_AFTER_S + 3.0
-CONNECTIONS = 4
+CONNECTIONS = 8
 
 
 def rows(folder: Path) -> Iterator[Row]:

@@ -149,8 +149,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def init_process(self) -> None:
         """Begin to serve."""
         # A request lets go of the interpreter several times (files, socket, database), and each time may wait
-        # this long for a thread that computes. Beside one of those a small cutout takes 1.4 ms, but 21 ms with
-        # Python's own 5 ms; shorter intervals cost throughput.
+        # this long for a thread that computes. Beside one of those a small cutout takes 1.4 ms, but 21 ms
+        # with Python's own 5 ms; shorter intervals cost throughput.
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().init_process()
 

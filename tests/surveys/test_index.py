@@ -87,6 +87,22 @@ def reasons(report: IndexReport) -> dict[str, str]:
     return {refusal.name: refusal.reason for refusal in report.refused}
 
 
+def test_a_generation_is_kept_for_the_time_asked_for_and_no_longer(engine: Engine, root: Path) -> None:
+    survey = survey_of(root)
+    asking, keeping = Catalog(engine, [survey]), Catalog(engine, [survey], kept_s=1e6)
+    assert keeping.generation("tiles") == 0
+    for number, name in enumerate(("one", "two"), start=1):
+        tile(root / f"{name}.fits")
+        index_survey(engine, survey)
+        assert asking.generation("tiles") == number
+        # That there is no index yet is never kept.
+        assert keeping.generation("tiles") == 1
+    assert names(asking) == {"one", "two"}
+    assert names(keeping) == {"one"}
+    keeping.refresh()
+    assert names(keeping) == {"one", "two"}
+
+
 def test_a_second_run_touches_nothing(engine: Engine, root: Path) -> None:
     for name in "abc":
         tile(root / f"{name}.fits")

@@ -131,6 +131,38 @@ def test_a_file_replaced_by_its_like_is_opened_anew(path: Path) -> None:
         before.stream()
 
 
+def test_a_link_is_resolved_when_it_leads_to_another_file(path: Path) -> None:
+    source, stat, link = Source(), path.stat(), path.with_name("link.fits")
+    link.symlink_to(path)
+    asked: list[Path] = []
+
+    def resolve() -> Path:
+        asked.append(link.resolve())
+        if link.resolve().name == "secret":
+            raise BrokenImage("it leads out of the survey's folders")
+        return link.resolve()
+
+    def reopened() -> OpenFile:
+        return source.open(str(link), stat.st_size, stat.st_mtime_ns, resolve)
+
+    assert reopened() is reopened()
+    assert asked == [path]
+    for name in ("like", "secret"):
+        like = path.with_name(name)
+        like.write_bytes(CONTENT[::-1].tobytes())
+        os.utime(like, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        link.unlink()
+        link.symlink_to(like)
+        if name == "like":
+            data, starts = reopened().gather(np.array([0]), np.array([1]))
+            assert data[starts[0]] == CONTENT[-1]
+    with pytest.raises(BrokenImage, match="leads out"):
+        reopened()
+    link.unlink()
+    with pytest.raises(BrokenImage, match=r"^link\.fits cannot be opened: No such file"):
+        reopened()
+
+
 @pytest.mark.parametrize("read", READS)
 def test_an_empty_file_can_be_opened_but_not_read(tmp_path: Path, read: Literal["mmap", "pread"]) -> None:
     path = tmp_path / "empty.fits"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> Flask:
     """Make the application. Its database must be ready (`config.database.prepare`)."""
     parts = assemble(settings)
     app = Flask("sodafountain", static_folder=None)
+    weakref.finalize(app, parts.engine.dispose)  # its connections end with it
     app.config["MAX_CONTENT_LENGTH"] = settings.sync.max_body_bytes
     app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
     # A missing or extra slash is no reason to redirect: clients do not follow one after a POST.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.cutouts import make_tiles
@@ -35,16 +36,29 @@ def _grown_mb(tile: Path, hdu: int, size: int) -> float:
     warm_up()
     # The first cutout loads what is loaded once for all.
     b"".join(execute(plan_of(record, PixelBox(0, 64, 0, 64)), catalog, source).chunks())
-    before = own_mb()
-    result = execute(plan_of(record, PixelBox(3000, 3000 + size, 3000, 3000 + size)), catalog, source)
-    peak = own_mb()
-    for _ in result.chunks():
-        peak = max(peak, own_mb())
-    return peak - before
+    plan = plan_of(record, PixelBox(3000, 3000 + size, 3000, 3000 + size))
+    return grown_mb(lambda: deque(execute(plan, catalog, source).chunks(), maxlen=1))
 
 
-def own_mb() -> float:
-    """Highest memory so far without the pages of mapped files, which are the kernel's to keep or drop."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (peak - int(status["RssFile"].split()[0])) * 1024 / MB
+def grown_mb(work: Callable[[], object]) -> float:
+    """How far the process grows at most while it works, without pages of files, looked at each millisecond."""
+    done = threading.Event()
+    start = peak = _anonymous_mb()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, _anonymous_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work()
+    peak = max(peak, _anonymous_mb())
+    done.set()
+    watcher.join()
+    return peak - start
+
+
+def _anonymous_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024 / MB

@@ -41,7 +41,7 @@ def _grown_mb(tile: Path, hdu: int, size: int) -> float:
 
 
 def grown_mb(work: Callable[[], object]) -> float:
-    """How far the process grows at most while it works, without pages of files, looked at each millisecond."""
+    """Return how far the process grows while it works, pages of files aside, looked at each millisecond."""
     done = threading.Event()
     start = peak = _anonymous_mb()
 

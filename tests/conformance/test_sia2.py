@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
+import subprocess
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -148,3 +151,22 @@ def test_http_12_http_15_browsers(target: Target) -> None:
     assert options.headers["Access-Control-Allow-Origin"] == "*"
     wrong = get(target, POS="x")
     assert (wrong.status_code, wrong.headers["Content-Type"]) == (400, VOTABLE)
+
+
+def test_sia_06_stilts_reads_a_query_as_topcat_sends_it(target: Target, tmp_path: Path) -> None:
+    program = shutil.which("stilts")
+    if program is None:
+        pytest.skip("stilts is not installed (a Debian package)")
+    pairs = [
+        ("POS", f"CIRCLE {target.ra_deg} {target.dec_deg} 0"),
+        ("FORMAT", "image/fits"),
+        ("MAXREC", "50"),
+    ]
+    url = f"{target.url}/query?{urllib.parse.urlencode(pairs)}"
+    out = tmp_path / "rows.csv"
+    words = [f"in={url}", "ifmt=votable", "cmd=keepcols 'obs_publisher_did access_format'", "ofmt=csv"]
+    subprocess.run([program, "tpipe", *words, f"out={out}"], check=True, timeout=100)
+    header, *rows = out.read_text().splitlines()
+    assert header == "obs_publisher_did,access_format"
+    assert rows
+    assert all(row.endswith(("application/fits", "image/fits")) for row in rows)

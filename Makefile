@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := surveys soda sia datalink dali vosi config
+PACKAGES := surveys soda sia datalink dali uws vosi config
 
 .PHONY: run test check bench
 

@@ -24,12 +24,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from surveys.index.tables import Base as SurveyTables
+from uws.tables import Base as JobTables
 
 BUSY_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: The tables of every package, in one history.
-METADATA: list[MetaData] = [SurveyTables.metadata]
+METADATA: list[MetaData] = [SurveyTables.metadata, JobTables.metadata]
 
 
 class DatabaseMismatch(Exception):

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
+from uws.settings import JobSettings
+
 PREFIX = "FOUNTAIN_"
 UNREGISTERED = "ivo://unregistered.invalid/soda-fountain"
 
@@ -98,6 +100,7 @@ class ServerSettings:
 class SyncSettings:
     """Limits of SODA sync."""
 
+    inline_pixels: int
     max_pixels: int
     max_bytes: int
     max_body_bytes: int
@@ -165,6 +168,7 @@ class Settings:
     identifiers: IdentifierSettings
     server: ServerSettings
     sync: SyncSettings
+    jobs: JobSettings
     sia: SiaSettings
     links: LinksSettings
     publisher: PublisherSettings
@@ -237,6 +241,8 @@ def _from_environment(name: str, text: str, known: Mapping[str, Mapping[str, Any
         raise SettingsError(f"{name} is not a setting{_nearest(name, spelled)}")
     value: object = text
     match known.get(section, {}).get(key):
+        case bool():
+            value = {"true": True, "false": False}.get(text.lower(), text)
         case int() | float():
             value = _number(text)
         case list():
@@ -283,7 +289,7 @@ def _value(hint: Any, name: str, value: object) -> object:
         raise SettingsError(f"{name} is a list of texts; got {value!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, hint) and not isinstance(value, bool):
+    if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
         return value
     raise SettingsError(f"{name} is of type {hint.__name__}; got {value!r}")
 
@@ -295,6 +301,7 @@ def _check(settings: Settings) -> None:
     _require("server.port", 0 <= server.port <= 65535, "0 to 65535", server.port)
     for name, number in (
         ("server.threads", server.threads),
+        ("sync.inline_pixels", sync.inline_pixels),
         ("sync.max_pixels", sync.max_pixels),
         ("sync.max_bytes", sync.max_bytes),
         ("sync.max_body_bytes", sync.max_body_bytes),
@@ -314,11 +321,27 @@ def _check(settings: Settings) -> None:
     plain = url.scheme in ("http", "https") and url.netloc and not (url.query or url.fragment)
     _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
     _check_record(settings.record)
+    _check_jobs(settings.jobs)
     for network in server.trusted_proxies:
         _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
     for base in (settings.identifiers.base, *settings.identifiers.former):
         is_ivoid = base.startswith("ivo://") and "?" not in base and "#" not in base
         _require("identifiers.base and .former", is_ivoid, "ivo://authority/resource", base)
+
+
+def _check_jobs(jobs: JobSettings) -> None:
+    for name, number in ((name, getattr(jobs, name)) for name in _kinds(JobSettings)):
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            _require(f"jobs.{name}", number >= 0, "0 or more", number)
+    for name in ("lease_s", "reconcile_s", "row_limit_s", "child_tasks", "max_attempts", "max_rows"):
+        _require(f"jobs.{name}", getattr(jobs, name) > 0, "more than 0", getattr(jobs, name))
+    _require("jobs.renew_s", 0 < jobs.renew_s <= jobs.lease_s / 2, "at most half of lease_s", jobs.renew_s)
+    for name in ("execution_duration_s", "destruction_s"):
+        few, most = getattr(jobs, name), getattr(jobs, f"max_{name}")
+        _require(f"jobs.{name}", few <= most, f"at most jobs.max_{name} ({most})", few)
+    schemes = ("redis://", "rediss://", "unix://")
+    plain = not jobs.redis_url or jobs.redis_url.startswith(schemes)
+    _require("jobs.redis_url", plain, f"a URL that begins with one of {', '.join(schemes)}", "another")
 
 
 def _check_record(record: RecordSettings) -> None:

@@ -34,8 +34,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 def test_migrations_give_the_tables_of_the_models(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        for metadata in METADATA:
-            assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, METADATA) == []  # type: ignore[arg-type]  # it takes several
 
 
 def test_a_migrated_database_is_left_alone(engine: Engine) -> None:

@@ -1,0 +1,290 @@
+"""Values: jobs, their rows and their results, as the store gives them. All are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from dali.errors import ProtocolError, ServiceUnavailable
+from uws.phase import Phase
+
+#: Small and real-time work, and everything else: the names of the queues.
+Lane = Literal["high", "low"]
+LANES: tuple[Lane, ...] = ("high", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks; the name is "" for somebody unknown."""
+
+    name: str = ""
+    is_admin: bool = False
+
+
+ANONYMOUS = Caller()
+
+
+class RowStatus(StrEnum):
+    """What became of a row."""
+
+    DONE = "done"  # files were made
+    EMPTY = "empty"  # nothing to make: no overlap
+    FAILED = "failed"  # with a reason
+    POISON = "poison"  # set aside: it brought its process down
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter as it was sent; its name in upper case."""
+
+    name: str
+    value: str
+    by_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job is in ERROR, or would be (sections 2.1.7 and 2.2.2.5).
+
+    Parameters
+    ----------
+    message
+        One line, which begins with the label of DALI.
+    detail
+        More lines for ``/error``; "" where there is no more to say.
+    transient
+        Whether trying again may help.
+    """
+
+    message: str
+    detail: str = ""
+    transient: bool = False
+
+    @classmethod
+    def of(cls, fault: ProtocolError) -> JobError:
+        """Say what sync would say."""
+        lines = [fault.fix, *(f"Also: {other.sentence} {other.fix}".rstrip() for other in fault.also)]
+        return cls(
+            f"{fault.label}: {fault.sentence}",
+            "\n".join(line for line in lines if line),
+            isinstance(fault, ServiceUnavailable),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of a job by what became of them; `total` is 0 before it is run."""
+
+    total: int = 0
+    done: int = 0
+    empty: int = 0
+    failed: int = 0
+    poison: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Rows of which something became."""
+        return self.done + self.empty + self.failed + self.poison
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job, without its results. Moments are milliseconds since 1970.
+
+    Parameters
+    ----------
+    fault
+        What is wrong with the parameters of a job in PENDING.
+    error
+        Why it ended in ERROR, or what ended it in ABORTED.
+    seconds
+        How long the work is expected to take, None while that is unknown.
+    event_seq
+        Number of the last event; it grows with every change.
+    """
+
+    job_id: str
+    type: str
+    owner: str
+    phase: Phase
+    run_id: str
+    lane: Lane
+    hidden: bool
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    destruction_ms: int
+    quote_ms: int | None
+    execution_duration_s: int
+    parameters: tuple[Parameter, ...]
+    fault: JobError | None
+    error: JobError | None
+    counts: Counts
+    bytes_out: int
+    seconds: float | None
+    event_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """A job in the list."""
+
+    job_id: str
+    phase: Phase
+    run_id: str
+    owner: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A file of a job, or the sentence that stands for one.
+
+    Parameters
+    ----------
+    row
+        Row of the job it is of; `part` counts the files of a row.
+    message
+        What a row without a file has to say: the content of its result.
+    container, offset, size, crc32, sha256
+        Where its bytes lie: in which object of the results store, from where, and how many; "" and 0 for
+        a message.
+    visibility, approval, hold_until_ms
+        Who may see it once it is published, whether that was approved, and until when it is held back.
+    """
+
+    result_id: str
+    row: int
+    part: int
+    status: RowStatus
+    message: str
+    media_type: str
+    file_name: str
+    container: str
+    offset: int
+    size: int
+    crc32: int
+    sha256: str
+    visibility: str = "owner"
+    approval: str = ""
+    hold_until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A unit of work of a task.
+
+    Parameters
+    ----------
+    n
+        Its number in the job, from 0: results are listed in this order.
+    result_id
+        Of its result, if it has but one file or none.
+    payload
+        What the job type wants to know; JSON.
+    """
+
+    n: int
+    result_id: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task in hand: nothing about it is written without its `fence`.
+
+    Parameters
+    ----------
+    kills
+        How often its only row has brought a process down.
+    deadline_ms
+        When the job has run out of its execution duration, None if it has no limit.
+    """
+
+    task_id: int
+    job_id: str
+    job_type: str
+    owner: str
+    lane: Lane
+    worker_id: str
+    fence: int
+    attempts: int
+    kills: int
+    deadline_ms: int | None
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file inside a container, as its writer knows it."""
+
+    result_id: str
+    file_name: str
+    media_type: str
+    offset: int
+    size: int
+    crc32: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowReport:
+    """What became of a row: its files, or the sentence that stands for them.
+
+    `transient`: it failed for a reason that may pass, and is tried again as long as its task may be.
+    """
+
+    n: int
+    result_id: str
+    status: RowStatus
+    message: str = ""
+    files: tuple[Stored, ...] = ()
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Rows of a task that are to be done again, as a task of their own.
+
+    Parameters
+    ----------
+    attempts, kills
+        What is held against it from the start.
+    delay_s
+        Not before so many seconds.
+    note
+        Why, for those who look after the service.
+    """
+
+    rows: tuple[Row, ...]
+    attempts: int = 0
+    kills: int = 0
+    delay_s: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of a claimed task: rows that ended, the object their files lie in, and the rest."""
+
+    reports: tuple[RowReport, ...] = ()
+    container: str = ""
+    retries: tuple[Retry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job about to be stored; it is run at once if it has a plan or an error, else PENDING."""
+
+    job_id: str
+    type: str
+    owner: str
+    run_id: str
+    parameters: tuple[Parameter, ...]
+    execution_duration_s: int
+    destruction_s: int
+    hidden: bool = False
+    fault: JobError | None = None
+    seconds: float | None = None

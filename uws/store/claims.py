@@ -1,0 +1,359 @@
+"""What workers do with tasks: claim one, keep it, settle it. Nothing is written without the claim's fence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, exists, func, insert, select, update
+
+from uws.job import Claim, Counts, Lane, RowReport, RowStatus, Settlement
+from uws.jobtype import Ending
+from uws.phase import RUNNABLE, Phase
+from uws.store.clock import NowMs, now_ms
+from uws.store.jobs import CHUNK
+from uws.store.rows import counts_of, rows_of, tell, written_error, written_rows
+from uws.tables import JobRow, ResultRow, TaskRow
+
+#: So many of the best jobs are tried for a task; another worker may take the last one of each.
+BEST_JOBS = 10
+#: A job that has waited so long goes before those of the next better rank.
+AGEING_MS = 60_000
+TEXT = "text/plain; charset=utf-8"
+
+_RUNNABLE = [phase.value for phase in sorted(RUNNABLE)]
+
+
+class LostClaim(Exception):
+    """The task is no longer in this worker's hands, or its job has ended: nothing was written."""
+
+
+class Hold(Enum):
+    """What a worker has of the task it claimed."""
+
+    HELD = "held"
+    LOST = "lost"  # another one may have it
+    ENDED = "ended"  # its job was aborted, destroyed, or ended otherwise
+
+
+class Claims:
+    """Tasks in the database, as one worker sees them.
+
+    Parameters
+    ----------
+    engine
+        Their database.
+    worker_id
+        Who claims.
+    lease_s
+        So long a claim holds without being renewed.
+    """
+
+    def __init__(self, engine: Engine, worker_id: str, lease_s: float) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(single_reads=True)
+        self._writing = engine.execution_options(writes=True)
+        self._worker_id = worker_id
+        self._lease_ms = math.ceil(lease_s * 1000)
+
+    def claim(self, lanes: Sequence[Lane]) -> Claim | None:
+        """Take the next task of the first lane that has one; None if nothing can be claimed."""
+        for lane in lanes:
+            with self._reading.connect() as connection:
+                jobs = connection.execute(_best_jobs(lane)).scalars().all()
+            for job_id in jobs:
+                if (claim := self._claim_of(job_id, lane)) is not None:
+                    return claim
+        return None
+
+    def look(self, claim: Claim) -> Hold:
+        """See whether the task is still in hand, without writing."""
+        statement = (
+            select(TaskRow.fence, TaskRow.state, JobRow.phase, JobRow.gone_ms)
+            .join(JobRow, JobRow.job_id == TaskRow.job_id)
+            .where(TaskRow.task_id == claim.task_id)
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(statement).one_or_none()
+        return _hold(claim, found)
+
+    def renew(self, claim: Claim) -> Hold:
+        """Lengthen the lease."""
+        with self._writing.begin() as connection:
+            held = connection.execute(
+                _of(claim).values(lease_until_ms=NowMs() + self._lease_ms).returning(TaskRow.task_id)
+            ).scalar()
+        return Hold.LOST if held is None else self.look(claim)
+
+    def settle(self, claim: Claim, settlement: Settlement, finish: Callable[[Counts], Ending]) -> Phase:
+        """Commit what became of the task, in one transaction; return the phase of its job after that.
+
+        Parameters
+        ----------
+        claim
+            The task.
+        settlement
+            Rows that ended, and rows to be done again; together all rows of the task.
+        finish
+            Decides how the job ends when these were its last rows.
+
+        Raises
+        ------
+        LostClaim
+            The fence, or the job's phase, is not what it was: nothing was written.
+        """
+        with self._writing.begin() as connection:
+            return settle(connection, claim, settlement, finish)
+
+    def drop(self, claim: Claim) -> None:
+        """Let go of a task whose job has ended: nobody does it any more."""
+        drop(self._writing, claim)
+
+    def _claim_of(self, job_id: str, lane: Lane) -> Claim | None:
+        with self._writing.begin() as connection:
+            task = connection.execute(
+                select(TaskRow.task_id)
+                .where(TaskRow.job_id == job_id, *_claimable(lane))
+                .order_by(TaskRow.n)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).scalar()
+            if task is None:
+                return None
+            started = self._start(connection, job_id)
+            if started is None:
+                return None
+            taken = connection.execute(
+                update(TaskRow)
+                .where(TaskRow.task_id == task)
+                .values(
+                    state="running",
+                    fence=TaskRow.fence + 1,
+                    attempts=TaskRow.attempts + 1,
+                    worker_id=self._worker_id,
+                    started_ms=NowMs(),
+                    lease_until_ms=NowMs() + self._lease_ms,
+                )
+                .returning(TaskRow.fence, TaskRow.attempts, TaskRow.kills, TaskRow.rows)
+            ).one()
+        kind, owner, deadline = started
+        return Claim(
+            task_id=task,
+            job_id=job_id,
+            job_type=kind,
+            owner=owner,
+            lane=lane,
+            worker_id=self._worker_id,
+            fence=taken.fence,
+            attempts=taken.attempts,
+            kills=taken.kills,
+            deadline_ms=deadline,
+            rows=rows_of(taken.rows),
+        )
+
+    def _start(self, connection: Connection, job_id: str) -> tuple[str, str, int | None] | None:
+        """Have a QUEUED job EXECUTING; return its type, owner and deadline, None if it has ended."""
+        begun = connection.execute(
+            update(JobRow)
+            .where(JobRow.job_id == job_id, JobRow.phase == Phase.QUEUED.value, JobRow.gone_ms.is_(None))
+            .values(phase=Phase.EXECUTING.value, started_ms=NowMs(), event_seq=JobRow.event_seq + 1)
+            .returning(JobRow.event_seq)
+        ).scalar()
+        if begun is not None:
+            tell(connection, job_id, begun, "phase", {"phase": Phase.EXECUTING.value})
+        found = connection.execute(
+            select(JobRow.type, JobRow.owner, JobRow.started_ms, JobRow.execution_duration_s).where(
+                JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None)
+            )
+        ).one_or_none()
+        if found is None:
+            return None
+        kind, owner, started_ms, duration_s = found
+        return kind, owner, (started_ms or 0) + duration_s * 1000 if duration_s else None
+
+
+def drop(writing: Engine, claim: Claim) -> None:
+    """Do the work of `Claims.drop`."""
+    with writing.begin() as connection:
+        connection.execute(_of(claim).values(state="dropped", ended_ms=NowMs(), lease_until_ms=None))
+
+
+def settle(
+    connection: Connection, claim: Claim, settlement: Settlement, finish: Callable[[Counts], Ending]
+) -> Phase:
+    """Do the work of `Claims.settle` in a transaction that is there."""
+    if (
+        connection.execute(
+            _of(claim).values(state="done", ended_ms=NowMs(), lease_until_ms=None).returning(TaskRow.task_id)
+        ).scalar()
+        is None
+    ):
+        raise LostClaim(f"task {claim.task_id} is in other hands")
+    reports = settlement.reports
+    by_status = {status: sum(report.status is status for report in reports) for status in RowStatus}
+    after = (
+        connection.execute(
+            update(JobRow)
+            .where(
+                JobRow.job_id == claim.job_id,
+                JobRow.phase == Phase.EXECUTING.value,
+                JobRow.gone_ms.is_(None),
+            )
+            .values(
+                event_seq=JobRow.event_seq + 1,
+                done=JobRow.done + by_status[RowStatus.DONE],
+                empty=JobRow.empty + by_status[RowStatus.EMPTY],
+                failed=JobRow.failed + by_status[RowStatus.FAILED],
+                poison=JobRow.poison + by_status[RowStatus.POISON],
+                bytes_out=JobRow.bytes_out + sum(file.size for report in reports for file in report.files),
+            )
+            .returning(
+                JobRow.event_seq,
+                JobRow.total,
+                JobRow.done,
+                JobRow.empty,
+                JobRow.failed,
+                JobRow.poison,
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if after is None:
+        raise LostClaim(f"job {claim.job_id} has ended")
+    _write_ledger(connection, claim, settlement)
+    _insert_retries(connection, claim, settlement)
+    counts = counts_of(after)
+    tell(connection, claim.job_id, after["event_seq"], "rows", {"ended": counts.ended, "total": counts.total})
+    if counts.ended < counts.total:
+        return Phase.EXECUTING
+    ending = finish(counts)
+    seq = connection.execute(
+        update(JobRow)
+        .where(JobRow.job_id == claim.job_id)
+        .values(
+            phase=ending.phase.value,
+            ended_ms=NowMs(),
+            error=written_error(ending.error),
+            event_seq=JobRow.event_seq + 1,
+        )
+        .returning(JobRow.event_seq)
+    ).scalar_one()
+    tell(connection, claim.job_id, seq, "phase", {"phase": ending.phase.value})
+    return ending.phase
+
+
+def _write_ledger(connection: Connection, claim: Claim, settlement: Settlement) -> None:
+    created_ms = now_ms(connection)
+    written: list[dict[str, Any]] = []
+    for report in settlement.reports:
+        common = {
+            "job_id": claim.job_id,
+            "task_id": claim.task_id,
+            "row": report.n,
+            "status": report.status.value,
+            "message": report.message,
+            "created_ms": created_ms,
+        }
+        if not report.files:
+            written.append(common | _sentence(report))
+        for part, file in enumerate(report.files):
+            written.append(
+                common
+                | {
+                    "part": part,
+                    "result_id": file.result_id,
+                    "media_type": file.media_type,
+                    "file_name": file.file_name,
+                    "container": settlement.container,
+                    "offset": file.offset,
+                    "size": file.size,
+                    "crc32": file.crc32,
+                    "sha256": file.sha256,
+                }
+            )
+    for start in range(0, len(written), CHUNK):
+        connection.execute(insert(ResultRow), written[start : start + CHUNK])
+
+
+def _sentence(report: RowReport) -> dict[str, Any]:
+    return {
+        "part": 0,
+        "result_id": report.result_id,
+        "media_type": TEXT,
+        "file_name": f"{report.result_id}.txt",
+        "container": "",
+        "offset": 0,
+        "size": len(report.message.encode()),
+        "crc32": 0,
+        "sha256": "",
+    }
+
+
+def _insert_retries(connection: Connection, claim: Claim, settlement: Settlement) -> None:
+    for retry in settlement.retries:
+        if not retry.rows:
+            continue
+        connection.execute(
+            insert(TaskRow).values(
+                job_id=claim.job_id,
+                owner=claim.owner,
+                lane=claim.lane,
+                n=retry.rows[0].n,
+                state="queued",
+                rows=written_rows(retry.rows),
+                row_count=len(retry.rows),
+                attempts=retry.attempts,
+                kills=retry.kills,
+                not_before_ms=NowMs() + math.ceil(retry.delay_s * 1000),
+                note=retry.note,
+            )
+        )
+
+
+def _best_jobs(lane: Lane) -> Select[str]:
+    """Jobs that have a task to claim, in the order in which it is their turn."""
+    running = (
+        select(func.count())
+        .select_from(TaskRow)
+        .where(TaskRow.state == "running", TaskRow.owner == JobRow.owner)
+        .scalar_subquery()
+    )
+    waited = (NowMs() - JobRow.queued_ms) / AGEING_MS
+    return (
+        select(JobRow.job_id)
+        .where(
+            JobRow.phase.in_(_RUNNABLE),
+            JobRow.gone_ms.is_(None),
+            exists().where(TaskRow.job_id == JobRow.job_id, *_claimable(lane)),
+        )
+        .order_by(
+            JobRow.rank - func.floor(waited),
+            running / JobRow.share,
+            JobRow.total,
+            JobRow.created_ms,
+            JobRow.job_id,
+        )
+        .limit(BEST_JOBS)
+    )
+
+
+def _claimable(lane: Lane) -> tuple[Any, ...]:
+    return TaskRow.lane == lane, TaskRow.state == "queued", TaskRow.not_before_ms <= NowMs()
+
+
+def _of(claim: Claim) -> Any:
+    """Update of the task, if it is still this claim's."""
+    return update(TaskRow).where(
+        TaskRow.task_id == claim.task_id, TaskRow.state == "running", TaskRow.fence == claim.fence
+    )
+
+
+def _hold(claim: Claim, found: Any) -> Hold:
+    if found is None or found.state != "running" or found.fence != claim.fence:
+        return Hold.LOST
+    if found.phase != Phase.EXECUTING.value or found.gone_ms is not None:
+        return Hold.ENDED
+    return Hold.HELD

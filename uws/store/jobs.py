@@ -1,0 +1,301 @@
+"""What clients do with jobs. A phase is only ever changed from the phase that was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, case, func, insert, select, update
+
+from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, Row
+from uws.jobtype import JobPlan
+from uws.phase import ACTIVE, TERMINAL, Phase
+from uws.store.clock import NowMs
+from uws.store.rows import (
+    job_of,
+    result_of,
+    take_number,
+    tell,
+    written_error,
+    written_parameters,
+    written_rows,
+)
+from uws.tables import JobRow, ResultRow, TaskRow
+
+#: Rows of one statement: a long one keeps writers of SQLite waiting.
+CHUNK = 2000
+
+_PHASES = [phase.value for phase in ACTIVE]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """As much of a job as those need who wait for it."""
+
+    phase: Phase
+    event_seq: int
+
+
+class Jobs:
+    """Jobs in the database.
+
+    Parameters
+    ----------
+    engine
+        Its database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._reading = engine.execution_options(single_reads=True)
+        self._writing = engine.execution_options(writes=True)
+
+    def create(self, new: NewJob, start: JobPlan | JobError | None = None) -> Job:
+        """Store a job; with `start` it is run in the same transaction: QUEUED, or in ERROR at once."""
+        with self._writing.begin() as connection:
+            connection.execute(
+                insert(JobRow).values(
+                    job_id=new.job_id,
+                    type=new.type,
+                    owner=new.owner,
+                    phase=Phase.PENDING.value,
+                    run_id=new.run_id,
+                    lane="low",
+                    hidden=new.hidden,
+                    created_ms=NowMs(),
+                    destruction_ms=NowMs() + new.destruction_s * 1000,
+                    quote_ms=_quote(new.seconds),
+                    execution_duration_s=new.execution_duration_s,
+                    parameters=written_parameters(new.parameters),
+                    fault=written_error(new.fault),
+                    seconds=new.seconds,
+                )
+            )
+            if start is not None:
+                self._start(connection, new.job_id, start)
+            return self._get(connection, new.job_id)
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job, None if there is none or it was destroyed."""
+        with self._reading.connect() as connection:
+            found = connection.execute(_live(job_id)).mappings().one_or_none()
+        return None if found is None else job_of(found)
+
+    def look(self, job_ids: Collection[str]) -> dict[str, Seen]:
+        """See the phases of jobs, of those that are there."""
+        statement = select(JobRow.job_id, JobRow.phase, JobRow.event_seq).where(
+            JobRow.job_id.in_(job_ids), JobRow.gone_ms.is_(None)
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(statement).all()
+        return {job_id: Seen(Phase(phase), seq) for job_id, phase, seq in found}
+
+    def refs(
+        self,
+        owner: str | None,
+        phases: Collection[Phase] = (),
+        after_ms: int | None = None,
+        last: int | None = None,
+        limit: int | None = None,
+    ) -> list[JobRef]:
+        """List the jobs of an owner, of everybody if None, newest first if `last` or `limit` is given.
+
+        Notes
+        -----
+        Section 2.2.2.1: the filters hold together, then the newest `last` are taken.
+        """
+        statement = select(JobRow.job_id, JobRow.phase, JobRow.run_id, JobRow.owner, JobRow.created_ms).where(
+            JobRow.gone_ms.is_(None), JobRow.hidden.is_(False)
+        )
+        if owner is not None:
+            statement = statement.where(JobRow.owner == owner)
+        if phases:
+            statement = statement.where(JobRow.phase.in_([phase.value for phase in phases]))
+        if after_ms is not None:
+            statement = statement.where(JobRow.created_ms > after_ms)
+        statement = statement.order_by(JobRow.created_ms.desc(), JobRow.job_id.desc())
+        most = min((number for number in (last, limit) if number is not None), default=None)
+        if most is not None:
+            statement = statement.limit(most)
+        with self._reading.connect() as connection:
+            found = connection.execute(statement).all()
+        return [JobRef(row[0], Phase(row[1]), row[2], row[3], row[4]) for row in found]
+
+    def change_parameters(
+        self,
+        job_id: str,
+        parameters: Sequence[Parameter],
+        run_id: str,
+        fault: JobError | None,
+        seconds: float | None,
+    ) -> bool:
+        """Replace the parameters of a PENDING job; False if it is none."""
+        return self._change(
+            job_id,
+            (Phase.PENDING,),
+            "parameters",
+            parameters=written_parameters(parameters),
+            run_id=run_id,
+            fault=written_error(fault),
+            seconds=seconds,
+            quote_ms=_quote(seconds),
+        )
+
+    def change_duration(self, job_id: str, seconds: int) -> bool:
+        """Set the execution duration; False if the job has ended, or is gone."""
+        return self._change(job_id, ACTIVE, "duration", execution_duration_s=seconds)
+
+    def change_destruction(self, job_id: str, moment_ms: int, longest_s: int) -> bool:
+        """Set when the job is destroyed: not before now, and not later than `longest_s` from now."""
+        latest = NowMs() + longest_s * 1000
+        clamped = case((latest < moment_ms, latest), else_=moment_ms)
+        return self._change(job_id, (*ACTIVE, *TERMINAL), "destruction", destruction_ms=clamped)
+
+    def start(self, job_id: str, start: JobPlan | JobError) -> bool:
+        """Run a PENDING job: QUEUED with its tasks, or in ERROR at once; False if it is not PENDING."""
+        with self._writing.begin() as connection:
+            return self._start(connection, job_id, start)
+
+    def end(self, job_id: str, phase: Phase, error: JobError | None = None) -> bool:
+        """End an active job, in ABORTED or ERROR; False if it has ended already, or is gone.
+
+        Its tasks are left as they are: those of a job that has ended are neither claimed nor committed.
+        """
+        return self._change(
+            job_id, ACTIVE, "phase", phase=phase.value, ended_ms=NowMs(), error=written_error(error)
+        )
+
+    def destroy(self, job_id: str) -> bool:
+        """Have a job forgotten; False if it is already. One that is active is aborted."""
+        return self._change(job_id, (*ACTIVE, *TERMINAL), "destroyed", **destroyed())
+
+    def results(self, job_id: str) -> list[Result]:
+        """List the results of a job, in their order."""
+        statement = (
+            select(*ResultRow.__table__.columns)
+            .where(ResultRow.job_id == job_id)
+            .order_by(ResultRow.row, ResultRow.part)
+        )
+        with self._reading.connect() as connection:
+            return [result_of(found) for found in connection.execute(statement).mappings()]
+
+    def result(self, job_id: str, result_id: str) -> Result | None:
+        """Return a result of a job that is there."""
+        statement = select(*ResultRow.__table__.columns).where(
+            ResultRow.job_id == job_id, ResultRow.result_id == result_id
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(statement).mappings().one_or_none()
+        return None if found is None else result_of(found)
+
+    def tell(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Write down that something happened to a job, such as a download."""
+        with self._writing.begin() as connection:
+            if (seq := take_number(connection, job_id)) is not None:
+                tell(connection, job_id, seq, kind, data)
+
+    def backlog_s(self, lane: str) -> float:
+        """Seconds of work, of one worker, that wait in a lane."""
+        statement = select(func.coalesce(func.sum(JobRow.seconds), 0.0)).where(
+            JobRow.phase.in_(["QUEUED", "EXECUTING"]), JobRow.lane == lane, JobRow.gone_ms.is_(None)
+        )
+        with self._reading.connect() as connection:
+            return connection.execute(statement).scalar_one() or 0.0
+
+    def _get(self, connection: Connection, job_id: str) -> Job:
+        return job_of(connection.execute(_live(job_id)).mappings().one())
+
+    def _start(self, connection: Connection, job_id: str, start: JobPlan | JobError) -> bool:
+        if isinstance(start, JobError):
+            changes: dict[str, Any] = {
+                "phase": Phase.ERROR.value,
+                "error": written_error(start),
+                "fault": None,
+                "ended_ms": NowMs(),
+            }
+        else:
+            # A job without rows has nothing to wait for.
+            ended = {} if start.total else {"started_ms": NowMs(), "ended_ms": NowMs()}
+            changes = {
+                "phase": (Phase.QUEUED if start.total else Phase.COMPLETED).value,
+                "lane": start.lane,
+                "queued_ms": NowMs(),
+                "total": start.total,
+                "seconds": start.seconds,
+                "quote_ms": _quote(start.seconds),
+                **ended,
+            }
+        owner = self._changed(connection, job_id, (Phase.PENDING,), "phase", changes)
+        if owner is None:
+            return False
+        if isinstance(start, JobPlan):
+            insert_tasks(connection, job_id, owner, start.lane, start.tasks)
+        return True
+
+    def _change(self, job_id: str, expected: Iterable[Phase], kind: str, **changes: Any) -> bool:
+        with self._writing.begin() as connection:
+            return self._changed(connection, job_id, expected, kind, changes) is not None
+
+    def _changed(
+        self,
+        connection: Connection,
+        job_id: str,
+        expected: Iterable[Phase],
+        kind: str,
+        changes: dict[str, Any],
+    ) -> str | None:
+        """Change a job that is in an expected phase, and tell of it; return its owner, None if it is not."""
+        found = connection.execute(
+            update(JobRow)
+            .where(
+                JobRow.job_id == job_id,
+                JobRow.gone_ms.is_(None),
+                JobRow.phase.in_([phase.value for phase in expected]),
+            )
+            .values(event_seq=JobRow.event_seq + 1, **changes)
+            .returning(JobRow.event_seq, JobRow.phase, JobRow.owner)
+        ).one_or_none()
+        if found is None:
+            return None
+        tell(connection, job_id, found.event_seq, kind, {"phase": found.phase})
+        owner: str = found.owner
+        return owner
+
+
+def destroyed() -> dict[str, Any]:
+    """List the changes that have a job forgotten; one that is active is aborted."""
+    is_active = JobRow.phase.in_(_PHASES)
+    return {
+        "gone_ms": NowMs(),
+        "phase": case((is_active, Phase.ABORTED.value), else_=JobRow.phase),
+        "ended_ms": case((is_active, NowMs()), else_=JobRow.ended_ms),
+    }
+
+
+def insert_tasks(
+    connection: Connection, job_id: str, owner: str, lane: str, tasks: Sequence[Sequence[Row]]
+) -> None:
+    """Store tasks, to be claimed once this transaction is committed."""
+    written = [
+        {
+            "job_id": job_id,
+            "owner": owner,
+            "lane": lane,
+            "n": rows[0].n,
+            "state": "queued",
+            "rows": written_rows(rows),
+            "row_count": len(rows),
+        }
+        for rows in tasks
+        if rows
+    ]
+    for start in range(0, len(written), CHUNK):
+        connection.execute(insert(TaskRow), written[start : start + CHUNK])
+
+
+def _live(job_id: str) -> Any:
+    return select(*JobRow.__table__.columns).where(JobRow.job_id == job_id, JobRow.gone_ms.is_(None))
+
+
+def _quote(seconds: float | None) -> Any:
+    return None if seconds is None else NowMs() + int(seconds * 1000)

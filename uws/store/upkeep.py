@@ -1,0 +1,237 @@
+"""What time does: leases end, jobs run out, are destroyed and forgotten. Two at once do no harm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, update
+
+from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
+from uws.jobtype import Ending
+from uws.phase import RUNNABLE, Phase
+from uws.store.claims import LostClaim, drop, settle
+from uws.store.clock import NowMs, now_ms
+from uws.store.jobs import destroyed
+from uws.store.rows import rows_of, tell, written_error
+from uws.tables import JobRow, ResultRow, TaskRow, WorkerRow
+
+#: Of jobs that are over at the same time, so many are dealt with in a transaction.
+BATCH = 100
+GAVE_UP = "Error: this was tried {attempts} times, and each time the worker was lost"
+
+_RUNNABLE = [phase.value for phase in RUNNABLE]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """A lane as those see it who look after the service."""
+
+    queued: int
+    running: int
+    oldest_wait_s: float
+
+
+class Upkeep:
+    """What the reconciler asks of the database.
+
+    Parameters
+    ----------
+    engine
+        Database of the jobs.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._reading = engine.execution_options(single_reads=True)
+        self._writing = engine.execution_options(writes=True)
+
+    def reclaim(
+        self, max_attempts: int, back_off_s: float, finish: Callable[[str], Callable[[Counts], Ending]]
+    ) -> list[str]:
+        """Queue the tasks again whose leases have ended, or give them up; return the jobs that ended so."""
+        late = and_(TaskRow.state == "running", TaskRow.lease_until_ms < NowMs())
+        with self._reading.connect() as connection:
+            if connection.execute(select(TaskRow.task_id).where(late).limit(1)).scalar() is None:
+                return []
+        with self._writing.begin() as connection:
+            connection.execute(
+                update(TaskRow)
+                .where(late, TaskRow.attempts < max_attempts)
+                .values(
+                    state="queued",
+                    worker_id="",
+                    lease_until_ms=None,
+                    not_before_ms=NowMs() + math.ceil(back_off_s * 1000) * (TaskRow.attempts - 1),
+                    note="the worker was lost",
+                )
+            )
+        with self._reading.connect() as connection:
+            lost = [
+                Claim(
+                    task.task_id,
+                    task.job_id,
+                    task.type,
+                    task.owner,
+                    task.lane,
+                    task.worker_id,
+                    task.fence,
+                    task.attempts,
+                    task.kills,
+                    None,
+                    rows_of(task.rows),
+                )
+                for task in connection.execute(
+                    select(*TaskRow.__table__.columns, JobRow.type)
+                    .join(JobRow, JobRow.job_id == TaskRow.job_id)
+                    .where(late)
+                )
+            ]
+        return [claim.job_id for claim in lost if self._give_up(claim, finish(claim.job_type))]
+
+    def overdue(self) -> list[str]:
+        """Abort the jobs that have run longer than they may; return them (section 2.1.4)."""
+        error = JobError("Error: the job ran longer than its execution duration")
+        late = and_(
+            JobRow.phase == Phase.EXECUTING.value,
+            JobRow.gone_ms.is_(None),
+            JobRow.execution_duration_s > 0,
+            JobRow.started_ms + JobRow.execution_duration_s * 1000 < NowMs(),
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(select(JobRow.job_id).where(late).limit(BATCH)).scalars().all()
+        changes = {
+            "phase": Phase.ABORTED.value,
+            "ended_ms": NowMs(),
+            "error": written_error(error),
+        }
+        return [job_id for job_id in found if self._end(job_id, late, "phase", changes)]
+
+    def destroy_due(self) -> list[str]:
+        """Destroy the jobs whose destruction has come; return them (section 2.1.5)."""
+        due = and_(JobRow.gone_ms.is_(None), JobRow.destruction_ms <= NowMs())
+        with self._reading.connect() as connection:
+            found = connection.execute(select(JobRow.job_id).where(due).limit(BATCH)).scalars().all()
+        return [job_id for job_id in found if self._end(job_id, due, "destroyed", destroyed())]
+
+    def to_forget(self, grace_s: float) -> list[str]:
+        """Jobs gone for so long that their files may go; call `forget` when those are removed."""
+        statement = (
+            select(JobRow.job_id).where(JobRow.gone_ms <= NowMs() - math.ceil(grace_s * 1000)).limit(BATCH)
+        )
+        with self._reading.connect() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def forget(self, job_id: str) -> None:
+        """Remove whatever the database has of a job that is gone."""
+        with self._writing.begin() as connection:
+            # Tasks before their job, as everywhere.
+            connection.execute(delete(TaskRow).where(TaskRow.job_id == job_id))
+            connection.execute(delete(JobRow).where(JobRow.job_id == job_id, JobRow.gone_ms.is_not(None)))
+
+    def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of `job_ids` the database has, gone ones too."""
+        with self._reading.connect() as connection:
+            return set(connection.execute(select(JobRow.job_id).where(JobRow.job_id.in_(job_ids))).scalars())
+
+    def containers(self, job_id: str) -> set[str]:
+        """Containers that the ledger names for a job."""
+        statement = select(ResultRow.container).distinct().where(ResultRow.job_id == job_id)
+        with self._reading.connect() as connection:
+            return set(connection.execute(statement).scalars()) - {""}
+
+    def beat(self, worker_id: str, host: str, pid: int, lanes: Sequence[Lane]) -> None:
+        """Say that a worker lives."""
+        with self._writing.begin() as connection:
+            changed = connection.execute(
+                update(WorkerRow).where(WorkerRow.worker_id == worker_id).values(seen_ms=NowMs())
+            )
+            if changed.rowcount == 0:
+                now = now_ms(connection)
+                connection.execute(
+                    insert(WorkerRow).values(
+                        worker_id=worker_id,
+                        host=host,
+                        pid=pid,
+                        lanes=" ".join(lanes),
+                        started_ms=now,
+                        seen_ms=now,
+                    )
+                )
+
+    def leave(self, worker_id: str) -> None:
+        """Say that a worker has ended."""
+        with self._writing.begin() as connection:
+            connection.execute(delete(WorkerRow).where(WorkerRow.worker_id == worker_id))
+
+    def forget_workers(self, silent_s: float) -> None:
+        """Remove workers not heard of for so long."""
+        with self._writing.begin() as connection:
+            connection.execute(delete(WorkerRow).where(WorkerRow.seen_ms < NowMs() - int(silent_s * 1000)))
+
+    def live_workers(self, lane: Lane, within_s: float) -> int:
+        """Count the workers that serve a lane and were heard of within so many seconds."""
+        statement = select(WorkerRow.lanes).where(WorkerRow.seen_ms >= NowMs() - int(within_s * 1000))
+        with self._reading.connect() as connection:
+            return sum(lane in lanes.split() for lanes in connection.execute(statement).scalars())
+
+    def claimable(self, lane: Lane, most: int) -> int:
+        """Count the tasks that could be claimed, up to `most`."""
+        some = (
+            select(TaskRow.task_id)
+            .join(JobRow, JobRow.job_id == TaskRow.job_id)
+            .where(
+                TaskRow.state == "queued",
+                TaskRow.lane == lane,
+                TaskRow.not_before_ms <= NowMs(),
+                JobRow.phase.in_(_RUNNABLE),
+                JobRow.gone_ms.is_(None),
+            )
+            .limit(most)
+            .subquery()
+        )
+        with self._reading.connect() as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def lane_state(self, lane: Lane) -> LaneState:
+        """Count what waits and runs in a lane, and how long the oldest waits."""
+        live = and_(
+            TaskRow.lane == lane,
+            JobRow.job_id == TaskRow.job_id,
+            JobRow.phase.in_(_RUNNABLE),
+            JobRow.gone_ms.is_(None),
+        )
+        queued = select(func.count(), func.min(JobRow.queued_ms), NowMs()).where(
+            live, TaskRow.state == "queued"
+        )
+        running = select(func.count()).where(live, TaskRow.state == "running")
+        with self._reading.connect() as connection:
+            count, oldest_ms, now = connection.execute(queued).one()
+            return LaneState(
+                count, connection.execute(running).scalar_one(), (now - (oldest_ms or now)) / 1000
+            )
+
+    def _end(self, job_id: str, condition: ColumnElement[bool], kind: str, changes: dict[str, Any]) -> bool:
+        """Change a job if the condition holds still, and tell of it."""
+        with self._writing.begin() as connection:
+            found = connection.execute(
+                update(JobRow)
+                .where(JobRow.job_id == job_id, condition)
+                .values(event_seq=JobRow.event_seq + 1, **changes)
+                .returning(JobRow.event_seq, JobRow.phase)
+            ).one_or_none()
+            if found is None:
+                return False
+            tell(connection, job_id, found.event_seq, kind, {"phase": found.phase})
+        return True
+
+    def _give_up(self, claim: Claim, finish: Callable[[Counts], Ending]) -> bool:
+        message = GAVE_UP.format(attempts=claim.attempts)
+        reports = tuple(RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in claim.rows)
+        try:
+            with self._writing.begin() as connection:
+                return settle(connection, claim, Settlement(reports), finish) is not Phase.EXECUTING
+        except LostClaim:
+            drop(self._writing, claim)
+            return False

@@ -1,0 +1,206 @@
+"""Tables of jobs. Moments are whole milliseconds since 1970 by the database's own clock (`uws.store.clock`).
+
+Rows are locked in the order task, job, result, event: whoever changes a job and its tasks keeps to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+#: Identifiers of tasks name containers, so none is used again. SQLite numbers no other type of key by
+#: itself.
+_NUMBERED = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """All tables of jobs; constraints have names, as migrations need them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        int: BigInteger,
+        str: Text,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+    }
+
+
+class JobRow(Base):
+    """A job. `gone_ms` is set when it is destroyed: nobody sees it any more, its files wait for the end."""
+
+    __tablename__ = "job"
+
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    owner: Mapped[str]
+    phase: Mapped[str]
+    run_id: Mapped[str]
+    lane: Mapped[str]
+    hidden: Mapped[bool]
+    #: Lower is earlier; what owners are entitled to decides among equals.
+    rank: Mapped[int] = mapped_column(server_default=text("0"))
+    share: Mapped[float] = mapped_column(server_default=text("1"))
+    created_ms: Mapped[int]
+    queued_ms: Mapped[int | None]
+    started_ms: Mapped[int | None]
+    ended_ms: Mapped[int | None]
+    destruction_ms: Mapped[int]
+    gone_ms: Mapped[int | None]
+    quote_ms: Mapped[int | None]
+    execution_duration_s: Mapped[int]
+    parameters: Mapped[list[Any]]
+    fault: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    empty: Mapped[int] = mapped_column(server_default=text("0"))
+    failed: Mapped[int] = mapped_column(server_default=text("0"))
+    poison: Mapped[int] = mapped_column(server_default=text("0"))
+    bytes_out: Mapped[int] = mapped_column(server_default=text("0"))
+    seconds: Mapped[float | None]
+    event_seq: Mapped[int] = mapped_column(server_default=text("0"))
+
+    __table_args__ = (
+        Index("ix_job_owner_created", "owner", "created_ms", "job_id"),
+        Index(
+            "ix_job_runnable",
+            "job_id",
+            sqlite_where=text("phase IN ('QUEUED', 'EXECUTING')"),
+            postgresql_where=text("phase IN ('QUEUED', 'EXECUTING')"),
+        ),
+        Index("ix_job_destruction", "destruction_ms"),
+        Index("ix_job_gone", "gone_ms"),
+    )
+
+
+class TaskRow(Base):
+    """A part of a job that is claimed, done and committed as one: queued, running, done, or dropped."""
+
+    __tablename__ = "task"
+
+    task_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"))
+    lane: Mapped[str]
+    owner: Mapped[str]
+    #: Number of its first row: tasks are claimed in this order.
+    n: Mapped[int]
+    state: Mapped[str]
+    rows: Mapped[list[Any]]
+    row_count: Mapped[int]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    kills: Mapped[int] = mapped_column(server_default=text("0"))
+    not_before_ms: Mapped[int] = mapped_column(server_default=text("0"))
+    fence: Mapped[int] = mapped_column(server_default=text("0"))
+    worker_id: Mapped[str] = mapped_column(server_default="")
+    lease_until_ms: Mapped[int | None]
+    started_ms: Mapped[int | None]
+    ended_ms: Mapped[int | None]
+    #: Why it waits, for those who look after the service.
+    note: Mapped[str] = mapped_column(server_default="")
+
+    __table_args__ = (
+        Index(
+            "ix_task_queued",
+            "job_id",
+            "lane",
+            "n",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_task_running",
+            "owner",
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index("ix_task_job", "job_id", "n"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class ResultRow(Base):
+    """The ledger: a file, or the sentence in its place. A container that no row names does not exist."""
+
+    __tablename__ = "result"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"), primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True)
+    result_id: Mapped[str]
+    task_id: Mapped[int]
+    status: Mapped[str]
+    message: Mapped[str]
+    media_type: Mapped[str]
+    file_name: Mapped[str]
+    container: Mapped[str]
+    offset: Mapped[int]
+    size: Mapped[int]
+    crc32: Mapped[int]
+    sha256: Mapped[str]
+    created_ms: Mapped[int]
+    #: What publication needs: who may see it, whether that was approved, until when it is held back.
+    visibility: Mapped[str] = mapped_column(server_default="owner")
+    approval: Mapped[str] = mapped_column(server_default="")
+    hold_until_ms: Mapped[int | None]
+
+    __table_args__ = (UniqueConstraint("job_id", "result_id"),)
+
+
+class EventRow(Base):
+    """What happened to a job, numbered without a gap in the transaction that made it happen."""
+
+    __tablename__ = "event"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at_ms: Mapped[int]
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any] | None]
+
+
+class NoticeRow(Base):
+    """Somebody is to be told of something: mail and webhooks are sent from here, once for each `dedupe`."""
+
+    __tablename__ = "notice"
+
+    notice_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    job_id: Mapped[str]
+    channel: Mapped[str]
+    dedupe: Mapped[str] = mapped_column(unique=True)
+    payload: Mapped[dict[str, Any]]
+    created_ms: Mapped[int]
+    not_before_ms: Mapped[int]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    sent_ms: Mapped[int | None]
+
+    __table_args__ = (
+        Index(
+            "ix_notice_unsent",
+            "not_before_ms",
+            sqlite_where=text("sent_ms IS NULL"),
+            postgresql_where=text("sent_ms IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class WorkerRow(Base):
+    """A worker, and when it was last heard of."""
+
+    __tablename__ = "worker"
+
+    worker_id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    lanes: Mapped[str]
+    started_ms: Mapped[int]
+    seen_ms: Mapped[int]

@@ -218,7 +218,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file inside a container, as its writer knows it."""
+    """A file inside a container, as its writer knows it.
+
+    `container` names the object of the results store, once it is there.
+    """
 
     result_id: str
     file_name: str
@@ -227,6 +230,7 @@ class Stored:
     size: int
     crc32: int
     sha256: str
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +271,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of a claimed task: rows that ended, the object their files lie in, and the rest."""
+    """What becomes of a claimed task: rows that ended, and rows that are to be done again."""
 
     reports: tuple[RowReport, ...] = ()
-    container: str = ""
     retries: tuple[Retry, ...] = ()
 
 

@@ -267,7 +267,7 @@ def _write_ledger(connection: Connection, claim: Claim, settlement: Settlement) 
                     "result_id": file.result_id,
                     "media_type": file.media_type,
                     "file_name": file.file_name,
-                    "container": settlement.container,
+                    "container": file.container,
                     "offset": file.offset,
                     "size": file.size,
                     "crc32": file.crc32,

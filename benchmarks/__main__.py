@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import cutouts, discovery, index_lookup, memory, service
+from benchmarks import cutouts, discovery, index_lookup, jobs, memory, service
 from benchmarks.table import Row, markdown
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -18,6 +18,7 @@ def measure(folder: Path) -> Iterator[Row]:
     yield from cutouts.rows(folder)
     yield from memory.rows(folder)
     yield from service.rows(folder)
+    yield from jobs.rows(folder)
     yield from index_lookup.measure()
     yield from discovery.measure()
 

@@ -48,7 +48,7 @@ CONNECTIONS = 8
 def rows(folder: Path) -> Iterator[Row]:
     """Measure; `folder` keeps the tiles."""
     tiles = make_tiles(folder)
-    settings = load_settings(_environment(folder))
+    settings = load_settings(bench_environment(folder))
     parts = assemble(settings)
     prepare(parts.engine)
     (survey,) = (survey for survey in parts.surveys if survey.name == "bench")
@@ -58,7 +58,8 @@ def rows(folder: Path) -> Iterator[Row]:
     yield from _over_http(folder)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def bench_environment(folder: Path) -> dict[str, str]:
+    """Write the declaration of the survey, and say where all of it is."""
     for name in ("data", "declarations"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "declarations" / "bench.toml").write_text(DECLARATION.format(root=folder))
@@ -82,7 +83,7 @@ def _queries(did: str) -> list[dict[str, str]]:
 
 
 def _plan_and_execute(parts: Parts, tile: Path) -> Row:
-    parameters = [Parameters.from_pairs(query.items()) for query in _queries(_did("bench/r/plain"))]
+    parameters = [Parameters.from_pairs(query.items()) for query in _queries(did_of("bench/r/plain"))]
 
     def ours(run: int) -> bytes:
         sent = parts.sync.cut(parts.sync.ask(parameters[run % POSITIONS]))
@@ -94,25 +95,27 @@ def _plan_and_execute(parts: Parts, tile: Path) -> Row:
     )
 
 
-def _did(dataset: str) -> str:
+def did_of(dataset: str) -> str:
+    """Make the identifier of a dataset."""
     return f"ivo://unregistered.invalid/soda-fountain?{dataset}"
 
 
-def _paths(dataset: str) -> list[str]:
+def paths_of(dataset: str) -> list[str]:
+    """Make requests of small cutouts."""
     return [
         "/sync?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
-        for query in _queries(_did(dataset))
+        for query in _queries(did_of(dataset))
     ]
 
 
 def _over_http(folder: Path) -> Iterator[Row]:
-    kinds = {"image": (_paths("bench/r/plain"), 0.6), "survey band": (_paths("bench/r"), 0.45)}
+    kinds = {"image": (paths_of("bench/r/plain"), 0.6), "survey band": (paths_of("bench/r"), 0.45)}
     rates: dict[str, list[float]] = {kind: [] for kind in (*kinds, "ready")}
     ready = folder / "ready.fits"
-    environment = os.environ | _environment(folder)
-    with _serving([FOUNTAIN, "serve", "--port"], environment) as ours:
+    environment = os.environ | bench_environment(folder)
+    with serving([FOUNTAIN, "serve", "--port"], environment) as ours:
         ready.write_bytes(_Connection(ours).get(kinds["image"][0][0]))
-        with _serving([sys.executable, "-m", "benchmarks.ready_file", str(ready)], environment) as peer:
+        with serving([sys.executable, "-m", "benchmarks.ready_file", str(ready)], environment) as peer:
             time.sleep(SETTLE_S)
             for _ in range(ROUNDS):
                 for kind, (paths, _) in kinds.items():
@@ -125,7 +128,7 @@ def _over_http(folder: Path) -> Iterator[Row]:
 
 
 @contextmanager
-def _serving(command: list[str], environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+def serving(command: list[str], environment: dict[str, str]) -> Iterator[tuple[str, int]]:
     """Run a server on a free port, from when it answers until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = ("127.0.0.1", int(free.getsockname()[1]))

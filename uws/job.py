@@ -279,7 +279,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job about to be stored; it is run at once if it has a plan or an error, else PENDING."""
+    """A job about to be stored; it is run at once if it has a plan or an error, else PENDING.
+
+    `wait_s`: so long other work goes before it; the quote says so.
+    """
 
     job_id: str
     type: str
@@ -291,3 +294,4 @@ class NewJob:
     hidden: bool = False
     fault: JobError | None = None
     seconds: float | None = None
+    wait_s: float = 0.0

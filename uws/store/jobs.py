@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, case, func, insert, select, update
 from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, Row
 from uws.jobtype import JobPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
-from uws.store.clock import NowMs
+from uws.store.clock import NowMs, now_ms
 from uws.store.rows import (
     job_of,
     result_of,
@@ -64,7 +64,7 @@ class Jobs:
                     hidden=new.hidden,
                     created_ms=NowMs(),
                     destruction_ms=NowMs() + new.destruction_s * 1000,
-                    quote_ms=_quote(new.seconds),
+                    quote_ms=_quote(new.seconds, new.wait_s),
                     execution_duration_s=new.execution_duration_s,
                     parameters=written_parameters(new.parameters),
                     fault=written_error(new.fault),
@@ -72,7 +72,7 @@ class Jobs:
                 )
             )
             if start is not None:
-                self._start(connection, new.job_id, start)
+                self._start(connection, new.job_id, start, new.wait_s)
             return self._get(connection, new.job_id)
 
     def get(self, job_id: str) -> Job | None:
@@ -97,8 +97,9 @@ class Jobs:
         after_ms: int | None = None,
         last: int | None = None,
         limit: int | None = None,
+        job_type: str | None = None,
     ) -> list[JobRef]:
-        """List the jobs of an owner, of everybody if None, newest first if `last` or `limit` is given.
+        """List the jobs of an owner, of everybody if None, newest first.
 
         Notes
         -----
@@ -109,6 +110,8 @@ class Jobs:
         )
         if owner is not None:
             statement = statement.where(JobRow.owner == owner)
+        if job_type is not None:
+            statement = statement.where(JobRow.type == job_type)
         if phases:
             statement = statement.where(JobRow.phase.in_([phase.value for phase in phases]))
         if after_ms is not None:
@@ -128,17 +131,21 @@ class Jobs:
         run_id: str,
         fault: JobError | None,
         seconds: float | None,
+        *,
+        wait_s: float = 0.0,
+        seq: int | None = None,
     ) -> bool:
-        """Replace the parameters of a PENDING job; False if it is none."""
+        """Replace the parameters of a PENDING job; False if it is none, or has changed since event `seq`."""
         return self._change(
             job_id,
             (Phase.PENDING,),
             "parameters",
+            seq,
             parameters=written_parameters(parameters),
             run_id=run_id,
             fault=written_error(fault),
             seconds=seconds,
-            quote_ms=_quote(seconds),
+            quote_ms=_quote(seconds, wait_s),
         )
 
     def change_duration(self, job_id: str, seconds: int) -> bool:
@@ -151,10 +158,15 @@ class Jobs:
         clamped = case((latest < moment_ms, latest), else_=moment_ms)
         return self._change(job_id, (*ACTIVE, *TERMINAL), "destruction", destruction_ms=clamped)
 
-    def start(self, job_id: str, start: JobPlan | JobError) -> bool:
-        """Run a PENDING job: QUEUED with its tasks, or in ERROR at once; False if it is not PENDING."""
+    def start(
+        self, job_id: str, start: JobPlan | JobError, *, wait_s: float = 0.0, seq: int | None = None
+    ) -> bool:
+        """Run a PENDING job: QUEUED with its tasks, or in ERROR at once.
+
+        False if it is not PENDING, or has changed since event `seq`: the plan may be of other parameters.
+        """
         with self._writing.begin() as connection:
-            return self._start(connection, job_id, start)
+            return self._start(connection, job_id, start, wait_s, seq)
 
     def end(self, job_id: str, phase: Phase, error: JobError | None = None) -> bool:
         """End an active job, in ABORTED or ERROR; False if it has ended already, or is gone.
@@ -194,6 +206,11 @@ class Jobs:
             if (seq := take_number(connection, job_id)) is not None:
                 tell(connection, job_id, seq, kind, data)
 
+    def now_ms(self) -> int:
+        """Ask for the time."""
+        with self._reading.connect() as connection:
+            return now_ms(connection)
+
     def backlog_s(self, lane: str) -> float:
         """Seconds of work, of one worker, that wait in a lane."""
         statement = select(func.coalesce(func.sum(JobRow.seconds), 0.0)).where(
@@ -205,7 +222,14 @@ class Jobs:
     def _get(self, connection: Connection, job_id: str) -> Job:
         return job_of(connection.execute(_live(job_id)).mappings().one())
 
-    def _start(self, connection: Connection, job_id: str, start: JobPlan | JobError) -> bool:
+    def _start(
+        self,
+        connection: Connection,
+        job_id: str,
+        start: JobPlan | JobError,
+        wait_s: float,
+        seq: int | None = None,
+    ) -> bool:
         if isinstance(start, JobError):
             changes: dict[str, Any] = {
                 "phase": Phase.ERROR.value,
@@ -222,19 +246,21 @@ class Jobs:
                 "queued_ms": NowMs(),
                 "total": start.total,
                 "seconds": start.seconds,
-                "quote_ms": _quote(start.seconds),
+                "quote_ms": _quote(start.seconds, wait_s),
                 **ended,
             }
-        owner = self._changed(connection, job_id, (Phase.PENDING,), "phase", changes)
+        owner = self._changed(connection, job_id, (Phase.PENDING,), "phase", changes, seq)
         if owner is None:
             return False
         if isinstance(start, JobPlan):
             insert_tasks(connection, job_id, owner, start.lane, start.tasks)
         return True
 
-    def _change(self, job_id: str, expected: Iterable[Phase], kind: str, **changes: Any) -> bool:
+    def _change(
+        self, job_id: str, expected: Iterable[Phase], kind: str, seq: int | None = None, **changes: Any
+    ) -> bool:
         with self._writing.begin() as connection:
-            return self._changed(connection, job_id, expected, kind, changes) is not None
+            return self._changed(connection, job_id, expected, kind, changes, seq) is not None
 
     def _changed(
         self,
@@ -243,14 +269,19 @@ class Jobs:
         expected: Iterable[Phase],
         kind: str,
         changes: dict[str, Any],
+        seq: int | None = None,
     ) -> str | None:
-        """Change a job that is in an expected phase, and tell of it; return its owner, None if it is not."""
+        """Change a job that is in an expected phase, and tell of it; return its owner, None if it is not.
+
+        With `seq`, only if that was its last event.
+        """
         found = connection.execute(
             update(JobRow)
             .where(
                 JobRow.job_id == job_id,
                 JobRow.gone_ms.is_(None),
                 JobRow.phase.in_([phase.value for phase in expected]),
+                *(() if seq is None else (JobRow.event_seq == seq,)),
             )
             .values(event_seq=JobRow.event_seq + 1, **changes)
             .returning(JobRow.event_seq, JobRow.phase, JobRow.owner)
@@ -297,5 +328,5 @@ def _live(job_id: str) -> Any:
     return select(*JobRow.__table__.columns).where(JobRow.job_id == job_id, JobRow.gone_ms.is_(None))
 
 
-def _quote(seconds: float | None) -> Any:
-    return None if seconds is None else NowMs() + int(seconds * 1000)
+def _quote(seconds: float | None, wait_s: float) -> Any:
+    return None if seconds is None else NowMs() + int((wait_s + seconds) * 1000)

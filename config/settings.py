@@ -105,6 +105,16 @@ class SyncSettings:
     max_bytes: int
     max_body_bytes: int
     wait_s: float
+    job_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CutoutJobSettings:
+    """Limits of cutouts that are made by jobs."""
+
+    max_pixels: int
+    max_bytes: int
+    high_pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,7 @@ class Settings:
     server: ServerSettings
     sync: SyncSettings
     jobs: JobSettings
+    cutout_jobs: CutoutJobSettings
     sia: SiaSettings
     links: LinksSettings
     publisher: PublisherSettings
@@ -313,7 +324,16 @@ def _check(settings: Settings) -> None:
         _require(name, number >= 1, "at least 1", number)
     few, most = settings.sia.default_rows, settings.sia.max_rows
     _require("sia.default_rows", few <= most, f"at most sia.max_rows ({most})", few)
-    for name, seconds in (("server.graceful_stop_s", server.graceful_stop_s), ("sync.wait_s", sync.wait_s)):
+    for name in ("max_pixels", "max_bytes"):
+        # Larger cutouts of sync are made by jobs.
+        least, limit = getattr(sync, name), getattr(settings.cutout_jobs, name)
+        _require(f"cutout_jobs.{name}", limit >= least, f"at least sync.{name} ({least})", limit)
+    for name, seconds in (
+        ("server.graceful_stop_s", server.graceful_stop_s),
+        ("sync.wait_s", sync.wait_s),
+        ("sync.job_wait_s", sync.job_wait_s),
+        ("cutout_jobs.high_pixels", settings.cutout_jobs.high_pixels),
+    ):
         _require(name, seconds >= 0, "0 or more", seconds)
     for name, number in (("server.workers", server.workers), ("server.cores", server.cores)):
         _require(name, number >= 0, "0 or more", number)

@@ -36,5 +36,4 @@ class JobSettings:
     back_off_s: float
     max_rows: int
     max_body_bytes: int
-    high_pixels: int
     high_rows: int

@@ -204,3 +204,13 @@ class WorkerRow(Base):
     lanes: Mapped[str]
     started_ms: Mapped[int]
     seen_ms: Mapped[int]
+
+
+class TallyRow(Base):
+    """What all workers have counted since the database was made (`uws.tally`)."""
+
+    __tablename__ = "tally"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int]

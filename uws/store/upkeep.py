@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, text, update
 
 from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
@@ -16,12 +16,17 @@ from uws.store.claims import LostClaim, drop, settle
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import destroyed
 from uws.store.rows import rows_of, tell, written_error
-from uws.tables import JobRow, ResultRow, TaskRow, WorkerRow
+from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, WorkerRow
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.
 BATCH = 100
 GAVE_UP = "Error: this was tried {attempts} times, and each time the worker was lost"
 
+#: SQLite and PostgreSQL share this syntax, SQLAlchemy has a construct for each.
+_COUNT = text(
+    "INSERT INTO tally (name, label, value) VALUES (:name, :label, :amount)"
+    " ON CONFLICT (name, label) DO UPDATE SET value = tally.value + excluded.value"
+)
 _RUNNABLE = [phase.value for phase in RUNNABLE]
 
 
@@ -175,6 +180,23 @@ class Upkeep:
         statement = select(WorkerRow.lanes).where(WorkerRow.seen_ms >= NowMs() - int(within_s * 1000))
         with self._reading.connect() as connection:
             return sum(lane in lanes.split() for lanes in connection.execute(statement).scalars())
+
+    def count(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add to what is counted, by name and label."""
+        # In one order, so that two workers do not wait for each other.
+        amounts = [
+            {"name": name, "label": label, "amount": amount}
+            for (name, label), amount in sorted(counts.items())
+        ]
+        if amounts:
+            with self._writing.begin() as connection:
+                connection.execute(_COUNT, amounts)
+
+    def counted(self) -> dict[tuple[str, str], int]:
+        """Give what all workers have counted, by name and label."""
+        with self._reading.connect() as connection:
+            found = connection.execute(select(TallyRow.name, TallyRow.label, TallyRow.value))
+            return {(name, label): value for name, label, value in found}
 
     def claimable(self, lane: Lane, most: int) -> int:
         """Count the tasks that could be claimed, up to `most`."""

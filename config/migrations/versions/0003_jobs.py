@@ -1,4 +1,4 @@
-"""Jobs, their tasks, results and events; notices and workers.
+"""Jobs, their tasks, results and events; notices, workers, and what these count.
 
 Revision ID: 0003
 Revises: 0002
@@ -87,6 +87,13 @@ def upgrade() -> None:
             postgresql_where=UNSENT,
         )
 
+    op.create_table(
+        "tally",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_tally")),
+    )
     op.create_table(
         "worker",
         sa.Column("worker_id", sa.Text(), nullable=False),
@@ -196,6 +203,7 @@ def downgrade() -> None:
     op.drop_table("result")
     op.drop_table("event")
     op.drop_table("worker")
+    op.drop_table("tally")
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_notice_unsent",

@@ -17,8 +17,8 @@ from datalink.service import STANDARD_ID as LINKS_ID
 from datalink.service import LinksService
 from sia.descriptor import STANDARD_ID as QUERY_ID
 from soda.descriptor import SYNC, Descriptors
-from soda.params import canonical_query
 from soda.service import SyncService
+from soda.spelling import canonical_query
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dali.votable import Param, ServiceDescriptor, Values, text_param
-from soda.params import MEDIA_TYPES, PARAMETERS, SodaParameter, canonical_query
+from soda.params import MEDIA_TYPES, PARAMETERS, SodaParameter
+from soda.spelling import canonical_query
 from surveys.identifiers import Identifiers
 from surveys.index.facts import DatasetFacts
 from surveys.request import Interval

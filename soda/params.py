@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
-from urllib.parse import quote_plus
 
 from dali import xtypes
 from dali.errors import Faults, NotFound, UsageError, quoted
@@ -18,6 +18,7 @@ from dali.parameters import (
     refuse_uploads,
 )
 from dali.votable import Datatype
+from soda.spelling import with_url
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest, Interval
@@ -39,7 +40,8 @@ MAX_ID_LENGTH = 500
 class SodaParameter:
     """A row of the table: what a client is told of a parameter.
 
-    `many`: it may be repeated in sync. `extension`: no standard knows it, we declare it.
+    `many`: it may be repeated in sync. `product`: in async it may have several values, each of which gives
+    results of its own. `extension`: no standard knows it, we declare it.
     """
 
     name: str
@@ -50,18 +52,31 @@ class SodaParameter:
     arraysize: str = "*"
     xtype: str = ""
     many: bool = False
+    product: bool = False
     extension: bool = False
 
 
 #: UCD and unit as in section 4, that of ID as in its proposed erratum 1.
 PARAMETERS = (
-    SodaParameter("ID", "Publisher DID of an image, a survey band or a survey", "meta.id;meta.dataset"),
+    SodaParameter(
+        "ID", "Publisher DID of an image, a survey band or a survey", "meta.id;meta.dataset", product=True
+    ),
     SodaParameter(
         "POS",
         "CIRCLE ra dec radius, RANGE ra1 ra2 dec1 dec2 or POLYGON ra1 dec1 ra2 dec2 ra3 dec3 …; ICRS degrees",
         "pos.outline;obs",
+        product=True,
     ),
-    SodaParameter("CIRCLE", "ra dec radius, ICRS degrees", "pos.outline;obs", "deg", "double", "3", "circle"),
+    SodaParameter(
+        "CIRCLE",
+        "ra dec radius, ICRS degrees",
+        "pos.outline;obs",
+        "deg",
+        "double",
+        "3",
+        "circle",
+        product=True,
+    ),
     SodaParameter(
         "POLYGON",
         "ra dec of each vertex, ICRS degrees; either winding, the smaller side",
@@ -70,12 +85,27 @@ PARAMETERS = (
         "double",
         "*",
         "polygon",
+        product=True,
     ),
     SodaParameter(
-        "BAND", "Wavelengths in vacuum, lower upper", "em.wl;stat.interval", "m", "double", "2", "interval"
+        "BAND",
+        "Wavelengths in vacuum, lower upper",
+        "em.wl;stat.interval",
+        "m",
+        "double",
+        "2",
+        "interval",
+        product=True,
     ),
     SodaParameter(
-        "TIME", "Times, lower upper, MJD (UTC)", "time.interval;obs.exposure", "d", "double", "2", "interval"
+        "TIME",
+        "Times, lower upper, MJD (UTC)",
+        "time.interval;obs.exposure",
+        "d",
+        "double",
+        "2",
+        "interval",
+        product=True,
     ),
     SodaParameter(
         "POL", f"Polarization state: {', '.join(POL_STATES)}", "meta.code;phys.polarization", many=True
@@ -89,6 +119,7 @@ PARAMETERS = (
         "double",
         "2",
         "point",
+        product=True,
         extension=True,
     ),
     SodaParameter(
@@ -121,8 +152,51 @@ class SodaRequest:
     run_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region as it was sent: the `number`-th value, from 1, of the parameter `name`."""
+
+    name: str
+    number: int
+    stencil: Stencil
+
+
+@dataclass(frozen=True, slots=True)
+class ManyCutouts:
+    """A valid request for all combinations of some values.
+
+    Parameters
+    ----------
+    datasets
+        What follows ``?`` in the identifiers; one at least.
+    regions, bands_m, times_mjd
+        In the order of the values; empty where none was sent, which is no restriction.
+    common
+        What all cutouts share: filters that do not multiply, and the product.
+    media_type
+        Of the results.
+    run_id
+        The client's RUNID, "" for none.
+    """
+
+    datasets: tuple[str, ...]
+    regions: tuple[Region, ...]
+    bands_m: tuple[Interval, ...]
+    times_mjd: tuple[Interval, ...]
+    common: CutoutRequest
+    media_type: str
+    run_id: str
+
+    @property
+    def count(self) -> int:
+        """Number of combinations."""
+        return math.prod(
+            max(1, len(values)) for values in (self.datasets, self.regions, self.bands_m, self.times_mjd)
+        )
+
+
 def parse_request(parameters: Parameters, identifiers: Identifiers) -> SodaRequest:
-    """Turn parameters into a request; the one place where a client's text becomes values.
+    """Turn parameters into a request for one cutout.
 
     Raises
     ------
@@ -130,63 +204,72 @@ def parse_request(parameters: Parameters, identifiers: Identifiers) -> SodaReque
         With every fault found. Sync takes one value of each parameter but POL and FILTER
         (`MultiValuedParamNotSupported`), one spatial parameter, and none that it does not know.
     """
+    many = _parse(parameters, identifiers, several=False)
+    cutout = replace(
+        many.common,
+        dataset=many.datasets[0],
+        stencil=many.regions[0].stencil if many.regions else None,
+        band_m=next(iter(many.bands_m), None),
+        time_mjd=next(iter(many.times_mjd), None),
+    )
+    return SodaRequest(with_url(cutout, identifiers), many.media_type, many.run_id)
+
+
+def parse_many(parameters: Parameters, identifiers: Identifiers) -> ManyCutouts:
+    """Turn parameters into a request for several cutouts.
+
+    Raises
+    ------
+    UsageError
+        With every fault found, in the words of `parse_request`.
+    """
+    return _parse(parameters, identifiers, several=True)
+
+
+def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -> ManyCutouts:
+    """Turn a client's text into values: the one place where that is done."""
     if not parameters:
         raise UsageError("no parameter was given", f"This resource takes {', '.join(NAMES)}.")
-    read = _Reader(parameters)
+    read = _Reader(parameters, several)
     for fault in (*_unknown(parameters), *refuse_uploads(parameters)):
         read.faults.add(fault)
-    dataset = read.required("ID", lambda did: _dataset(did, identifiers))
-    stencil = _stencil(read)
-    band = read.one(
-        "BAND", lambda text: Interval(*xtypes.parse_interval(text, "BAND", "wavelengths in metres"))
+    if not read.given("ID"):
+        read.faults.add(UsageError("ID is missing", f"This resource takes {', '.join(NAMES)}."))
+    many = ManyCutouts(
+        datasets=read.each("ID", lambda did: _dataset(did, identifiers)),
+        regions=_regions(read),
+        bands_m=read.each(
+            "BAND", lambda text: Interval(*xtypes.parse_interval(text, "BAND", "wavelengths in metres"))
+        ),
+        times_mjd=read.each(
+            "TIME", lambda text: Interval(*xtypes.parse_interval(text, "TIME", "MJD, days, UTC"))
+        ),
+        common=CutoutRequest(
+            dataset="",
+            pol=tuple(sorted(read.union("POL", _pol_state), key=POL_STATES.index)),
+            filters=tuple(sorted(read.union("FILTER", _label))),
+            mask=read.one("MASK", lambda text: parse_boolean(text, "MASK")) or False,
+            checksum=read.one("CHECKSUM", lambda text: parse_boolean(text, "CHECKSUM")) or False,
+        ),
+        media_type=read.one("RESPONSEFORMAT", _media_type) or MEDIA_TYPES["fits"],
+        run_id=read.one("RUNID", parse_run_id) or "",
     )
-    time = read.one("TIME", lambda text: Interval(*xtypes.parse_interval(text, "TIME", "MJD, days, UTC")))
-    cutout = CutoutRequest(
-        dataset=dataset or "",
-        stencil=stencil,
-        band_m=band,
-        time_mjd=time,
-        pol=tuple(sorted(read.many("POL", _pol_state), key=POL_STATES.index)),
-        filters=tuple(sorted(read.many("FILTER", _label))),
-        mask=read.one("MASK", lambda text: parse_boolean(text, "MASK")) or False,
-        checksum=read.one("CHECKSUM", lambda text: parse_boolean(text, "CHECKSUM")) or False,
-    )
-    media_type = read.one("RESPONSEFORMAT", _media_type) or MEDIA_TYPES["fits"]
-    run_id = read.one("RUNID", parse_run_id) or ""
     read.one("MAXREC", parse_max_records)
     for name in _WITHOUT_EFFECT:
         read.one(name, str)
     read.faults.raise_any()
-    return SodaRequest(replace(cutout, canonical=canonical_url(cutout, identifiers)), media_type, run_id)
-
-
-def canonical_url(request: CutoutRequest, identifiers: Identifiers) -> str:
-    """Spell `request` the one way: ``sync?ID=…&CIRCLE=…``, relative to the base of the service."""
-    return f"sync?{canonical_query(request, identifiers)}"
-
-
-def canonical_query(request: CutoutRequest, identifiers: Identifiers) -> str:
-    """Spell the parameters of `request` the one way: ``ID=…&CIRCLE=…``.
-
-    Notes
-    -----
-    ``POS=CIRCLE`` and ``CIRCLE`` are the same question (section 3.3.2), so they are spelled the same.
-    """
-    pairs = [("ID", identifiers.did(request.dataset)), *_spell_stencil(request.stencil)]
-    for name, interval in (("BAND", request.band_m), ("TIME", request.time_mjd)):
-        if interval is not None:
-            pairs.append((name, xtypes.format_numbers(interval.lower, interval.upper)))
-    pairs += [("POL", state) for state in request.pol]
-    pairs += [("FILTER", label) for label in request.filters]
-    pairs += [(name, "true") for name, on in (("MASK", request.mask), ("CHECKSUM", request.checksum)) if on]
-    return "&".join(f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs)
+    return many
 
 
 class _Reader:
-    """Reads parameters one by one and gathers what is wrong with them."""
+    """Reads parameters one by one and gathers what is wrong with them.
 
-    def __init__(self, parameters: Parameters) -> None:
+    `several`: parameters read by `each` may be repeated.
+    """
+
+    def __init__(self, parameters: Parameters, several: bool) -> None:
         self.parameters = parameters
+        self.several = several
         self.faults = Faults()
 
     def given(self, name: str) -> bool:
@@ -198,20 +281,23 @@ class _Reader:
             return None
         return self.faults.attempt(lambda: parse(self.parameters.one(name) or ""))
 
-    def required(self, name: str, parse: Callable[[str], T]) -> T | None:
-        if not self.given(name):
-            self.faults.add(UsageError(f"{name} is missing", f"This resource takes {', '.join(NAMES)}."))
-        return self.one(name, parse)
+    def each(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """Values of a parameter of which each is a question of its own, but for those that are wrong."""
+        if not self.several:
+            value = self.one(name, parse)
+            return () if value is None else (value,)
+        return tuple(self._right(name, parse))
 
-    def many(self, name: str, parse: Callable[[str], T]) -> set[T]:
+    def union(self, name: str, parse: Callable[[str], T]) -> set[T]:
         """Values of a parameter that may be repeated; it is one filter, their union (section 3.3.6)."""
-        values = set()
+        return set(self._right(name, parse))
+
+    def _right(self, name: str, parse: Callable[[str], T]) -> Iterator[T]:
         for text in self.parameters.all(name):
             try:
-                values.add(parse(text))
+                yield parse(text)
             except UsageError as fault:
                 self.faults.add(fault)
-        return values
 
 
 def _unknown(parameters: Parameters) -> list[UsageError]:
@@ -229,24 +315,32 @@ def _dataset(did: str, identifiers: Identifiers) -> str:
         ) from fault
 
 
-def _stencil(read: _Reader) -> Stencil | None:
+def _regions(read: _Reader) -> tuple[Region, ...]:
     given = [name for name in _SPATIAL if read.given(name)]
-    if len(given) > 1:
+    if len(given) > 1 and not read.several:
         read.faults.add(
             UsageError(f"{' and '.join(given)} are each a region; only one is taken", "Send one of them.")
         )
-    shapes: list[Stencil | None] = [read.one(name, _SHAPES[name]) for name in given if name != "CENTER"]
-    return _centered_box(read) if read.given("CENTER") or read.given("SIZE") else next(iter(shapes), None)
+    found: list[tuple[str, tuple[Stencil, ...]]] = [
+        (name, read.each(name, _SHAPES[name])) for name in given if name != "CENTER"
+    ]
+    if read.given("CENTER") or read.given("SIZE"):
+        found.append(("CENTER", _centered_boxes(read)))
+    return tuple(
+        Region(name, number, stencil)
+        for name, stencils in found
+        for number, stencil in enumerate(stencils, start=1)
+    )
 
 
-def _centered_box(read: _Reader) -> CenteredBox | None:
-    center = read.one("CENTER", lambda text: xtypes.parse_point(text, "CENTER"))
+def _centered_boxes(read: _Reader) -> tuple[CenteredBox, ...]:
+    centers = read.each("CENTER", lambda text: xtypes.parse_point(text, "CENTER"))
     size = read.one("SIZE", lambda text: Size(*xtypes.parse_size(text, "SIZE")))
     if read.given("CENTER") != read.given("SIZE"):
         read.faults.add(
             UsageError("CENTER and SIZE go together", "Write CENTER=ra dec and SIZE=30arcsec, or SIZE=256px.")
         )
-    return CenteredBox(*center, size) if center and size else None
+    return tuple(CenteredBox(*center, size) for center in centers) if size else ()
 
 
 def _circle(text: str, name: str = "CIRCLE") -> Circle:
@@ -296,28 +390,3 @@ def _media_type(text: str) -> str:
     if media_type is None:
         raise UsageError(f"RESPONSEFORMAT is {' or '.join(MEDIA_TYPES)}; got {quoted(text)}")
     return media_type
-
-
-def _spell_stencil(stencil: Stencil | None) -> list[tuple[str, str]]:
-    match stencil:
-        case None:
-            return []
-        case Circle():
-            return [("CIRCLE", xtypes.format_numbers(stencil.ra_deg, stencil.dec_deg, stencil.radius_deg))]
-        case Polygon():
-            return [
-                ("POLYGON", xtypes.format_numbers(*(v for vertex in stencil.vertices_deg for v in vertex)))
-            ]
-        case Range():
-            # Above 360 the range goes through 0. Both subtraction here and addition in parsing are exact.
-            ra_max = stencil.ra_max_deg - 360.0 if stencil.ra_max_deg > 360.0 else stencil.ra_max_deg
-            limits = (stencil.ra_min_deg, ra_max, stencil.dec_min_deg, stencil.dec_max_deg)
-            return [("POS", f"RANGE {xtypes.format_numbers(*limits)}")]
-        case CenteredBox():
-            center = xtypes.format_numbers(stencil.ra_deg, stencil.dec_deg)
-            return [("CENTER", center), ("SIZE", _spell_size(stencil.size))]
-
-
-def _spell_size(size: Size) -> str:
-    sides = (size.width,) if size.width == size.height else (size.width, size.height)
-    return xtypes.format_numbers(*sides) + ("px" if size.in_pixels else "deg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from importlib.metadata import version
 
 import structlog
 from flask import Flask, request
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
+from config.health import KEPT_S, service_checks
 from config.logs import RequestLog
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
@@ -42,11 +42,10 @@ from surveys.product import Site
 from surveys.source import Source
 from surveys.survey import Survey
 from vosi import views as vosi_views
-from vosi.availability import Check, Monitor
+from vosi.availability import Monitor
 from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
 from vosi.views import Described
 
-AVAILABILITY_KEPT_S = 3.0
 #: A new index is served after this time at the latest; asking for it takes longer than a look-up.
 GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
@@ -131,7 +130,7 @@ def create_app(settings: Settings) -> Flask:
     def base_url() -> str:
         return public_url(request, settings.server.base_url)
 
-    monitor = Monitor(_checks(parts), AVAILABILITY_KEPT_S)
+    monitor = Monitor(service_checks(parts.engine, parts.catalog, parts.surveys), KEPT_S)
     app.extensions[MONITOR] = monitor
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, parts.sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
@@ -185,37 +184,6 @@ def _param(parameter: SodaParameter) -> Param:
         required=parameter.name == "ID",
         standard=not parameter.extension,
     )
-
-
-def _checks(parts: Parts) -> list[Check]:
-    return [_database_check(parts.engine), *(_folder_check(parts, survey) for survey in parts.surveys)]
-
-
-def _database_check(engine: Engine) -> Check:
-    def check() -> str | None:
-        try:
-            with engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
-        except SQLAlchemyError:
-            return "the database does not answer"
-        return None
-
-    return check
-
-
-def _folder_check(parts: Parts, survey: Survey) -> Check:
-    def check() -> str | None:
-        if not parts.catalog.generation(survey.name):
-            return None
-        for root in survey.roots:
-            try:
-                with os.scandir(root) as entries:
-                    next(entries, None)
-            except OSError:
-                return f"a data folder of the survey {survey.name} cannot be read"
-        return None
-
-    return check
 
 
 def _allow_scripts(response: Response) -> Response:

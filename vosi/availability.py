@@ -5,15 +5,37 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lxml import etree
 
+from vosi.trial import Trial
+
 VOSI = "http://www.ivoa.net/xml/VOSIAvailability/v1.0"
 
-#: Looks at one thing the service needs; a sentence, without any path, if it fails, else None.
-Check = Callable[[], str | None]
+#: Of all checks together; one that takes longer has failed.
+WITHIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Looks at one thing the service works with.
+
+    Parameters
+    ----------
+    look
+        Gives a sentence, without any path, if it fails, else None.
+    what
+        The thing: what is said not to answer where `look` does not come back.
+    is_vital
+        Whether the service is not available without it; else the sentence is a note and no more.
+    """
+
+    look: Callable[[], str | None]
+    what: str = "a part of the service"
+    is_vital: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +53,13 @@ class Monitor:
     Parameters
     ----------
     checks
-        Run in order; one that raises counts as failed.
+        Run at the same time; their sentences are told in this order. One that raises counts as failed.
     keep_s
         How long an answer holds.
     """
 
     def __init__(self, checks: Sequence[Check], keep_s: float) -> None:
-        self._checks = tuple(checks)
+        self._trials = tuple((check, Trial(check.look)) for check in checks)
         self._keep_s = keep_s
         self._lock = threading.Lock()
         self._answer: Availability | None = None
@@ -61,16 +83,21 @@ class Monitor:
             return self._answer
 
     def _try(self) -> Availability:
-        failures = tuple(failure for check in self._checks if (failure := _outcome(check)) is not None)
-        if failures:
+        until = time.monotonic() + WITHIN_S
+        begun = [(check, trial.begin()) for check, trial in self._trials]
+        found = [(check, _outcome(check, run, until)) for check, run in begun]
+        notes = tuple(sentence for _, sentence in found if sentence is not None)
+        if any(check.is_vital for check, sentence in found if sentence is not None):
             self._up_since = datetime.now(UTC)
-            return Availability(False, None, failures)
-        return Availability(True, self._up_since, ("accepting requests",))
+            return Availability(False, None, notes)
+        return Availability(True, self._up_since, ("accepting requests", *notes))
 
 
-def _outcome(check: Check) -> str | None:
+def _outcome(check: Check, run: Future[str | None], until: float) -> str | None:
     try:
-        return check()
+        return run.result(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        return f"{check.what} does not answer"
     except Exception as error:  # whatever it is, the answer to "are you available" is no
         return f"a check failed ({type(error).__name__})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -14,7 +15,7 @@ from vo_models.vosi.capabilities import VOSICapabilities
 from config.app import sync_capability
 from config.discovery import links_capability
 from tests.support.outside import Validate
-from vosi.availability import Availability, Monitor, write_availability
+from vosi.availability import Availability, Check, Monitor, write_availability
 from vosi.capabilities import (
     NAMESPACES,
     VOSI,
@@ -133,18 +134,44 @@ def broken() -> str | None:
 
 
 def test_vosi_05_checks_decide() -> None:
-    assert Monitor((lambda: None, lambda: None), 60).look().available
-    found = Monitor((lambda: None, lambda: "the disk is gone", broken), 60).look()
+    assert Monitor((Check(lambda: None), Check(lambda: None)), 60).look().available
+    found = Monitor((Check(lambda: None), Check(lambda: "the disk is gone"), Check(broken)), 60).look()
     assert not found.available
     assert found.notes == ("the disk is gone", "a check failed (RuntimeError)")
 
 
+def test_vosi_05_a_note_leaves_it_available() -> None:
+    checks = (Check(lambda: "the bell is silent", is_vital=False), Check(lambda: None))
+    found = Monitor(checks, 60).look()
+    assert found.available
+    assert found.up_since is not None
+    assert found.notes == ("accepting requests", "the bell is silent")
+
+
+def test_vosi_05_a_check_that_hangs_is_not_waited_for() -> None:
+    release = threading.Event()
+    begun: list[int] = []
+
+    def hang() -> str | None:
+        begun.append(1)
+        release.wait(60)
+        return None
+
+    monitor = Monitor((Check(hang, "the disk"), Check(hang, "the tape"), Check(lambda: None)), 0)
+    for _ in range(2):
+        assert monitor.look().notes == ("the disk does not answer", "the tape does not answer")
+    assert len(begun) == 2  # nor begun again while it hangs
+    release.set()
+    while not monitor.look().available:
+        pass
+
+
 def test_vosi_05_an_answer_holds_for_a_while() -> None:
     asked: list[int] = []
-    monitor = Monitor((lambda: asked.append(1),), 60)
+    monitor = Monitor((Check(lambda: asked.append(1)),), 60)
     assert monitor.look() is monitor.look()
     assert len(asked) == 1
-    again = Monitor((lambda: asked.append(1),), 0)
+    again = Monitor((Check(lambda: asked.append(1)),), 0)
     again.look(), again.look()
     assert len(asked) == 3
 

@@ -1,0 +1,93 @@
+"""What ``/availability`` looks at: the database, the folders of surveys, and what jobs need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from surveys.index.catalog import Catalog
+from surveys.survey import Survey
+from uws.job import LANES, Lane
+from uws.store.upkeep import Upkeep
+from vosi.availability import Check
+
+if TYPE_CHECKING:
+    from uws.bell import Bell
+    from uws.results import ResultStore
+
+#: An answer holds so long.
+KEPT_S = 5.0
+
+
+def service_checks(engine: Engine, catalog: Catalog, surveys: Sequence[Survey]) -> list[Check]:
+    """Check what every request needs."""
+    return [_database_check(engine), *(_folder_check(catalog, survey) for survey in surveys)]
+
+
+def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float) -> list[Check]:
+    """Check what jobs need.
+
+    Parameters
+    ----------
+    alive_s
+        A worker not heard of for so long is not counted.
+    """
+    return [
+        *(_workers_check(upkeep, lane, alive_s) for lane in LANES),
+        Check(lambda: _results(results), "the store of results"),
+        # Workers look for tasks without it too, a little later: no job is lost, and none stays.
+        Check(lambda: _bell(bell), "Redis", is_vital=False),
+    ]
+
+
+def _database_check(engine: Engine) -> Check:
+    def look() -> str | None:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return "the database does not answer"
+        return None
+
+    return Check(look, "the database")
+
+
+def _folder_check(catalog: Catalog, survey: Survey) -> Check:
+    def look() -> str | None:
+        if not catalog.generation(survey.name):
+            return None
+        for root in survey.roots:
+            try:
+                with os.scandir(root) as entries:
+                    next(entries, None)
+            except OSError:
+                return f"a data folder of the survey {survey.name} cannot be read"
+        return None
+
+    return Check(look, f"a data folder of the survey {survey.name}")
+
+
+def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
+    def look() -> str | None:
+        try:
+            lives = upkeep.live_workers(lane, alive_s)
+        except SQLAlchemyError:
+            return None  # the database's own check says it
+        return None if lives else f"no worker serves the queue {lane}: its jobs wait; /sync goes on"
+
+    return Check(look, f"the list of workers of the queue {lane}")
+
+
+def _results(results: ResultStore) -> str | None:
+    if (fault := results.check()) is not None:
+        return fault
+    return None if results.has_room() else "results have too little room: no job is taken; /sync goes on"
+
+
+def _bell(bell: Bell) -> str | None:
+    fault = bell.check()
+    return None if fault is None else f"{fault}: jobs begin some seconds later"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dali.errors import ProtocolError, ServiceUnavailable
 from uws.phase import Phase
@@ -170,6 +170,14 @@ class Result:
     visibility: str = "owner"
     approval: str = ""
     hold_until_ms: int | None = None
+
+
+class ResultRef(NamedTuple):
+    """A result in the list; a tuple, as jobs have thousands."""
+
+    result_id: str
+    media_type: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, case, func, insert, select, update
 
-from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, Row
+from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row
 from uws.jobtype import JobPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
@@ -190,6 +190,16 @@ class Jobs:
         )
         with self._reading.connect() as connection:
             return [result_of(found) for found in connection.execute(statement).mappings()]
+
+    def result_refs(self, job_id: str) -> list[ResultRef]:
+        """List the results of a job, in their order, by what a document tells of them."""
+        statement = (
+            select(ResultRow.result_id, ResultRow.media_type, ResultRow.size)
+            .where(ResultRow.job_id == job_id)
+            .order_by(ResultRow.row, ResultRow.part)
+        )
+        with self._reading.connect() as connection:
+            return [ResultRef(*found) for found in connection.execute(statement)]
 
     def result(self, job_id: str, result_id: str) -> Result | None:
         """Return a result of a job that is there."""

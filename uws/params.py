@@ -1,0 +1,260 @@
+"""What clients say to the job resource itself: filters, WAIT, commands and limits, parsed at the door."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dali.errors import UsageError, quoted
+from dali.parameters import Parameters, parse_run_id, plain_name, refuse_unknown
+from uws.job import Parameter
+from uws.jobtype import JobRefused
+from uws.moment import parse_moment
+from uws.phase import Phase
+
+Command = Literal["RUN", "ABORT"]
+
+#: Executions longer than this cannot be told in the document: an xs:int of seconds.
+LONGEST_DURATION_S = 2**31 - 1
+
+#: Names that steer a job and are no parameters of it.
+CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT"})
+_FILTERS = ("PHASE", "AFTER", "LAST")
+_CHANGES = ("ACTION", "DESTRUCTION", "EXECUTIONDURATION")
+_COMMANDS = ("RUN", "ABORT")
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"\+?\d{1,18}(?:\.\d{0,18})?(?:[eE]\+?\d{1,2})?", re.ASCII)
+_TIME = "a time such as 2026-01-31T12:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs are listed (section 2.2.2.1): those that pass all of it, then the newest `last`."""
+
+    phases: frozenset[Phase] = frozenset()
+    after_ms: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to wait for a job to leave a phase: the one given, else the one it is in.
+
+    `seconds` is None for as long as possible.
+    """
+
+    seconds: float | None
+    phase: Phase | None
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What a client sent to make a job, or to change one: its parameters, and what steers it.
+
+    `run_id` is None where nothing is said of it.
+    """
+
+    parameters: Parameters
+    run: bool = False
+    run_id: str | None = None
+
+
+def parse_filter(parameters: Parameters) -> Filter:
+    """Read the filters of the list.
+
+    Raises
+    ------
+    UsageError
+        If a value is wrong, or there is a parameter of another name: it would be ignored, and more be listed
+        than was asked for.
+    """
+    refuse_changes(parameters)
+    if unknown := refuse_unknown(parameters, _FILTERS, _FILTERS):
+        raise unknown[0]
+    phases = frozenset(_phase(text) for text in parameters.all("PHASE"))
+    after = parameters.one("AFTER")
+    last = parameters.one("LAST")
+    return Filter(
+        phases,
+        None if after is None else _moment("AFTER", after),
+        None if last is None else _last(last),
+    )
+
+
+def parse_wait(parameters: Parameters) -> Wait | None:
+    """Read WAIT and the PHASE to wait in; None if there is nothing to wait for (section 2.2.1.2)."""
+    refuse_changes(parameters)
+    wait, phase = parameters.one("WAIT"), parameters.one("PHASE")
+    expected = None if phase is None else _phase(phase)
+    if wait is None:
+        return None
+    seconds = _integer(wait)
+    if seconds is None:
+        raise UsageError(
+            f"WAIT is a whole number of seconds; got {quoted(wait)}",
+            "Write WAIT=30, or WAIT=-1 for as long as possible.",
+        )
+    return Wait(None if seconds < 0 else float(seconds), expected)
+
+
+def parse_creation(parameters: Parameters) -> Creation:
+    """Tell the parameters of a job from those that steer it (section 2.2.3.1).
+
+    Raises
+    ------
+    UsageError
+        If PHASE is not RUN, or RUNID cannot be kept.
+    JobRefused
+        If something is to be uploaded, which nobody here takes.
+    """
+    phase = parameters.one("PHASE")
+    if phase not in (None, "RUN"):
+        raise UsageError(f"PHASE is RUN where a job is made; got {quoted(phase or '')}", "Write PHASE=RUN.")
+    if parameters.one("ACTION") is not None:
+        raise UsageError("ACTION is not for the list of jobs", "POST ACTION=DELETE to the URL of a job.")
+    return Creation(_job_parameters(parameters), phase is not None, _run_id(parameters))
+
+
+def parse_change(parameters: Parameters) -> Creation:
+    """Read parameters that replace those of a job; RUNID may be among them.
+
+    Raises
+    ------
+    UsageError
+        If there are none, or one steers the job, which is done elsewhere.
+    JobRefused
+        If something is to be uploaded.
+    """
+    for name in sorted(CONTROL - {"RUNID"}):
+        if name in parameters.values:
+            raise UsageError(f"{name} is not a parameter of the job", "POST PHASE=RUN to its /phase.")
+    if not parameters:
+        raise UsageError("there are no parameters", "POST the parameters that are to change, with values.")
+    return Creation(_job_parameters(parameters), run_id=_run_id(parameters))
+
+
+def parse_command(parameters: Parameters) -> Command:
+    """Read what is to become of a job (sections 2.2.3.5 and 2.2.3.6)."""
+    phase = parameters.one("PHASE")
+    if phase == "RUN":
+        return "RUN"
+    if phase == "ABORT":
+        return "ABORT"
+    raise UsageError(f"PHASE is RUN or ABORT; got {_got(phase)}", "POST PHASE=RUN, or PHASE=ABORT.")
+
+
+def parse_deletion(parameters: Parameters) -> None:
+    """Make sure that a POST to a job has it deleted (section 2.2.3.2).
+
+    Raises
+    ------
+    UsageError
+        If it asks for nothing, or for anything else: 403 for parameters, which DALI 1.1, section 2.1, takes
+        in /parameters only.
+    """
+    action = parameters.one("ACTION")
+    if action == "DELETE":
+        return
+    if action is not None or not parameters:
+        raise UsageError(f"ACTION is DELETE; got {_got(action)}", "Write ACTION=DELETE.")
+    name = next(iter(parameters.values), "UPLOAD")
+    where = {"PHASE": "phase", "DESTRUCTION": "destruction", "EXECUTIONDURATION": "executionduration"}
+    raise UsageError(
+        f"{plain_name(name)} is not taken by the job itself, which takes ACTION=DELETE only",
+        f"POST it to /{where.get(name, 'parameters')} of the job.",
+        status=403,
+    )
+
+
+def parse_duration(parameters: Parameters) -> int:
+    """Read EXECUTIONDURATION (section 2.2.3.4): seconds, 0 for no limit; a part of a second is a whole."""
+    text = parameters.one("EXECUTIONDURATION")
+    if text is None or _NUMBER.fullmatch(text.strip(" ")) is None:
+        raise UsageError(
+            f"EXECUTIONDURATION is a number of seconds, 0 or more; got {_got(text)}",
+            "Write EXECUTIONDURATION=3600, or 0 for as long as the service lets jobs run.",
+        )
+    return min(math.ceil(float(text)), LONGEST_DURATION_S)
+
+
+def parse_destruction(parameters: Parameters) -> int:
+    """Read DESTRUCTION (section 2.2.3.3)."""
+    text = parameters.one("DESTRUCTION")
+    if text is None:
+        raise UsageError(f"DESTRUCTION is {_TIME}; got nothing", "Write DESTRUCTION=2026-01-31T12:00:00Z.")
+    return _moment("DESTRUCTION", text)
+
+
+def refuse_changes(parameters: Parameters) -> None:
+    """Refuse a GET that asks for a change, which it would wait for in vain."""
+    commands = [name for name in _CHANGES if name in parameters.values]
+    if any(value in _COMMANDS for value in parameters.all("PHASE")):
+        commands.append("PHASE")
+    if commands:
+        name = commands[0]
+        value = parameters.values[name][0]
+        raise UsageError(f"GET changes nothing; got {name}={quoted(value)}", f"POST {name} instead.")
+
+
+def flat(parameters: Parameters) -> tuple[Parameter, ...]:
+    """Parameters as a job keeps them."""
+    return tuple(Parameter(name, value) for name, values in parameters.values.items() for value in values)
+
+
+def gathered(parameters: tuple[Parameter, ...]) -> Parameters:
+    """Gather the parameters of a job as a job type reads them."""
+    values: dict[str, tuple[str, ...]] = {}
+    for parameter in parameters:
+        values[parameter.name] = (*values.get(parameter.name, ()), parameter.value)
+    return Parameters(values)
+
+
+def _job_parameters(parameters: Parameters) -> Parameters:
+    if parameters.uploads or "UPLOAD" in parameters.values:
+        raise JobRefused("UPLOAD is not supported here", "Send the values as parameters.")
+    return Parameters({name: values for name, values in parameters.values.items() if name not in CONTROL})
+
+
+def _run_id(parameters: Parameters) -> str | None:
+    run_id = parameters.one("RUNID")
+    if run_id is None:
+        return None
+    # Bytes that are not UTF-8 were replaced: it could not be given back as it was sent.
+    if "\ufffd" in run_id:
+        raise UsageError(f"RUNID is not UTF-8; got {quoted(run_id)}")
+    return parse_run_id(run_id)
+
+
+def _phase(text: str) -> Phase:
+    try:
+        return Phase(text)
+    except ValueError:
+        raise UsageError(
+            f"PHASE is one of {', '.join(Phase)}; got {quoted(text)}", "Write PHASE=COMPLETED."
+        ) from None
+
+
+def _last(text: str) -> int:
+    number = _integer(text)
+    if number is None or number < 1:
+        raise UsageError(f"LAST is a whole number, 1 or more; got {quoted(text)}", "Write LAST=100.")
+    return number
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if _INTEGER.fullmatch(text := text.strip(" ")) else None
+
+
+def _moment(name: str, text: str) -> int:
+    try:
+        return parse_moment(text)
+    except ValueError:
+        raise UsageError(
+            f"{name} is {_TIME}; got {quoted(text)}", f"Write {name}=2026-01-31T12:00:00Z."
+        ) from None
+
+
+def _got(text: str | None) -> str:
+    return "nothing" if text is None else quoted(text)

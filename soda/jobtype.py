@@ -1,0 +1,262 @@
+"""SODA async as a kind of job: one row, and as a rule one file, for each combination of the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from dali.errors import ProtocolError, ServiceUnavailable
+from dali.parameters import Parameters
+from soda.combinations import ONLY_RESULT
+from soda.params import (
+    MEDIA_TYPES,
+    PARAMETERS,
+    POL_STATES,
+    ManyCutouts,
+    SodaParameter,
+    parse_many,
+    parse_request,
+)
+from soda.refusals import refusal, unreadable
+from soda.rows import PlannedRow, RowPlanner, no_overlap, said, tasks_of
+from surveys.errors import BrokenImage, RequestFault, StaleImage
+from surveys.execute import CutoutResult, execute
+from surveys.identifiers import Identifiers
+from surveys.index.catalog import Catalog
+from surveys.plan import CutoutPlan
+from surveys.planner import Limits, is_public
+from surveys.product import Site
+from surveys.source import Source
+from surveys.survey import Survey
+from uws.job import Caller, Counts, JobError, Row, RowStatus
+from uws.jobtype import Ending, File, JobPlan, JobRefused, Outcome, Work
+from uws.phase import Phase
+
+#: Values of parameters that have but a few.
+_VALUES = {
+    "POL": POL_STATES,
+    "MASK": ("true", "false"),
+    "CHECKSUM": ("true", "false"),
+    "RESPONSEFORMAT": MEDIA_TYPES,
+}
+
+#: So many different faults are told of a job of which nothing can be made.
+TOLD_FAULTS = 5
+DATABASE_RETRY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """What a job may ask for.
+
+    Parameters
+    ----------
+    cutout
+        The largest of its cutouts.
+    max_rows
+        Cutouts of one job.
+    high_rows, high_pixels
+        Jobs up to this size, all cutouts together, are small work.
+    """
+
+    cutout: Limits
+    max_rows: int
+    high_rows: int
+    high_pixels: int
+
+
+class SodaJobs:
+    """Makes the cutouts of jobs.
+
+    Parameters
+    ----------
+    catalog, source
+        The image index, and the files.
+    identifiers
+        Publisher DIDs of this service.
+    limits
+        What a job may ask for.
+    site
+        Who makes the products.
+    can_read
+        Whether the caller may read a survey.
+    """
+
+    name = "soda"
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        source: Source,
+        identifiers: Identifiers,
+        limits: JobLimits,
+        site: Site,
+        can_read: Callable[[Survey], bool] = is_public,
+    ) -> None:
+        self._catalog = catalog
+        self._source = source
+        self._identifiers = identifiers
+        self._limits = limits
+        self._site = site
+        self._planner = RowPlanner(catalog, identifiers, limits.cutout, site, can_read)
+
+    def describe(self) -> Mapping[str, Any]:
+        """JSON Schema of the parameters."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "SODA cutouts",
+            "description": "One cutout for each combination of the values of ID, region, BAND and TIME.",
+            "type": "object",
+            "properties": {parameter.name: _schema(parameter) for parameter in PARAMETERS},
+            "required": ["ID"],
+            "dependentRequired": {"CENTER": ["SIZE"], "SIZE": ["CENTER"]},
+            "additionalProperties": False,
+        }
+
+    def parse(self, parameters: Parameters, caller: Caller) -> ManyCutouts:
+        """Make a request of what a client sent.
+
+        Raises
+        ------
+        UsageError
+            If a value is wrong, in the words of sync.
+        JobRefused
+            If there are more combinations than a job may have.
+        """
+        many = parse_many(parameters, self._identifiers)
+        if many.count > self._limits.max_rows:
+            raise _too_many(many, self._limits.max_rows)
+        return many
+
+    def plan(self, request: ManyCutouts) -> JobPlan:
+        """Decide what a job comes to, without reading a pixel.
+
+        Raises
+        ------
+        NotFound, AuthorizationError
+            If there is no such dataset, or not for this caller.
+        UsageError
+            If no combination can be made, and why.
+        JobRefused
+            If exposures make more of it than a job may have.
+        """
+        limits = self._limits
+        rows = self._planner.rows(request, limits.max_rows)
+        _refuse_if_vain(rows)
+        is_small = len(rows) <= limits.high_rows and sum(row.pixels for row in rows) <= limits.high_pixels
+        return JobPlan(tasks_of(rows), "high" if is_small else "low", sum(row.seconds for row in rows))
+
+    def run(self, work: Work) -> Iterator[Outcome]:
+        """Make the cutouts of some rows."""
+        for row in work.rows:
+            yield self._outcome(row)
+
+    def finish(self, counts: Counts) -> Ending:
+        """Decide how a job ends: in ERROR if nothing became of any row (no overlap is an answer)."""
+        if counts.done or counts.empty or not counts.total:
+            return Ending()
+        cutouts = "the cutout" if counts.total == 1 else f"none of the {counts.total} cutouts"
+        could = "could not be made" if counts.total == 1 else "could be made"
+        return Ending(Phase.ERROR, JobError(f"Error: {cutouts} {could}; each result says why."))
+
+    def _outcome(self, row: Row) -> Outcome:
+        if "message" in row.payload:
+            return Outcome(RowStatus(row.payload["status"]), message=row.payload["message"])
+        try:
+            return self._make(row)
+        except (OperationalError, InterfaceError, NoConnection):
+            fault = ServiceUnavailable("the database does not answer", retry_after_s=DATABASE_RETRY_S)
+            return _failed(fault, transient=True)
+        except RequestFault as refused:
+            return _failed(refusal(refused, self._identifiers))
+
+    def _make(self, row: Row) -> Outcome:
+        plan = self._plan_of(row)
+        try:
+            try:
+                return self._cut(plan, row)
+            except StaleImage:
+                self._catalog.refresh()
+                plan = self._plan_again(row)
+                return self._cut(plan, row)
+        except (StaleImage, BrokenImage):
+            return _failed(unreadable(plan.pieces[0].dataset))
+
+    def _plan_of(self, row: Row) -> CutoutPlan:
+        try:
+            return CutoutPlan.from_json(row.payload["plan"])
+        except ValueError:
+            return self._plan_again(row)
+
+    def _plan_again(self, row: Row) -> CutoutPlan:
+        """Plan from the request in its own spelling, which any version of this program reads."""
+        asked = Parameters.from_pairs(parse_qsl(row.payload["query"]))
+        return self._planner.plan(parse_request(asked, self._identifiers).cutout)
+
+    def _cut(self, plan: CutoutPlan, row: Row) -> Outcome:
+        if not plan.pieces:
+            return Outcome(RowStatus.EMPTY, message=no_overlap(plan.request, self._identifiers))
+        result = execute(plan, self._catalog, self._source, self._site)
+        chunks = _told(result, plan.pieces[0].dataset)
+        name = file_name(result.file_name, row.result_id)
+        return Outcome(RowStatus.DONE, (File(row.result_id, name, row.payload["media_type"], chunks),))
+
+
+def file_name(product_name: str, result_id: str) -> str:
+    """Name a file of a job: as sync names it, with the id of its result if there are several."""
+    stem, dot, suffix = product_name.rpartition(".")
+    return product_name if result_id == ONLY_RESULT else f"{stem}_{result_id}{dot}{suffix}"
+
+
+def _told(result: CutoutResult, dataset: str) -> Iterator[bytes]:
+    """Yield the bytes; say what is wrong with a file that fails in the middle of them."""
+    try:
+        yield from result.chunks()
+    except (StaleImage, BrokenImage) as fault:
+        raise unreadable(dataset) from fault
+
+
+def _failed(fault: ProtocolError, *, transient: bool = False) -> Outcome:
+    return Outcome(RowStatus.FAILED, message=said(fault), transient=transient)
+
+
+def _refuse_if_vain(rows: Sequence[PlannedRow]) -> None:
+    """Raise the fault of a job of which nothing can be made, with some of the others there are."""
+    different = {row.fault.sentence: row.fault for row in rows if row.fault is not None}
+    if all(row.fault is not None for row in rows):
+        first, *others = list(different.values())[:TOLD_FAULTS]
+        first.also = (*first.also, *others)
+        raise first
+
+
+def _too_many(many: ManyCutouts, most: int) -> JobRefused:
+    lengths = {
+        "ID": len(many.datasets),
+        "region": len(many.regions),
+        "BAND": len(many.bands_m),
+        "TIME": len(many.times_mjd),
+    }
+    factors = " x ".join(f"{length} {name}" for name, length in lengths.items() if length > 1)
+    longest = max(lengths, key=lambda name: lengths[name])
+    share = max(1, most * lengths[longest] // many.count)
+    return JobRefused(
+        f"this job asks for {many.count} cutouts ({factors}); the limit for one job is {most}",
+        f"Send several jobs, each with {share} of the {lengths[longest]} {longest} values at most.",
+    )
+
+
+def _schema(parameter: SodaParameter) -> dict[str, Any]:
+    value: dict[str, Any] = {"type": "string"}
+    if parameter.name in _VALUES:
+        value["enum"] = list(_VALUES[parameter.name])
+    described = {"description": parameter.description}
+    if parameter.unit:
+        described["description"] += f" [{parameter.unit}]"
+    if not (parameter.many or parameter.product):
+        return {**described, **value}
+    return {**described, "type": "array", "items": value, "minItems": 1}

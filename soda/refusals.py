@@ -1,0 +1,30 @@
+"""What the engine refuses, in the words that clients are told: the same by sync and by jobs."""
+
+from __future__ import annotations
+
+from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
+from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
+from surveys.identifiers import Identifiers
+
+#: So many IDs are named where a region needs several images.
+NAMED_IMAGES = 8
+
+
+def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
+    """Tell why a request cannot be answered."""
+    match fault:
+        case UnknownDataset():
+            return NotFound(str(fault), f"IDs here are {identifiers.did('survey/band/image')}, or shorter.")
+        case AccessDenied():
+            return AuthorizationError(str(fault), "Ask the people who run this service.")
+        case SeveralImages():
+            dids = [identifiers.did(dataset) for dataset in fault.datasets]
+            more = f" and {len(dids) - NAMED_IMAGES} more" if len(dids) > NAMED_IMAGES else ""
+            return UsageError(str(fault), f"IDs: {', '.join(dids[:NAMED_IMAGES])}{more}")
+        case _:
+            return UsageError(str(fault))
+
+
+def unreadable(dataset: str, fix: str = "") -> ServerError:
+    """Tell that the file of an image is broken."""
+    return ServerError(f"the image {dataset} cannot be read at the moment", fix)

@@ -182,6 +182,11 @@ class Listener:
         self._ear: PubSub | None = None
         self._heard = self._pinged = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected."""
+        return self._ear is not None
+
     def next(self, timeout_s: float) -> tuple[str, Phase] | None:
         """Return the next job id and its phase; None after `timeout_s`, and at once after connecting.
 

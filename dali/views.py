@@ -1,8 +1,9 @@
-"""What every view does first: read the parameters of a request."""
+"""What views share: the parameters of a request, and whether its client is still there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Request
@@ -44,3 +45,27 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
 
 def _has_body(request: Request) -> bool:
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")
+
+
+def watch_client(request: Request) -> Callable[[], bool]:
+    """Give a function that tells, at any time during the request and in any thread, whether the client left.
+
+    Notes
+    -----
+    It looks at the connection as gunicorn hands it on; under another server nobody ever seems to leave.
+    """
+    connection = request.environ.get("gunicorn.socket")
+
+    def is_gone() -> bool:
+        if not isinstance(connection, socket.socket):
+            return False
+        try:
+            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        except ValueError:  # a TLS connection cannot be looked into
+            return False
+
+    return is_gone

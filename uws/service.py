@@ -1,0 +1,437 @@
+"""What clients do with jobs: make, watch, run, abort and delete them. It sees no HTTP request."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable, Collection
+
+from dali.errors import AuthorizationError, NotFound, ServiceUnavailable, UsageError, quoted
+from dali.parameters import Parameters, plain_name, upper_name
+from uws.bell import Bell
+from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef
+from uws.jobtype import JobPlan, JobTypes
+from uws.moment import format_moment
+from uws.params import Filter, flat, gathered
+from uws.phase import ACTIVE, Phase
+from uws.planning import Planned, Planner
+from uws.results import ResultStore
+from uws.settings import JobSettings
+from uws.store.jobs import Jobs
+from uws.waiting import Waiting
+
+#: Longer lists end with the oldest of so many; clients ask for fewer by LAST or AFTER.
+MOST_LISTED = 10_000
+#: A job with many tasks wakes so many workers at once; the reconciler wakes others.
+MOST_RINGS = 16
+#: A job that others change at the same time is looked at so often again.
+TRIES = 10
+RETRY_AFTER_S = 10
+#: Beyond the time a hidden job is waited for: it is aborted by then.
+HIDDEN_EXTRA_S = 5
+NO_ROOM = "there is no room for the results of further jobs"
+NO_WORKERS = "requests of this size are made by workers, which cannot be reached now"
+
+
+class JobService:
+    """Jobs, as clients see them.
+
+    Parameters
+    ----------
+    jobs
+        Where they are kept.
+    types
+        What kinds there are.
+    results
+        Where their results lie.
+    bell
+        Wakes workers.
+    waiting
+        Waits for jobs.
+    settings
+        Limits.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        types: JobTypes,
+        results: ResultStore,
+        bell: Bell,
+        waiting: Waiting,
+        settings: JobSettings,
+    ) -> None:
+        self._jobs = jobs
+        self._planner = Planner(jobs, types, settings)
+        self._results = results
+        self._bell = bell
+        self._waiting = waiting
+        self._settings = settings
+
+    def create(
+        self,
+        job_type: str,
+        parameters: Parameters,
+        caller: Caller,
+        *,
+        run: bool = False,
+        run_id: str = "",
+    ) -> Job:
+        """Make a job, and run it at once if `run` says so.
+
+        Wrong parameters make a job all the same: it is PENDING until they are mended, and ends in ERROR if
+        it is run.
+
+        Raises
+        ------
+        JobRefused
+            If a limit forbids it.
+        ServiceUnavailable
+            If there is no room for results, or parameters cannot be judged now.
+        """
+        self._make_sure_of_room()
+        planned = self._planner.plan(job_type, parameters, caller)
+        new = self._new(job_type, parameters, caller, planned, run_id)
+        job = self._jobs.create(new, planned.start if run else None)
+        if run:
+            self._announce(job.job_id, planned)
+        return job
+
+    def find(self, job_id: str, caller: Caller, job_type: str | None = None) -> Job:
+        """Return a job that the caller may see and change.
+
+        Raises
+        ------
+        NotFound
+            If there is none, it is not of this type, or it is hidden.
+        AuthorizationError
+            If it belongs to somebody else (section 3). The job of somebody unknown belongs to whoever knows
+            its URL.
+        """
+        # Other texts cannot be ids, and PostgreSQL fails on some.
+        job = self._jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
+        if job is None or job.hidden or job_type not in (None, job.type):
+            raise _missing(job_id)
+        if job.owner and job.owner != caller.name and not caller.is_admin:
+            raise AuthorizationError("this job belongs to somebody else")
+        return job
+
+    def refs(self, caller: Caller, wanted: Filter, job_type: str | None = None) -> list[JobRef]:
+        """List the caller's own jobs, newest first; somebody unknown has none."""
+        if not caller.name:
+            return []
+        return self._jobs.refs(
+            caller.name, wanted.phases, wanted.after_ms, wanted.last, MOST_LISTED, job_type
+        )
+
+    def wait(
+        self,
+        job: Job,
+        seconds: float | None,
+        phase: Phase | None = None,
+        is_gone: Callable[[], bool] | None = None,
+    ) -> Job:
+        """Wait until a job leaves its phase, and return it as it is then (section 2.2.1.2).
+
+        Parameters
+        ----------
+        job
+            The job.
+        seconds
+            At most; None for as long as possible.
+        phase
+            There is nothing to wait for if it is in another one.
+        is_gone
+            Tells whether nobody waits any more.
+
+        Raises
+        ------
+        NotFound
+            If the job was deleted meanwhile.
+        """
+        most = self._settings.max_wait_s
+        seconds = most if seconds is None else min(seconds, most)
+        if job.phase not in ACTIVE or phase not in (None, job.phase) or seconds <= 0:
+            return job
+        self._waiting.wait(job.job_id, job.phase, seconds, is_gone)
+        return self._again(job)
+
+    def change_parameters(
+        self, job: Job, parameters: Parameters, caller: Caller, run_id: str | None = None
+    ) -> None:
+        """Replace all values of each parameter named, and plan again; only while the job is PENDING.
+
+        Raises
+        ------
+        UsageError
+            With status 403 in another phase (DALI 1.1, section 2.1).
+        JobRefused
+            If a limit forbids the job with these parameters; it stays as it is.
+        """
+
+        def attempt(job: Job) -> bool:
+            _require_pending(job, "parameters can be changed")
+            values = {**gathered(job.parameters).values, **parameters.values}
+            merged = Parameters(values, parameters.uploads)
+            planned = self._planner.plan(job.type, merged, _on_behalf(caller, job))
+            return self._jobs.change_parameters(
+                job.job_id,
+                flat(merged),
+                job.run_id if run_id is None else run_id,
+                planned.fault,
+                planned.seconds,
+                wait_s=planned.wait_s,
+                seq=job.event_seq,
+            )
+
+        self._attempt(job, attempt)
+
+    def set_parameter(self, job: Job, name: str, value: str, caller: Caller) -> None:
+        """Replace the values of one parameter that the job has (section 2.1.11); raises what others do."""
+        self.parameter(job, name)
+        if not value:
+            raise UsageError(f"{plain_name(name)} needs a value", "Send it as the body of the request.")
+        self.change_parameters(job, Parameters.from_pairs([(name, value)]), caller)
+
+    def parameter(self, job: Job, name: str) -> tuple[Parameter, ...]:
+        """Return the values of a parameter.
+
+        Raises
+        ------
+        NotFound
+            If the job has no such parameter.
+        """
+        found = tuple(parameter for parameter in job.parameters if parameter.name == upper_name(name))
+        if not found:
+            raise NotFound(f"the job has no parameter {plain_name(name)}")
+        return found
+
+    def start(self, job: Job, caller: Caller) -> None:
+        """Run a PENDING job: it is QUEUED, or ends in ERROR at once if its parameters are wrong.
+
+        Raises
+        ------
+        UsageError
+            With status 403 if it is not PENDING.
+        JobRefused, ServiceUnavailable
+            As from `create`; it stays PENDING.
+        """
+
+        def attempt(job: Job) -> bool:
+            _require_pending(job, "PHASE=RUN is taken")
+            self._make_sure_of_room()
+            planned = self._planner.plan(job.type, gathered(job.parameters), _on_behalf(caller, job))
+            if not self._jobs.start(job.job_id, planned.start, wait_s=planned.wait_s, seq=job.event_seq):
+                return False
+            self._announce(job.job_id, planned)
+            return True
+
+        self._attempt(job, attempt)
+
+    def abort(self, job: Job) -> None:
+        """Abort an active job; its results so far stay.
+
+        Raises
+        ------
+        UsageError
+            With status 403 if it has ended already.
+        """
+        if not self._jobs.end(job.job_id, Phase.ABORTED):
+            raise _illegal(self._again(job), "PHASE=ABORT is taken", ACTIVE)
+        self._tell(job.job_id, Phase.ABORTED)
+
+    def destroy(self, job: Job) -> None:
+        """Have a job forgotten at once, and aborted if it is active; its files go later."""
+        if not self._jobs.destroy(job.job_id):
+            raise _missing(job.job_id)
+        if job.phase in ACTIVE:
+            self._tell(job.job_id, Phase.ABORTED)
+
+    def set_duration(self, job: Job, seconds: int) -> None:
+        """Set for how long a job may run, as far as policy lets it; 0 is as long as that.
+
+        Raises
+        ------
+        UsageError
+            With status 403 if it has ended already.
+        """
+        most = self._settings.max_execution_duration_s  # 0 there is no limit too
+        allowed = min(seconds, most) if seconds and most else seconds or most
+        if not self._jobs.change_duration(job.job_id, allowed):
+            raise _illegal(self._again(job), "EXECUTIONDURATION is taken", ACTIVE)
+
+    def set_destruction(self, job: Job, moment_ms: int) -> None:
+        """Set when a job is destroyed, as late as policy lets it.
+
+        Raises
+        ------
+        UsageError
+            If that is past: it would be a deletion, which is asked for otherwise.
+        """
+        now_ms = self._jobs.now_ms()
+        if moment_ms <= now_ms:
+            latest = format_moment(now_ms + self._settings.max_destruction_s * 1000)
+            raise UsageError(
+                f"DESTRUCTION is a time to come, up to {latest}; got {format_moment(moment_ms)}",
+                "DELETE the job to have it destroyed now.",
+            )
+        if not self._jobs.change_destruction(job.job_id, moment_ms, self._settings.max_destruction_s):
+            self._again(job)
+
+    def result_refs(self, job: Job) -> list[ResultRef]:
+        """List the results of a job so far, in their order."""
+        return self._jobs.result_refs(job.job_id) if job.counts.ended else []
+
+    def results(self, job: Job) -> list[Result]:
+        """Return the results of a job so far, in their order, with where they lie."""
+        return self._jobs.results(job.job_id)
+
+    def result(self, job: Job, result_id: str) -> Result:
+        """Return a result.
+
+        Raises
+        ------
+        NotFound
+            If the job has none of this name.
+        """
+        found = self._jobs.result(job.job_id, result_id) if result_id.isprintable() else None
+        if found is None:
+            raise NotFound(f"the job has no result {quoted(result_id)}", "Its /results lists them.")
+        return found
+
+    def downloaded(self, job: Job, result: Result) -> None:
+        """Write down that a result was sent."""
+        self._jobs.tell(job.job_id, "download", {"result": result.result_id})
+
+    def now_ms(self) -> int:
+        """Tell the time by the clock of jobs."""
+        return self._jobs.now_ms()
+
+    def run_hidden(
+        self,
+        job_type: str,
+        parameters: Parameters,
+        caller: Caller,
+        seconds: float,
+        is_gone: Callable[[], bool] | None = None,
+    ) -> Job:
+        """Have a job done that nobody sees, and return it when it has ended.
+
+        Parameters
+        ----------
+        job_type, parameters, caller
+            What is to be done, and for whom.
+        seconds
+            It is waited for so long at most, then aborted.
+        is_gone
+            Tells whether nobody waits any more: it is aborted then too.
+
+        Raises
+        ------
+        ProtocolError
+            If the parameters are wrong.
+        ServiceUnavailable
+            If no worker can be woken, the time is over, or too many wait already.
+        """
+        self._make_sure_of_room()
+        if self._bell.check() is not None:
+            raise ServiceUnavailable(NO_WORKERS, "Try again later.", retry_after_s=RETRY_AFTER_S)
+        planned = self._planner.plan_right(job_type, parameters, caller)
+        job = self._jobs.create(
+            self._new(job_type, parameters, caller, planned, seconds=seconds), planned.start
+        )
+        self._announce(job.job_id, planned)
+        job = self._wait_for_end(job, seconds, is_gone)
+        if job.phase in ACTIVE and self._jobs.end(job.job_id, Phase.ABORTED):
+            self._tell(job.job_id, Phase.ABORTED)
+            raise ServiceUnavailable(
+                f"the workers are busy: this was not done within {seconds:g} s",
+                "Try again later, or ask for it as a job, at /async.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        return self._again(job) if job.phase in ACTIVE else job
+
+    def _wait_for_end(self, job: Job, seconds: float, is_gone: Callable[[], bool] | None) -> Job:
+        deadline = time.monotonic() + seconds
+        while job.phase in ACTIVE and (left := deadline - time.monotonic()) > 0:
+            before = job.phase
+            self._waiting.wait(job.job_id, before, left, is_gone)
+            job = self._again(job)
+            if job.phase is before:  # the client is gone, the time is over, or too many wait already
+                break
+        return job
+
+    def _new(
+        self,
+        job_type: str,
+        parameters: Parameters,
+        caller: Caller,
+        planned: Planned,
+        run_id: str = "",
+        seconds: float | None = None,
+    ) -> NewJob:
+        """Describe a job about to be stored; with `seconds`, a hidden one that is waited for so long."""
+        settings = self._settings
+        is_hidden = seconds is not None
+        return NewJob(
+            secrets.token_hex(16),
+            job_type,
+            caller.name,
+            run_id,
+            flat(parameters),
+            settings.execution_duration_s if seconds is None else math.ceil(seconds) + HIDDEN_EXTRA_S,
+            settings.hidden_destruction_s if is_hidden else settings.destruction_s,
+            is_hidden,
+            planned.fault,
+            planned.seconds,
+            planned.wait_s,
+        )
+
+    def _attempt(self, job: Job, attempt: Callable[[Job], bool]) -> None:
+        """Change a job as it is known; if it is no longer so, as it is now."""
+        for _ in range(TRIES):
+            if attempt(job):
+                return
+            job = self._again(job)
+        raise ServiceUnavailable("the job is being changed by others", "Try again.", retry_after_s=1)
+
+    def _again(self, job: Job) -> Job:
+        found = self._jobs.get(job.job_id)
+        if found is None:
+            raise _missing(job.job_id)
+        return found
+
+    def _make_sure_of_room(self) -> None:
+        if not self._results.has_room():
+            raise ServiceUnavailable(NO_ROOM, "Try again later.", retry_after_s=RETRY_AFTER_S)
+
+    def _announce(self, job_id: str, planned: Planned) -> None:
+        """After the commit: wake workers, and those who wait for the job."""
+        if isinstance(planned.start, JobPlan) and planned.start.total:
+            self._bell.top_up(planned.start.lane, min(len(planned.start.tasks), MOST_RINGS))
+        self._tell(job_id, planned.phase)
+
+    def _tell(self, job_id: str, phase: Phase) -> None:
+        self._bell.tell(job_id, phase)
+        self._waiting.nudge(job_id, phase)
+
+
+def _on_behalf(caller: Caller, job: Job) -> Caller:
+    """Whose rights a job has: its owner's, whoever runs it."""
+    return caller if caller.name == job.owner else Caller(job.owner)
+
+
+def _require_pending(job: Job, what: str) -> None:
+    if job.phase is not Phase.PENDING:
+        raise _illegal(job, what, (Phase.PENDING,))
+
+
+def _illegal(job: Job, what: str, phases: Collection[Phase]) -> UsageError:
+    """Say that a job is in no phase for this (section 2.2: 403)."""
+    expected = " or ".join(phase for phase in Phase if phase in phases)
+    return UsageError(f"{what} of a job in {expected} only; this one is {job.phase}", status=403)
+
+
+def _missing(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {quoted(job_id)}", "It may have been deleted, or destroyed.")

@@ -1,0 +1,289 @@
+"""The job resource and everything below it (sections 2.2.1 to 2.2.3).
+
+GET changes nothing; whatever changes something answers 303 and says no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from flask import Blueprint, Response, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from dali.errors import NotFound, UsageError
+from dali.parameters import MAX_PARAMETERS, Parameters
+from dali.responses import LOG_FIELDS, TEXT
+from dali.views import read_parameters, watch_client
+from uws import xml
+from uws.job import Caller, Job
+from uws.moment import format_moment
+from uws.params import (
+    parse_change,
+    parse_command,
+    parse_creation,
+    parse_deletion,
+    parse_destruction,
+    parse_duration,
+    parse_filter,
+    parse_wait,
+    refuse_changes,
+)
+from uws.responses import result_response
+from uws.results import ResultStore
+from uws.service import JobService
+from uws.settings import JobSettings
+
+_View: TypeAlias = Callable[[str], AnyResponse]
+
+
+def make_blueprint(
+    service: JobService,
+    job_type: str,
+    base_url: Callable[[], str],
+    caller_of: Callable[[], Caller],
+    path: str = "/async",
+    *,
+    results: ResultStore,
+    settings: JobSettings,
+) -> Blueprint:
+    """Make the job resource of one job type.
+
+    Parameters
+    ----------
+    service
+        Knows the jobs.
+    job_type
+        Name of the type; jobs of others are not found here.
+    base_url
+        Gives the public URL of the service during a request.
+    caller_of
+        Tells who asks.
+    path
+        Of the resource.
+    results
+        Has the files of results.
+    settings
+        Limits of what is sent.
+    """
+    return _Tree(service, job_type, base_url, caller_of, path, results, settings).blueprint()
+
+
+class _Tree:
+    """The resources, as they answer requests; `make_blueprint` says what the attributes are."""
+
+    def __init__(
+        self,
+        service: JobService,
+        job_type: str,
+        base_url: Callable[[], str],
+        caller_of: Callable[[], Caller],
+        path: str,
+        results: ResultStore,
+        settings: JobSettings,
+    ) -> None:
+        self._service = service
+        self._job_type = job_type
+        self._base_url = base_url
+        self._caller_of = caller_of
+        self._path = path
+        self._results = results
+        self._settings = settings
+
+    def blueprint(self) -> Blueprint:
+        """Say which resource answers which method; Flask refuses all others."""
+        blueprint = Blueprint(f"uws-{self._job_type}", __name__)
+        job = f"{self._path}/<job_id>"
+        views: Mapping[str, Mapping[str, Callable[..., AnyResponse]]] = {
+            self._path: {"GET": self.list, "POST": self.create},
+            job: {"GET": self.show, "POST": self.delete_by_post, "DELETE": self.delete},
+            f"{job}/phase": {"GET": self._text(_phase), "POST": self.command},
+            f"{job}/executionduration": {"GET": self._text(_duration), "POST": self.set_duration},
+            f"{job}/destruction": {"GET": self._text(_destruction), "POST": self.set_destruction},
+            f"{job}/quote": {"GET": self._text(_quote)},
+            f"{job}/owner": {"GET": self._text(_owner)},
+            f"{job}/error": {"GET": self._text(_error)},
+            f"{job}/parameters": {"GET": self.list_parameters, "POST": self.change_parameters},
+            f"{job}/parameters/<name>": {"GET": self.show_parameter, "PUT": self.set_parameter},
+            f"{job}/results": {"GET": self.list_results},
+            f"{job}/results/<result_id>": {"GET": self.show_result},
+        }
+        for rule, by_method in views.items():
+            for method, view in by_method.items():
+                blueprint.add_url_rule(rule, f"{method} {rule}".replace(".", "-"), view, methods=[method])
+        return blueprint
+
+    def list(self) -> AnyResponse:
+        """List the caller's jobs."""
+        wanted = parse_filter(self._read())
+        refs = self._service.refs(self._caller_of(), wanted, self._job_type)
+        return _document(xml.jobs_document(refs, self._list_url()))
+
+    def create(self) -> AnyResponse:
+        """Make a job."""
+        asked = parse_creation(self._read())
+        job = self._service.create(
+            self._job_type, asked.parameters, self._caller_of(), run=asked.run, run_id=asked.run_id or ""
+        )
+        return self._see(job)
+
+    def show(self, job_id: str) -> AnyResponse:
+        """Show a job, at once or when it has changed."""
+        wait = parse_wait(self._read())
+        job = self._find(job_id)
+        if wait is not None:
+            job = self._service.wait(job, wait.seconds, wait.phase, watch_client(request))
+        refs = self._service.result_refs(job)
+        return _document(xml.job_document(job, refs, self._job_url(job), self._service.now_ms()))
+
+    def delete_by_post(self, job_id: str) -> AnyResponse:
+        """Do what DELETE does, for clients that cannot."""
+        parameters = self._read()
+        job = self._find(job_id)
+        parse_deletion(parameters)
+        self._service.destroy(job)
+        return _see(self._list_url())
+
+    def delete(self, job_id: str) -> AnyResponse:
+        """Delete a job."""
+        self._service.destroy(self._find(job_id))
+        return _see(self._list_url())
+
+    def command(self, job_id: str) -> AnyResponse:
+        """Run or abort a job."""
+        parameters = self._read()
+        job = self._find(job_id)
+        match parse_command(parameters):
+            case "RUN":
+                self._service.start(job, self._caller_of())
+            case "ABORT":
+                self._service.abort(job)
+        return self._see(job)
+
+    def set_duration(self, job_id: str) -> AnyResponse:
+        """Set the execution duration."""
+        parameters = self._read()
+        job = self._find(job_id)
+        self._service.set_duration(job, parse_duration(parameters))
+        return self._see(job)
+
+    def set_destruction(self, job_id: str) -> AnyResponse:
+        """Set the destruction time."""
+        parameters = self._read()
+        job = self._find(job_id)
+        self._service.set_destruction(job, parse_destruction(parameters))
+        return self._see(job)
+
+    def list_parameters(self, job_id: str) -> AnyResponse:
+        """List the parameters of a job."""
+        job = self._find(job_id)
+        return _document(xml.parameters_document(job.parameters, self._job_url(job)))
+
+    def change_parameters(self, job_id: str) -> AnyResponse:
+        """Replace parameters of a job."""
+        parameters = self._read()
+        job = self._find(job_id)
+        asked = parse_change(parameters)
+        self._service.change_parameters(job, asked.parameters, self._caller_of(), asked.run_id)
+        return self._see(job)
+
+    def show_parameter(self, job_id: str, name: str) -> AnyResponse:
+        """Give the values of a parameter, a line for each."""
+        found = self._service.parameter(self._find(job_id), name)
+        return _text("\n".join(parameter.value for parameter in found))
+
+    def set_parameter(self, job_id: str, name: str) -> AnyResponse:
+        """Replace the values of a parameter that the job has by the body of the request."""
+        request.max_content_length = self._settings.max_body_bytes
+        try:
+            value = request.get_data().decode()
+        except UnicodeDecodeError:
+            raise UsageError("the body of the request is not UTF-8") from None
+        job = self._find(job_id)
+        self._service.set_parameter(job, name, value, self._caller_of())
+        return self._see(job)
+
+    def list_results(self, job_id: str) -> AnyResponse:
+        """List the results of a job."""
+        job = self._find(job_id)
+        return _document(xml.results_document(self._service.result_refs(job), self._job_url(job)))
+
+    def show_result(self, job_id: str, result_id: str) -> AnyResponse:
+        """Send a result."""
+        job = self._find(job_id)
+        result = self._service.result(job, result_id)
+        response = result_response(result, self._results, request)
+        if request.method == "GET" and response.status_code in (200, 307):
+            self._service.downloaded(job, result)
+        return response
+
+    def _text(self, said: Callable[[Job], str]) -> _View:
+        """Answer GET of a resource that is one text."""
+
+        def view(job_id: str) -> AnyResponse:
+            refuse_changes(self._read())
+            return _text(said(self._find(job_id)))
+
+        return view
+
+    def _read(self) -> Parameters:
+        # As many values as a job may have rows, and whatever else is said.
+        most = self._settings.max_rows + MAX_PARAMETERS
+        request.max_content_length = request.max_form_memory_size = self._settings.max_body_bytes
+        request.max_form_parts = most
+        return read_parameters(request, most)
+
+    def _find(self, job_id: str) -> Job:
+        job = self._service.find(job_id, self._caller_of(), self._job_type)
+        request.environ[LOG_FIELDS] = {"job_id": job.job_id, "run_id": job.run_id}
+        return job
+
+    def _see(self, job: Job) -> Response:
+        return _see(self._job_url(job))
+
+    def _list_url(self) -> str:
+        return self._base_url() + self._path
+
+    def _job_url(self, job: Job) -> str:
+        return f"{self._list_url()}/{job.job_id}"
+
+
+def _phase(job: Job) -> str:
+    return job.phase
+
+
+def _duration(job: Job) -> str:
+    return str(job.execution_duration_s)
+
+
+def _destruction(job: Job) -> str:
+    return format_moment(job.destruction_ms)
+
+
+def _quote(job: Job) -> str:
+    return "" if job.quote_ms is None else format_moment(job.quote_ms)
+
+
+def _owner(job: Job) -> str:
+    return job.owner
+
+
+def _error(job: Job) -> str:
+    """Give the whole error (DALI 1.1, section 4.2)."""
+    if job.error is None:
+        raise NotFound(f"the job has no error; it is {job.phase}")
+    return "\n".join(line for line in (job.error.message, job.error.detail) if line)
+
+
+def _see(url: str) -> Response:
+    """303: what was changed is at this URL, which is absolute as some clients follow no other."""
+    return Response(status=303, headers={"Location": url, "Cache-Control": "no-store"}, content_type=TEXT)
+
+
+def _document(content: bytes) -> Response:
+    return Response(content, headers={"Cache-Control": "no-store"}, content_type=xml.MEDIA_TYPE)
+
+
+def _text(text: str) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(text, headers=headers, content_type=TEXT)

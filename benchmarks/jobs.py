@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 from flask import Flask
 from sqlalchemy import insert
-from tests.support.redis import private_redis
+from tests.support.redis import own_redis
 from uws.views import make_blueprint
 
 from benchmarks.service import FOUNTAIN, SETTLE_S, bench_environment, did_of, paths_of, serving
@@ -143,7 +143,7 @@ def _toy_cluster(folder: Path) -> Iterator[Cluster]:
     engine = make_engine(url)
     prepare(engine)
     engine.dispose()
-    with private_redis() as redis, cluster(folder, url, redis.url, 1, job_settings(max_rows=ROWS)) as made:
+    with own_redis() as redis, cluster(folder, url, redis.url, 1, job_settings(max_rows=ROWS)) as made:
         yield made
 
 

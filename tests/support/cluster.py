@@ -28,9 +28,8 @@ from uws.service import JobService
 from uws.waiting import Waiting
 
 from config.database import make_engine
-from config.settings import load_settings
 from dali.parameters import Parameters
-from tests.support.toy import toy_types
+from tests.support.toy import toy_settings, toy_types
 from uws.job import ANONYMOUS, Caller, Job
 from uws.phase import TERMINAL
 from uws.settings import JobSettings
@@ -52,7 +51,7 @@ PATIENCE_S = 100.0
 
 def job_settings(**changes: Any) -> JobSettings:
     """Settings of a quick cluster."""
-    return dataclasses.replace(load_settings({}).jobs, **{**QUICK, **changes})
+    return toy_settings(**{**QUICK, **changes})
 
 
 @dataclass

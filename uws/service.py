@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import secrets
-import time
 from collections.abc import Callable, Collection
 
 from dali.errors import AuthorizationError, NotFound, ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, plain_name, upper_name
 from uws.bell import Bell
+from uws.herald import Herald
+from uws.hidden import HiddenJobs
 from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef
-from uws.jobtype import JobPlan, JobTypes
+from uws.jobtype import JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, Phase
-from uws.planning import Planned, Planner
+from uws.planning import Planner
 from uws.results import ResultStore
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
@@ -23,15 +23,9 @@ from uws.waiting import Waiting
 
 #: Longer lists end with the oldest of so many; clients ask for fewer by LAST or AFTER.
 MOST_LISTED = 10_000
-#: A job with many tasks wakes so many workers at once; the reconciler wakes others.
-MOST_RINGS = 16
 #: A job that others change at the same time is looked at so often again.
 TRIES = 10
 RETRY_AFTER_S = 10
-#: Beyond the time a hidden job is waited for: it is aborted by then.
-HIDDEN_EXTRA_S = 5
-NO_ROOM = "there is no room for the results of further jobs"
-NO_WORKERS = "requests of this size are made by workers, which cannot be reached now"
 
 
 class JobService:
@@ -63,9 +57,10 @@ class JobService:
         settings: JobSettings,
     ) -> None:
         self._jobs = jobs
+        self._herald = Herald(bell, waiting)
         self._planner = Planner(jobs, types, settings)
+        self._hidden = HiddenJobs(jobs, self._planner, bell, self._herald, waiting, settings)
         self._results = results
-        self._bell = bell
         self._waiting = waiting
         self._settings = settings
 
@@ -92,10 +87,21 @@ class JobService:
         """
         self._make_sure_of_room()
         planned = self._planner.plan(job_type, parameters, caller)
-        new = self._new(job_type, parameters, caller, planned, run_id)
+        new = NewJob(
+            secrets.token_hex(16),
+            job_type,
+            caller.name,
+            run_id,
+            flat(parameters),
+            self._settings.execution_duration_s,
+            self._settings.destruction_s,
+            fault=planned.fault,
+            seconds=planned.seconds,
+            wait_s=planned.wait_s,
+        )
         job = self._jobs.create(new, planned.start if run else None)
         if run:
-            self._announce(job.job_id, planned)
+            self._herald.announce(job.job_id, planned)
         return job
 
     def find(self, job_id: str, caller: Caller, job_type: str | None = None) -> Job:
@@ -224,7 +230,7 @@ class JobService:
             planned = self._planner.plan(job.type, gathered(job.parameters), _on_behalf(caller, job))
             if not self._jobs.start(job.job_id, planned.start, wait_s=planned.wait_s, seq=job.event_seq):
                 return False
-            self._announce(job.job_id, planned)
+            self._herald.announce(job.job_id, planned)
             return True
 
         self._attempt(job, attempt)
@@ -239,14 +245,14 @@ class JobService:
         """
         if not self._jobs.end(job.job_id, Phase.ABORTED):
             raise _illegal(self._again(job), "PHASE=ABORT is taken", ACTIVE)
-        self._tell(job.job_id, Phase.ABORTED)
+        self._herald.tell(job.job_id, Phase.ABORTED)
 
     def destroy(self, job: Job) -> None:
         """Have a job forgotten at once, and aborted if it is active; its files go later."""
         if not self._jobs.destroy(job.job_id):
             raise _missing(job.job_id)
         if job.phase in ACTIVE:
-            self._tell(job.job_id, Phase.ABORTED)
+            self._herald.tell(job.job_id, Phase.ABORTED)
 
     def set_duration(self, job: Job, seconds: int) -> None:
         """Set for how long a job may run, as far as policy lets it; 0 is as long as that.
@@ -335,58 +341,7 @@ class JobService:
             If no worker can be woken, the time is over, or too many wait already.
         """
         self._make_sure_of_room()
-        if self._bell.check() is not None:
-            raise ServiceUnavailable(NO_WORKERS, "Try again later.", retry_after_s=RETRY_AFTER_S)
-        planned = self._planner.plan_right(job_type, parameters, caller)
-        job = self._jobs.create(
-            self._new(job_type, parameters, caller, planned, seconds=seconds), planned.start
-        )
-        self._announce(job.job_id, planned)
-        job = self._wait_for_end(job, seconds, is_gone)
-        if job.phase in ACTIVE and self._jobs.end(job.job_id, Phase.ABORTED):
-            self._tell(job.job_id, Phase.ABORTED)
-            raise ServiceUnavailable(
-                f"the workers are busy: this was not done within {seconds:g} s",
-                "Try again later, or ask for it as a job, at /async.",
-                retry_after_s=RETRY_AFTER_S,
-            )
-        return self._again(job) if job.phase in ACTIVE else job
-
-    def _wait_for_end(self, job: Job, seconds: float, is_gone: Callable[[], bool] | None) -> Job:
-        deadline = time.monotonic() + seconds
-        while job.phase in ACTIVE and (left := deadline - time.monotonic()) > 0:
-            before = job.phase
-            self._waiting.wait(job.job_id, before, left, is_gone)
-            job = self._again(job)
-            if job.phase is before:  # the client is gone, the time is over, or too many wait already
-                break
-        return job
-
-    def _new(
-        self,
-        job_type: str,
-        parameters: Parameters,
-        caller: Caller,
-        planned: Planned,
-        run_id: str = "",
-        seconds: float | None = None,
-    ) -> NewJob:
-        """Describe a job about to be stored; with `seconds`, a hidden one that is waited for so long."""
-        settings = self._settings
-        is_hidden = seconds is not None
-        return NewJob(
-            secrets.token_hex(16),
-            job_type,
-            caller.name,
-            run_id,
-            flat(parameters),
-            settings.execution_duration_s if seconds is None else math.ceil(seconds) + HIDDEN_EXTRA_S,
-            settings.hidden_destruction_s if is_hidden else settings.destruction_s,
-            is_hidden,
-            planned.fault,
-            planned.seconds,
-            planned.wait_s,
-        )
+        return self._hidden.run(job_type, parameters, caller, seconds, is_gone)
 
     def _attempt(self, job: Job, attempt: Callable[[Job], bool]) -> None:
         """Change a job as it is known; if it is no longer so, as it is now."""
@@ -404,17 +359,11 @@ class JobService:
 
     def _make_sure_of_room(self) -> None:
         if not self._results.has_room():
-            raise ServiceUnavailable(NO_ROOM, "Try again later.", retry_after_s=RETRY_AFTER_S)
-
-    def _announce(self, job_id: str, planned: Planned) -> None:
-        """After the commit: wake workers, and those who wait for the job."""
-        if isinstance(planned.start, JobPlan) and planned.start.total:
-            self._bell.top_up(planned.start.lane, min(len(planned.start.tasks), MOST_RINGS))
-        self._tell(job_id, planned.phase)
-
-    def _tell(self, job_id: str, phase: Phase) -> None:
-        self._bell.tell(job_id, phase)
-        self._waiting.nudge(job_id, phase)
+            raise ServiceUnavailable(
+                "there is no room for the results of further jobs",
+                "Try again later.",
+                retry_after_s=RETRY_AFTER_S,
+            )
 
 
 def _on_behalf(caller: Caller, job: Job) -> Caller:

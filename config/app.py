@@ -19,6 +19,8 @@ from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, service_checks
 from config.logs import RequestLog
+from config.metrics import Metrics
+from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.settings import Settings
@@ -138,10 +140,12 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
+    metrics = Metrics(monitor)
+    app.register_blueprint(metrics_blueprint(metrics))
     app.after_request(_allow_scripts)
     answer_errors(app)
     address = PublicAddress(app.wsgi_app, settings.server.trusted_proxies, settings.server.base_url)
-    app.wsgi_app = RequestLog(address)  # type: ignore[method-assign]  # Flask's own way to add middleware
+    app.wsgi_app = RequestLog(address, metrics.request)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
 
 

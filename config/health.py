@@ -38,7 +38,7 @@ def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float)
     """
     return [
         *(_workers_check(upkeep, lane, alive_s) for lane in LANES),
-        Check(lambda: _results(results), "the store of results"),
+        Check(lambda: _results(results), "results"),
         # Workers look for tasks without it too, a little later: no job is lost, and none stays.
         Check(lambda: _bell(bell), "Redis", is_vital=False),
     ]
@@ -53,7 +53,7 @@ def _database_check(engine: Engine) -> Check:
             return "the database does not answer"
         return None
 
-    return Check(look, "the database")
+    return Check(look, "database")
 
 
 def _folder_check(catalog: Catalog, survey: Survey) -> Check:
@@ -68,7 +68,7 @@ def _folder_check(catalog: Catalog, survey: Survey) -> Check:
                 return f"a data folder of the survey {survey.name} cannot be read"
         return None
 
-    return Check(look, f"a data folder of the survey {survey.name}")
+    return Check(look, f"survey {survey.name}")
 
 
 def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
@@ -79,7 +79,7 @@ def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
             return None  # the database's own check says it
         return None if lives else f"no worker serves the queue {lane}: its jobs wait; /sync goes on"
 
-    return Check(look, f"the list of workers of the queue {lane}")
+    return Check(look, f"workers of {lane}")
 
 
 def _results(results: ResultStore) -> str | None:

@@ -7,7 +7,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -55,11 +55,24 @@ def configure_logs(settings: LogSettings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-class RequestLog:
-    """WSGI middleware: gives each request its id, and writes its line when the answer has been sent."""
+#: Told of each request: its environment, status and bytes of its answer, and how many seconds it took.
+Listener = Callable[["WSGIEnvironment", int, int, float], None]
 
-    def __init__(self, app: WSGIApplication) -> None:
+
+class RequestLog:
+    """WSGI middleware: gives each request its id, and writes its line when the answer has been sent.
+
+    Parameters
+    ----------
+    app
+        What it wraps.
+    listener
+        Told of each request then.
+    """
+
+    def __init__(self, app: WSGIApplication, listener: Listener | None = None) -> None:
         self._app = app
+        self._listener = listener
         self._log = structlog.get_logger()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -67,7 +80,7 @@ class RequestLog:
         asked_id = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else secrets.token_hex(8)
         environ[REQUEST_ID] = request_id
-        answer = _Answer(self._log, environ)
+        answer = _Answer(self._log, environ, self._listener)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             answer.status = int(status[:3])
@@ -84,9 +97,10 @@ class _Answer:
     body: Iterable[bytes]
     status = 0
 
-    def __init__(self, log: Any, environ: WSGIEnvironment) -> None:
+    def __init__(self, log: Any, environ: WSGIEnvironment, listener: Listener | None) -> None:
         self._log = log
         self._environ = environ
+        self._listener = listener
         self._began = time.perf_counter()
         self._sent = 0
 
@@ -104,6 +118,7 @@ class _Answer:
         if (close := getattr(self.body, "close", None)) is not None:
             close()
         environ = self._environ
+        seconds = time.perf_counter() - self._began
         self._log.info(
             "request",
             request_id=environ[REQUEST_ID],
@@ -111,6 +126,8 @@ class _Answer:
             path=environ.get("PATH_INFO", "")[:_LONGEST_PATH],
             status=self.status,
             bytes=self._sent,
-            ms=round((time.perf_counter() - self._began) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             **environ.get(LOG_FIELDS, {}),
         )
+        if self._listener is not None:
+            self._listener(environ, self.status, self._sent, seconds)

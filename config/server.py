@@ -19,6 +19,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
+from config import metrics
 from config.app import MONITOR, create_app
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, UsageError
@@ -92,6 +93,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self._settings = settings
         self._listener = listener
         self._when_up = when_up
+        metrics.share(settings.data.path / "metrics")
         super().__init__()
 
     def load_config(self) -> None:

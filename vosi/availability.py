@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lxml import etree
@@ -28,23 +28,24 @@ class Check:
     look
         Gives a sentence, without any path, if it fails, else None.
     what
-        The thing: what is said not to answer where `look` does not come back.
+        The thing, in a word or two.
     is_vital
         Whether the service is not available without it; else the sentence is a note and no more.
     """
 
     look: Callable[[], str | None]
-    what: str = "a part of the service"
+    what: str = "a check"
     is_vital: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What was found: `notes` say what fails, or that nothing does."""
+    """What was found: `notes` say what fails, or that nothing does; `parts` is each check's outcome."""
 
     available: bool
     up_since: datetime | None
     notes: tuple[str, ...]
+    parts: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Monitor:
@@ -87,17 +88,18 @@ class Monitor:
         begun = [(check, trial.begin()) for check, trial in self._trials]
         found = [(check, _outcome(check, run, until)) for check, run in begun]
         notes = tuple(sentence for _, sentence in found if sentence is not None)
+        parts = {check.what: sentence is None for check, sentence in found}
         if any(check.is_vital for check, sentence in found if sentence is not None):
             self._up_since = datetime.now(UTC)
-            return Availability(False, None, notes)
-        return Availability(True, self._up_since, ("accepting requests", *notes))
+            return Availability(False, None, notes, parts)
+        return Availability(True, self._up_since, ("accepting requests", *notes), parts)
 
 
 def _outcome(check: Check, run: Future[str | None], until: float) -> str | None:
     try:
         return run.result(max(0.0, until - time.monotonic()))
     except TimeoutError:
-        return f"{check.what} does not answer"
+        return f"no answer in time: {check.what}"
     except Exception as error:  # whatever it is, the answer to "are you available" is no
         return f"a check failed ({type(error).__name__})"
 

@@ -141,11 +141,12 @@ def test_vosi_05_checks_decide() -> None:
 
 
 def test_vosi_05_a_note_leaves_it_available() -> None:
-    checks = (Check(lambda: "the bell is silent", is_vital=False), Check(lambda: None))
+    checks = (Check(lambda: "the bell is silent", "bell", is_vital=False), Check(lambda: None, "disk"))
     found = Monitor(checks, 60).look()
     assert found.available
     assert found.up_since is not None
     assert found.notes == ("accepting requests", "the bell is silent")
+    assert found.parts == {"bell": False, "disk": True}
 
 
 def test_vosi_05_a_check_that_hangs_is_not_waited_for() -> None:
@@ -157,9 +158,9 @@ def test_vosi_05_a_check_that_hangs_is_not_waited_for() -> None:
         release.wait(60)
         return None
 
-    monitor = Monitor((Check(hang, "the disk"), Check(hang, "the tape"), Check(lambda: None)), 0)
+    monitor = Monitor((Check(hang, "disk"), Check(hang, "tape"), Check(lambda: None)), 0)
     for _ in range(2):
-        assert monitor.look().notes == ("the disk does not answer", "the tape does not answer")
+        assert monitor.look().notes == ("no answer in time: disk", "no answer in time: tape")
     assert len(begun) == 2  # nor begun again while it hangs
     release.set()
     while not monitor.look().available:

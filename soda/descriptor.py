@@ -39,6 +39,8 @@ class Endpoint:
         What one gets, and when.
     content_type
         Of what it answers; "" where that depends.
+    by_get
+        Whether one URL gives the answer, so that there may be an example of it.
     """
 
     path: str
@@ -46,6 +48,7 @@ class Endpoint:
     id: str
     description: str
     content_type: str = ""
+    by_get: bool = True
 
 
 SYNC = Endpoint(
@@ -54,6 +57,15 @@ SYNC = Endpoint(
     "soda_sync",
     "Cutouts, sent at once",
     MEDIA_TYPES["fits"],
+)
+#: What it answers is a job, as UWS describes it; parameters that multiply may be repeated.
+ASYNC = Endpoint(
+    "async",
+    "ivo://ivoa.net/std/SODA#async-1.0",
+    "soda_async",
+    "Cutouts, made by a job: one for each combination of the values of ID, region, BAND and TIME",
+    "application/xml",
+    by_get=False,
 )
 
 
@@ -99,7 +111,7 @@ class Descriptors:
             params.append(text_param("resourceIdentifier", self._resource))
         if endpoint.content_type:
             params.append(text_param("contentType", endpoint.content_type))
-        if example:
+        if example and endpoint.by_get:
             params.append(text_param("exampleURL", f"{url}?{example}", "A small cutout"))
         return ServiceDescriptor(
             id=endpoint.id,

@@ -23,13 +23,13 @@ EXPOSED_HEADERS = (
 )
 
 
-def cutout_response(asked: Asked, service: SyncService, request: Request, base_url: str) -> Response:
+def cutout_response(asked: Asked, service: SyncService, request: Request) -> Response:
     """Answer with the cutout of `asked`, or with as much of that as the client needs.
 
     204 where nothing overlaps, 304 where the client has the bytes already, no body for HEAD; none of these
     reads a pixel.
     """
-    link = f'<{base_url}/{asked.plan.request.canonical}>; rel="canonical"'
+    link = f'<{asked.client.base_url}/{asked.plan.request.canonical}>; rel="canonical"'
     if asked.is_empty:
         nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), ("Link", link)])
         del nothing.headers["Content-Type"]

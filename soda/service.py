@@ -6,22 +6,22 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
+from dali.errors import ProtocolError, ServerError
 from dali.parameters import Parameters
 from soda.gate import PixelGate
-from soda.params import SodaRequest, parse_request
-from surveys.errors import AccessDenied, BrokenImage, RequestFault, SeveralImages, StaleImage, UnknownDataset
+from soda.heavier import SOMEBODY, Client, Heavier, job_request
+from soda.params import MEDIA_TYPES, SodaRequest, parse_request
+from soda.refusals import refusal, unreadable
+from soda.spelling import canonical_query
+from surveys.errors import BrokenImage, RequestFault, SeveralImages, StaleImage, TooLarge
 from surveys.execute import describe_cutout, execute, record_of
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
-from surveys.planner import Limits, is_public, plan_cutout
+from surveys.planner import MOST_IMAGES, Limits, is_public, plan_cutout
 from surveys.product import Site
 from surveys.source import Source
 from surveys.survey import Survey
-
-#: So many IDs are named where a region needs several images.
-NAMED_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,15 @@ class Asked:
         Strong: the same for the same bytes; "" for an empty plan.
     modified_s
         When the data, or their index, last changed, seconds since 1970.
+    client
+        Who asked.
     """
 
     request: SodaRequest
     plan: CutoutPlan
     etag: str
     modified_s: float
+    client: Client = SOMEBODY
 
     @property
     def is_empty(self) -> bool:
@@ -81,6 +84,8 @@ class SyncService:
         Who makes the products.
     can_read
         Whether the caller may read a survey.
+    heavier
+        Makes the larger cutouts; None where all are made here.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class SyncService:
         gate: PixelGate,
         site: Site,
         can_read: Callable[[Survey], bool] = is_public,
+        heavier: Heavier | None = None,
     ) -> None:
         self._catalog = catalog
         self._source = source
@@ -101,8 +107,9 @@ class SyncService:
         self._site = site
         self._made_by = repr(site)
         self._can_read = can_read
+        self._heavier = heavier
 
-    def ask(self, parameters: Parameters) -> Asked:
+    def ask(self, parameters: Parameters, client: Client = SOMEBODY) -> Asked:
         """Decide what a request comes to, without reading a pixel.
 
         Raises
@@ -110,7 +117,7 @@ class SyncService:
         UsageError, NotFound, AuthorizationError
             If it cannot be answered.
         """
-        return self._plan(parse_request(parameters, self._identifiers))
+        return self._plan(parse_request(parameters, self._identifiers), client)
 
     def describe(self, asked: Asked) -> Sent:
         """Tell name and size of a cutout, without reading a pixel."""
@@ -122,19 +129,22 @@ class SyncService:
         Raises
         ------
         ServiceUnavailable
-            If too many requests work on pixels.
+            If too many requests work on pixels, or it is for a worker and there is none.
         ServerError
             If its file is broken. Whatever can be known of that before the first byte, is.
         """
+        if self._heavier is not None and self._heavier.takes(asked.plan):
+            heavier = self._heavier
+            return self._current(asked, lambda asked: self._have_made(asked, heavier))
         return self._current(asked, self._cut)
 
-    def _plan(self, request: SodaRequest) -> Asked:
+    def _plan(self, request: SodaRequest, client: Client) -> Asked:
         try:
-            plan = plan_cutout(request.cutout, self._catalog, self._limits, self._can_read, self._site)
+            plan = self._plan_within(self._limits, request)
         except RequestFault as fault:
-            raise self._refusal(fault) from fault
+            raise self._refusal(fault, request, client) from fault
         if not plan.pieces:
-            return Asked(request, plan, "", 0.0)
+            return Asked(request, plan, "", 0.0, client)
         records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
         # What the bytes depend on: request and program, files, when they were indexed (card DATE), and what
         # the declaration says of their pixels today.
@@ -144,7 +154,10 @@ class SyncService:
             facts += [record.pixel_scale_deg, record.nodata]
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
-        return Asked(request, plan, etag, modified_s)
+        return Asked(request, plan, etag, modified_s, client)
+
+    def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
+        return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
         """Make something of a plan; plan again, once, if a file has changed since."""
@@ -152,7 +165,7 @@ class SyncService:
             return make(asked)
         except StaleImage:
             self._catalog.refresh()
-            asked = self._plan(asked.request)
+            asked = self._plan(asked.request, asked.client)
         except BrokenImage as fault:
             raise _broken(asked) from fault
         try:
@@ -186,24 +199,39 @@ class SyncService:
                 return
             yield chunk
 
-    def _refusal(self, fault: RequestFault) -> ProtocolError:
-        match fault:
-            case UnknownDataset():
-                return NotFound(
-                    str(fault), f"IDs here are {self._identifiers.did('survey/band/image')}, or shorter."
-                )
-            case AccessDenied():
-                return AuthorizationError(str(fault), "Ask the people who run this service.")
-            case SeveralImages():
-                dids = [self._identifiers.did(dataset) for dataset in fault.datasets]
-                more = f" and {len(dids) - NAMED_IMAGES} more" if len(dids) > NAMED_IMAGES else ""
-                return UsageError(str(fault), f"IDs: {', '.join(dids[:NAMED_IMAGES])}{more}")
-            case _:
-                return UsageError(str(fault))
+    def _have_made(self, asked: Asked, heavier: Heavier) -> Sent:
+        made = heavier.make(self._query(asked.request), asked.client)
+        # The worker has planned for itself: it is the same cutout if there is but one plan, before and after.
+        self._catalog.refresh()
+        if self._plan(asked.request, asked.client).etag != asked.etag:
+            raise StaleImage("the image was indexed again while its cutout was made")
+        return Sent(asked, made.file_name, made.size, made.chunks)
+
+    def _query(self, request: SodaRequest) -> str:
+        query = canonical_query(request.cutout, self._identifiers)
+        is_usual = request.media_type == MEDIA_TYPES["fits"]
+        return query if is_usual else f"{query}&RESPONSEFORMAT={request.media_type}"
+
+    def _refusal(self, fault: RequestFault, request: SodaRequest, client: Client) -> ProtocolError:
+        error = refusal(fault, self._identifiers)
+        if self._heavier is not None and self._can_be_a_job(fault, request, self._heavier.limits):
+            command = job_request(self._query(request), client.base_url)
+            error.fix = f"{error.fix} Or have it made by a job: {command}".lstrip()
+        return error
+
+    def _can_be_a_job(self, fault: RequestFault, request: SodaRequest, limits: Limits) -> bool:
+        if isinstance(fault, SeveralImages):
+            survey = self._catalog.survey(request.cutout.dataset.partition("/")[0])
+            return survey.kind == "exposures" and len(fault.datasets) <= MOST_IMAGES
+        if not isinstance(fault, TooLarge):
+            return False
+        try:
+            self._plan_within(limits, request)
+        except RequestFault:
+            return False
+        return True
 
 
 def _broken(asked: Asked) -> ServerError:
     dataset = asked.plan.pieces[0].dataset if asked.plan.pieces else asked.request.cutout.dataset
-    return ServerError(
-        f"the image {dataset} cannot be read at the moment", "Please report the request id to this service."
-    )
+    return unreadable(dataset, "Please report the request id to this service.")

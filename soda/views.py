@@ -7,24 +7,37 @@ from collections.abc import Callable
 from flask import Blueprint, Response, request
 
 from dali.responses import LOG_FIELDS
-from dali.views import read_parameters
+from dali.views import read_parameters, watch_client
+from soda.heavier import Client
 from soda.preview import PreviewService
 from soda.responses import cutout_response, preview_response
 from soda.service import SyncService
+from uws.job import ANONYMOUS, Caller
 
 
-def make_blueprint(service: SyncService, previews: PreviewService, base_url: Callable[[], str]) -> Blueprint:
-    """Make the resources; `base_url` gives the public URL of the service during a request."""
+def anonymous() -> Caller:
+    """Say that it is not known who asks: so while no accounts are configured."""
+    return ANONYMOUS
+
+
+def make_blueprint(
+    service: SyncService,
+    previews: PreviewService,
+    base_url: Callable[[], str],
+    caller_of: Callable[[], Caller] = anonymous,
+) -> Blueprint:
+    """Make the resources; during a request, `base_url` gives the service's URL and `caller_of` who asks."""
     blueprint = Blueprint("soda", __name__)
 
     @blueprint.route("/sync", methods=["GET", "POST"])
     def sync() -> Response:
-        asked = service.ask(read_parameters(request))
+        client = Client(base_url(), caller_of(), watch_client(request))
+        asked = service.ask(read_parameters(request), client)
         request.environ[LOG_FIELDS] = {
             "dataset": asked.request.cutout.dataset,
             "run_id": asked.request.run_id,
         }
-        return cutout_response(asked, service, request, base_url())
+        return cutout_response(asked, service, request)
 
     @blueprint.route("/preview")
     def preview() -> Response:

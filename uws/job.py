@@ -207,8 +207,8 @@ class Claim:
     ----------
     kills
         How often its only row has brought a process down.
-    deadline_ms
-        When the job has run out of its execution duration, None if it has no limit.
+    started
+        Whether its job began to execute with this claim.
     """
 
     task_id: int
@@ -220,8 +220,8 @@ class Claim:
     fence: int
     attempts: int
     kills: int
-    deadline_ms: int | None
     rows: tuple[Row, ...]
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from uws.verdict import Answer, Died, Ended, Halt, Killed
 #: The child is looked at so often while it works.
 POLL_S = 0.1
 STOP_S = 1.0
+REST_S = 2.0
 
 _spawn = multiprocessing.get_context("spawn")
 _terminal = (signal.SIGINT, signal.SIGTERM)
@@ -48,6 +49,7 @@ class Child:
         self._settings = settings
         self._process: _Process | None = None
         self._tasks = 0
+        self._rest_until = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -57,8 +59,14 @@ class Child:
     def ready(self, within_s: float) -> bool:
         """Start it if it is not there, and see for so long whether it takes tasks."""
         if self._process is not None and self._process.is_dead():
-            _log.warning("the child has died", extra={"cause": self._process.kill()})
+            if not self._process.is_ready(0):
+                # Whatever keeps it from its start is not gone at once.
+                self._rest_until = time.monotonic() + REST_S
+            _log.error("the child has died", extra={"cause": self._process.kill()})
             self._process = None
+        if (rest_s := self._rest_until - time.monotonic()) > 0:
+            time.sleep(min(rest_s, within_s))
+            return False
         if self._process is None:
             self._process = _Process(self._types, self._settings.memory_bytes)
             self._tasks = 0
@@ -126,7 +134,7 @@ class _Process:
         self.cell[ROW] = NO_ROW
         self._pipe, theirs = _spawn.Pipe()
         self._process = _spawn.Process(
-            target=serve, args=(theirs, self.cell, types, memory_bytes, os.getpid()), daemon=True
+            target=serve, args=(theirs, self.cell, types, memory_bytes, os.getpid())
         )
         _start(self._process)
         theirs.close()

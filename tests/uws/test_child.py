@@ -48,7 +48,6 @@ def claim_of(rows: tuple[Row, ...], **changes: Any) -> Claim:
         "fence": 1,
         "attempts": 1,
         "kills": 0,
-        "deadline_ms": None,
         "rows": rows,
     }
     return Claim(**{**values, **changes})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, insert, select, update
 
 from uws.job import Claim, Counts, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
@@ -36,6 +36,7 @@ class Hold(Enum):
     HELD = "held"
     LOST = "lost"  # another one may have it
     ENDED = "ended"  # its job was aborted, destroyed, or ended otherwise
+    OVERDUE = "overdue"  # its job has run longer than it may
 
 
 class Claims:
@@ -71,7 +72,7 @@ class Claims:
     def look(self, claim: Claim) -> Hold:
         """See whether the task is still in hand, without writing."""
         statement = (
-            select(TaskRow.fence, TaskRow.state, JobRow.phase, JobRow.gone_ms)
+            select(TaskRow.fence, TaskRow.state, JobRow.phase, JobRow.gone_ms, is_overdue().label("overdue"))
             .join(JobRow, JobRow.job_id == TaskRow.job_id)
             .where(TaskRow.task_id == claim.task_id)
         )
@@ -86,6 +87,14 @@ class Claims:
                 _of(claim).values(lease_until_ms=NowMs() + self._lease_ms).returning(TaskRow.task_id)
             ).scalar()
         return Hold.LOST if held is None else self.look(claim)
+
+    def is_settled(self, claim: Claim) -> bool:
+        """See whether the task was settled under this claim: a commit may succeed and its answer be lost."""
+        statement = select(TaskRow.task_id).where(
+            TaskRow.task_id == claim.task_id, TaskRow.state == "done", TaskRow.fence == claim.fence
+        )
+        with self._reading.connect() as connection:
+            return connection.execute(statement).scalar() is not None
 
     def settle(self, claim: Claim, settlement: Settlement, finish: Callable[[Counts], Ending]) -> Phase:
         """Commit what became of the task, in one transaction; return the phase of its job after that.
@@ -138,7 +147,7 @@ class Claims:
                 )
                 .returning(TaskRow.fence, TaskRow.attempts, TaskRow.kills, TaskRow.rows)
             ).one()
-        kind, owner, deadline = started
+        kind, owner, is_first = started
         return Claim(
             task_id=task,
             job_id=job_id,
@@ -149,12 +158,12 @@ class Claims:
             fence=taken.fence,
             attempts=taken.attempts,
             kills=taken.kills,
-            deadline_ms=deadline,
             rows=rows_of(taken.rows),
+            started=is_first,
         )
 
-    def _start(self, connection: Connection, job_id: str) -> tuple[str, str, int | None] | None:
-        """Have a QUEUED job EXECUTING; return its type, owner and deadline, None if it has ended."""
+    def _start(self, connection: Connection, job_id: str) -> tuple[str, str, bool] | None:
+        """Have a job EXECUTING; return its type, owner and whether it was QUEUED, None if it has ended."""
         begun = connection.execute(
             update(JobRow)
             .where(JobRow.job_id == job_id, JobRow.phase == Phase.QUEUED.value, JobRow.gone_ms.is_(None))
@@ -164,14 +173,11 @@ class Claims:
         if begun is not None:
             tell(connection, job_id, begun, "phase", {"phase": Phase.EXECUTING.value})
         found = connection.execute(
-            select(JobRow.type, JobRow.owner, JobRow.started_ms, JobRow.execution_duration_s).where(
+            select(JobRow.type, JobRow.owner).where(
                 JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None)
             )
         ).one_or_none()
-        if found is None:
-            return None
-        kind, owner, started_ms, duration_s = found
-        return kind, owner, (started_ms or 0) + duration_s * 1000 if duration_s else None
+        return None if found is None else (found.type, found.owner, begun is not None)
 
 
 def drop(writing: Engine, claim: Claim) -> None:
@@ -321,7 +327,6 @@ def _best_jobs(lane: Lane) -> Select[str]:
         .where(TaskRow.state == "running", TaskRow.owner == JobRow.owner)
         .scalar_subquery()
     )
-    waited = (NowMs() - JobRow.queued_ms) / AGEING_MS
     return (
         select(JobRow.job_id)
         .where(
@@ -330,13 +335,21 @@ def _best_jobs(lane: Lane) -> Select[str]:
             exists().where(TaskRow.job_id == JobRow.job_id, *_claimable(lane)),
         )
         .order_by(
-            JobRow.rank - func.floor(waited),
+            JobRow.rank - (NowMs() - JobRow.queued_ms) // AGEING_MS,
             running / JobRow.share,
             JobRow.total,
             JobRow.created_ms,
             JobRow.job_id,
         )
         .limit(BEST_JOBS)
+    )
+
+
+def is_overdue() -> ColumnElement[bool]:
+    """Whether a job has run longer than it may."""
+    return and_(
+        JobRow.execution_duration_s > 0,
+        JobRow.started_ms + JobRow.execution_duration_s * 1000 < NowMs(),
     )
 
 
@@ -356,4 +369,4 @@ def _hold(claim: Claim, found: Any) -> Hold:
         return Hold.LOST
     if found.phase != Phase.EXECUTING.value or found.gone_ms is not None:
         return Hold.ENDED
-    return Hold.HELD
+    return Hold.OVERDUE if found.overdue else Hold.HELD

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select
 
 from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
-from uws.phase import RUNNABLE, Phase
-from uws.store.claims import LostClaim, drop, settle
+from uws.phase import RUNNABLE, TERMINAL, Phase
+from uws.store.claims import LostClaim, drop, is_overdue, settle
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import destroyed
 from uws.store.rows import rows_of, tell, written_error
@@ -54,7 +54,7 @@ class Upkeep:
 
     def reclaim(
         self, max_attempts: int, back_off_s: float, finish: Callable[[str], Callable[[Counts], Ending]]
-    ) -> list[str]:
+    ) -> list[tuple[str, Phase]]:
         """Queue the tasks again whose leases have ended, or give them up; return the jobs that ended so."""
         late = and_(TaskRow.state == "running", TaskRow.lease_until_ms < NowMs())
         with self._reading.connect() as connection:
@@ -84,25 +84,24 @@ class Upkeep:
                     task.fence,
                     task.attempts,
                     task.kills,
-                    None,
                     rows_of(task.rows),
                 )
                 for task in connection.execute(
                     select(*TaskRow.__table__.columns, JobRow.type)
                     .join(JobRow, JobRow.job_id == TaskRow.job_id)
-                    .where(late)
+                    .where(late, TaskRow.attempts >= max_attempts)
                 )
             ]
-        return [claim.job_id for claim in lost if self._give_up(claim, finish(claim.job_type))]
+        phases = [(claim.job_id, self._give_up(claim, finish(claim.job_type))) for claim in lost]
+        return [(job_id, phase) for job_id, phase in phases if phase in TERMINAL]
 
-    def overdue(self) -> list[str]:
-        """Abort the jobs that have run longer than they may; return them (section 2.1.4)."""
+    def overdue(self) -> list[tuple[str, Phase]]:
+        """Abort the jobs that have run longer than they may; return them and their phase (section 2.1.4)."""
         error = JobError("Error: the job ran longer than its execution duration")
         late = and_(
             JobRow.phase == Phase.EXECUTING.value,
             JobRow.gone_ms.is_(None),
-            JobRow.execution_duration_s > 0,
-            JobRow.started_ms + JobRow.execution_duration_s * 1000 < NowMs(),
+            is_overdue(),
         )
         with self._reading.connect() as connection:
             found = connection.execute(select(JobRow.job_id).where(late).limit(BATCH)).scalars().all()
@@ -111,14 +110,14 @@ class Upkeep:
             "ended_ms": NowMs(),
             "error": written_error(error),
         }
-        return [job_id for job_id in found if self._end(job_id, late, "phase", changes)]
+        return self._end_all(found, late, "phase", changes)
 
-    def destroy_due(self) -> list[str]:
-        """Destroy the jobs whose destruction has come; return them (section 2.1.5)."""
+    def destroy_due(self) -> list[tuple[str, Phase]]:
+        """Destroy the jobs whose destruction has come; return them and their phases (section 2.1.5)."""
         due = and_(JobRow.gone_ms.is_(None), JobRow.destruction_ms <= NowMs())
         with self._reading.connect() as connection:
             found = connection.execute(select(JobRow.job_id).where(due).limit(BATCH)).scalars().all()
-        return [job_id for job_id in found if self._end(job_id, due, "destroyed", destroyed())]
+        return self._end_all(found, due, "destroyed", destroyed())
 
     def to_forget(self, grace_s: float) -> list[str]:
         """Jobs gone for so long that their files may go; call `forget` when those are removed."""
@@ -145,6 +144,14 @@ class Upkeep:
         statement = select(ResultRow.container).distinct().where(ResultRow.job_id == job_id)
         with self._reading.connect() as connection:
             return set(connection.execute(statement).scalars()) - {""}
+
+    def running(self, job_id: str) -> list[tuple[int, int]]:
+        """Tasks of a job that are in hand, with the fences of their claims."""
+        statement = select(TaskRow.task_id, TaskRow.fence).where(
+            TaskRow.job_id == job_id, TaskRow.state == "running"
+        )
+        with self._reading.connect() as connection:
+            return [(task_id, fence) for task_id, fence in connection.execute(statement)]
 
     def beat(self, worker_id: str, host: str, pid: int, lanes: Sequence[Lane]) -> None:
         """Say that a worker lives."""
@@ -234,8 +241,16 @@ class Upkeep:
                 count, connection.execute(running).scalar_one(), (now - (oldest_ms or now)) / 1000
             )
 
-    def _end(self, job_id: str, condition: ColumnElement[bool], kind: str, changes: dict[str, Any]) -> bool:
-        """Change a job if the condition holds still, and tell of it."""
+    def _end_all(
+        self, job_ids: Sequence[str], condition: ColumnElement[bool], kind: str, changes: dict[str, Any]
+    ) -> list[tuple[str, Phase]]:
+        phases = [(job_id, self._end(job_id, condition, kind, changes)) for job_id in job_ids]
+        return [(job_id, phase) for job_id, phase in phases if phase is not None]
+
+    def _end(
+        self, job_id: str, condition: ColumnElement[bool], kind: str, changes: dict[str, Any]
+    ) -> Phase | None:
+        """Change a job if the condition holds still, and tell of it; return its phase."""
         with self._writing.begin() as connection:
             found = connection.execute(
                 update(JobRow)
@@ -244,16 +259,16 @@ class Upkeep:
                 .returning(JobRow.event_seq, JobRow.phase)
             ).one_or_none()
             if found is None:
-                return False
+                return None
             tell(connection, job_id, found.event_seq, kind, {"phase": found.phase})
-        return True
+        return Phase(found.phase)
 
-    def _give_up(self, claim: Claim, finish: Callable[[Counts], Ending]) -> bool:
+    def _give_up(self, claim: Claim, finish: Callable[[Counts], Ending]) -> Phase | None:
         message = GAVE_UP.format(attempts=claim.attempts)
         reports = tuple(RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in claim.rows)
         try:
             with self._writing.begin() as connection:
-                return settle(connection, claim, Settlement(reports), finish) is not Phase.EXECUTING
+                return settle(connection, claim, Settlement(reports), finish)
         except LostClaim:
             drop(self._writing, claim)
-            return False
+            return None

@@ -1,0 +1,170 @@
+"""The reconciler: does what time does, and mends what was lost. Any number of them may run at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Container, Iterable
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from uws.bell import Bell
+from uws.job import LANES, Lane
+from uws.jobtype import JobTypes
+from uws.phase import Phase
+from uws.results import ResultStore
+from uws.settings import JobSettings
+from uws.store.upkeep import Upkeep
+from uws.trouble import Trouble
+from uws.verdict import finish_with
+
+#: A container that no row names may be one that is about to be named: only old ones are removed.
+ORPHAN_AGE_S = 3600.0
+#: Workers silent for so many leases are forgotten.
+SILENT_LEASES = 20
+#: So many jobs of the results store are looked up at a time.
+JOBS_AT_ONCE = 200
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Looks after tasks whose workers are lost, jobs whose time has come, rings and files.
+
+    Parameters
+    ----------
+    upkeep
+        What it asks of the database.
+    results
+        Where files are removed.
+    bell
+        Rung for tasks that wait, and told of jobs that end.
+    types
+        Decide how jobs end.
+    settings
+        How often, and how long.
+    """
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        results: ResultStore,
+        bell: Bell,
+        types: JobTypes,
+        settings: JobSettings,
+    ) -> None:
+        self._upkeep = upkeep
+        self._results = results
+        self._bell = bell
+        self._finish = finish_with(types)
+        self._settings = settings
+        self._scan_at = 0.0
+        self._steps: tuple[tuple[Trouble, Callable[[], None]], ...] = tuple(
+            (Trouble(what), step)
+            for what, step in (
+                ("taking back tasks", self._reclaim),
+                ("ending overdue jobs", self._end_overdue),
+                ("destroying jobs", self._destroy),
+                ("forgetting jobs", self._forget),
+                ("ringing", self._ring),
+                ("forgetting workers", self._forget_workers),
+                ("looking for orphans", self._scan),
+            )
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Do everything again and again until `stop` is set."""
+        while not stop.is_set():
+            self.once()
+            stop.wait(self._settings.reconcile_s)
+
+    def once(self) -> None:
+        """Do everything once; a step that fails does not keep the others from being taken."""
+        for trouble, step in self._steps:
+            try:
+                step()
+                trouble.over()
+            except Exception as fault:
+                trouble.say(fault)
+
+    def _reclaim(self) -> None:
+        settings = self._settings
+        self._tell(self._upkeep.reclaim(settings.max_attempts, settings.back_off_s, self._finish))
+
+    def _end_overdue(self) -> None:
+        self._tell(self._upkeep.overdue())
+
+    def _destroy(self) -> None:
+        self._tell(self._upkeep.destroy_due())
+
+    def _forget(self) -> None:
+        """Remove the files of jobs that are gone, then the jobs."""
+        _each(self._upkeep.to_forget(self._settings.grace_s), self._forget_job)
+
+    def _forget_job(self, job_id: str) -> None:
+        self._results.remove_job(job_id)
+        self._upkeep.forget(job_id)
+
+    def _ring(self) -> None:
+        """See that there are as many rings as there are tasks and workers for them."""
+        _each(LANES, self._top_up)
+
+    def _top_up(self, lane: Lane) -> None:
+        workers = self._upkeep.live_workers(lane, self._settings.lease_s)
+        if workers and (wanted := self._upkeep.claimable(lane, workers)):
+            self._bell.top_up(lane, wanted)
+
+    def _forget_workers(self) -> None:
+        self._upkeep.forget_workers(SILENT_LEASES * self._settings.lease_s)
+
+    def _scan(self) -> None:
+        """Remove the files that no job knows, from time to time."""
+        if time.monotonic() < self._scan_at:
+            return
+        self._scan_at = time.monotonic() + self._settings.orphan_scan_s
+        jobs = iter(self._results.jobs())
+        while some := list(islice(jobs, JOBS_AT_ONCE)):
+            known = self._upkeep.known_jobs(some)
+            _each(some, partial(self._scan_job, known))
+        self._results.sweep_spool(ORPHAN_AGE_S)
+
+    def _scan_job(self, known: Container[str], job_id: str) -> None:
+        is_known = job_id in known
+        ages = dict(self._results.objects(job_id))
+        old = [container for container, age_s in ages.items() if age_s > ORPHAN_AGE_S]
+        if not is_known and len(old) == len(ages):
+            self._results.remove_job(job_id)
+            _log.info("files of an unknown job are removed", extra={"job_id": job_id})
+        if not is_known or not old:
+            return
+        # In this order: what was claimed before, and committed since, is in the ledger by now.
+        running = tuple(f"{job_id}/{task_id}.{fence}" for task_id, fence in self._upkeep.running(job_id))
+        named = self._upkeep.containers(job_id)
+        for container in old:
+            if container not in named and not _is_of(container, running):
+                self._results.remove(container)
+                _log.info("a file that no result names is removed", extra={"container": container})
+
+    def _tell(self, ended: Iterable[tuple[str, Phase]]) -> None:
+        for job_id, phase in ended:
+            self._bell.tell(job_id, phase)
+
+
+def _is_of(container: str, claims: Iterable[str]) -> bool:
+    """Whether a claim has made a container, or the folder it lies in."""
+    return any(container.startswith((f"{claim}.zip", f"{claim}/")) for claim in claims)
+
+
+def _each(items: Iterable[T], do: Callable[[T], None]) -> None:
+    """Do something with each of several, even if it fails with some; then raise what was raised last."""
+    last: Exception | None = None
+    for item in items:
+        try:
+            do(item)
+        except Exception as fault:
+            last = fault
+    if last is not None:
+        raise last

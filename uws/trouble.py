@@ -1,0 +1,33 @@
+"""Troubles that last: each is logged once when it begins, and once when it is over."""
+
+from __future__ import annotations
+
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+class Trouble:
+    """Something that may fail again and again.
+
+    Parameters
+    ----------
+    what
+        Its name in the log.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._is_there = False
+
+    def say(self, fault: BaseException) -> None:
+        """Say that it fails."""
+        if not self._is_there:
+            _log.warning("%s fails: %s", self._what, fault)
+        self._is_there = True
+
+    def over(self) -> None:
+        """Say that it works."""
+        if self._is_there:
+            _log.warning("%s works again", self._what)
+        self._is_there = False

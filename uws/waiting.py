@@ -70,6 +70,11 @@ class Waiting:
         self._thread: threading.Thread | None = None
         self._idle_since = 0.0
         self._is_closed = False
+        self._told: Callable[[int], object] = lambda count: None
+
+    def watch(self, told: Callable[[int], object]) -> None:
+        """Have `told` told how many wait, whenever that changes."""
+        self._told = told
 
     @property
     def count(self) -> int:
@@ -129,6 +134,7 @@ class Waiting:
             if self._is_closed or self._count >= self._most:
                 return False
             self._count += 1
+            self._told(self._count)
             self._waiters.setdefault(job_id, set()).add(waiter)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
@@ -139,6 +145,7 @@ class Waiting:
     def _leave(self, job_id: str, waiter: _Waiter) -> None:
         with self._changed:
             self._count -= 1
+            self._told(self._count)
             waiters = self._waiters[job_id]
             waiters.discard(waiter)
             if not waiters:

@@ -93,10 +93,16 @@ def assemble(settings: Settings) -> Parts:
         identifiers,
         Limits(settings.sync.max_pixels, settings.sync.max_bytes),
         gate,
-        Site(settings.identifiers.origin, f"Soda Fountain {version('sodafountain')}", identifiers.did("")),
+        site_of(settings, identifiers),
     )
     previews = PreviewService(catalog, source, identifiers, gate)
     return Parts(engine, surveys, catalog, source, identifiers, descriptors, sync, previews)
+
+
+def site_of(settings: Settings, identifiers: Identifiers) -> Site:
+    """Say who makes the products; part of their bytes, wherever they are made."""
+    creator = f"Soda Fountain {version('sodafountain')}"
+    return Site(settings.identifiers.origin, creator, identifiers.did(""))
 
 
 def declared_surveys(settings: Settings) -> tuple[Survey, ...]:

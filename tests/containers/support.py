@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import socket
+import ssl
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CONTAINERS = REPOSITORY / "containers"
@@ -126,3 +131,74 @@ def nginx(folder: Path, secrets: Path, servers: Sequence[int]) -> Iterator[tuple
 def user_of_nginx() -> str:
     """What root adds, so that nginx can write where the tests may."""
     return " user root;" if os.geteuid() == 0 else ""
+
+
+class Outside:
+    """A client of the service behind nginx, which it knows by the public name.
+
+    Parameters
+    ----------
+    plain, secure
+        Ports of nginx.
+    certificate
+        What it trusts.
+    """
+
+    def __init__(self, plain: int, secure: int, certificate: Path) -> None:
+        self.plain, self.secure = plain, secure
+        self.base = f"https://{PUBLIC_NAME}:{secure}"
+        self._certificate = certificate
+        self._pool = HTTPSConnectionPool(
+            "127.0.0.1",
+            secure,
+            maxsize=16,
+            block=True,
+            ca_certs=str(certificate),
+            server_hostname=PUBLIC_NAME,
+            assert_hostname=PUBLIC_NAME,
+            timeout=PATIENCE_S,
+            retries=False,
+        )
+        self._host = {"Host": f"{PUBLIC_NAME}:{secure}"}
+
+    def get(
+        self, path: str, parameters: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> BaseHTTPResponse:
+        """Ask for a path, or for a URL of the service."""
+        path = path.removeprefix(self.base) + (f"?{urlencode(parameters)}" if parameters else "")
+        return self._pool.urlopen("GET", path, headers={**self._host, **(headers or {})}, redirect=False)
+
+    def post(self, path: str, body: bytes) -> BaseHTTPResponse:
+        """Send a form."""
+        headers = {**self._host, "Content-Type": "application/x-www-form-urlencoded"}
+        path = path.removeprefix(self.base)
+        return self._pool.urlopen("POST", path, body=body, headers=headers, redirect=False)
+
+    def plainly(self, method: str, path: str) -> BaseHTTPResponse:
+        """Ask without TLS."""
+        headers = {"Host": PUBLIC_NAME}
+        with HTTPConnectionPool("127.0.0.1", self.plain, retries=False, timeout=PATIENCE_S) as pool:
+            return pool.urlopen(method, path, headers=headers, redirect=False)
+
+    def at_once(self, path: str, count: int, until: int | None = None) -> Counter[int]:
+        """Ask for a path on many connections; count the statuses, up to the first that is `until`."""
+        statuses: Counter[int] = Counter()
+        with ExitStack() as lines, selectors.DefaultSelector() as waiting:
+            for _ in range(count):
+                waiting.register(lines.enter_context(self.line()), selectors.EVENT_READ)
+            request = f"GET {path} HTTP/1.1\r\nHost: {PUBLIC_NAME}\r\nConnection: close\r\n\r\n".encode()
+            for key in list(waiting.get_map().values()):
+                key.fileobj.sendall(request)
+            while waiting.get_map() and not (until and statuses[until]):
+                answered = waiting.select(PATIENCE_S)
+                assert answered, "no answer"
+                for key, _ in answered:
+                    waiting.unregister(key.fileobj)
+                    statuses[int(key.fileobj.recv(64).split()[1])] += 1
+        return statuses
+
+    def line(self) -> ssl.SSLSocket:
+        """Open a bare connection."""
+        context = ssl.create_default_context(cafile=str(self._certificate))
+        line = socket.create_connection(("127.0.0.1", self.secure), PATIENCE_S)
+        return context.wrap_socket(line, server_hostname=PUBLIC_NAME)

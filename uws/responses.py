@@ -86,6 +86,8 @@ def _content(
     if request.method == "HEAD":
         next(store.read(result, 0, 1), b"")  # it fails as GET would
         body = ()
+    elif stop - start <= CHUNK_BYTES:
+        body = (b"".join(store.read(result, start, stop)),)
     elif (window := store.open(result, start, stop)) is not None:
         body = wrap_file(request.environ, window, CHUNK_BYTES)
     else:

@@ -273,7 +273,8 @@ def test_what_was_lost_on_its_way_to_a_bucket_is_swept(s3: ObjectStore, tmp_path
 
 
 def test_a_bucket_that_does_not_answer(tmp_path: Path) -> None:
-    options = {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9", "client_kwargs": {}}
+    once = {"retries": {"total_max_attempts": 1}}
+    options = {"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:9", "config_kwargs": once}
     store = ResultStore("s3://gone/here", tmp_path, options)
     assert store.check() == "results cannot be stored"
     assert store.has_room()

@@ -104,6 +104,7 @@ class Doer:
         self._types = types
         self._cell = cell
         self._memory_bytes = memory_bytes
+        self._said: tuple[str, type[BaseException]] | None = None  # the last failure in the log
 
     def do(self, task: Task) -> Answer:
         """Do the rows, or as many as there are time and space for."""
@@ -171,7 +172,10 @@ class Doer:
             message, transient = "Error: no space is left for temporary files", True
         else:
             message = f"Error: the row failed for an unexpected reason ({type(error).__name__})"
-            _log.error("a row failed", extra={"job_id": task.job_id, "row": row.n}, exc_info=error)
+            # The others of a task most often fail of the same, and a traceback for each fills the log.
+            said, self._said = self._said, (task.job_id, type(error))
+            if said != self._said:
+                _log.error("a row failed", extra={"job_id": task.job_id, "row": row.n}, exc_info=error)
         return RowReport(row.n, row.result_id, RowStatus.FAILED, message, transient=transient)
 
 

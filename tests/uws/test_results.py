@@ -147,7 +147,7 @@ def test_a_task_without_files_leaves_nothing(kind: Kind, tmp_path: Path) -> None
 
 
 def test_a_discarded_claim_leaves_nothing_and_others_stay(kind: Kind, tmp_path: Path) -> None:
-    kept = published(kind.store, claim(7, 1), CONTENTS)
+    kept = [*published(kind.store, claim(7, 1), CONTENTS), *published(kind.store, claim(7, 20), CONTENTS)]
     published(kind.store, claim(7, 2), CONTENTS)
     write(kind.store, claim(7, 3), CONTENTS)
     kind.store.discard(claim(7, 2))

@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -55,8 +56,23 @@ def configure_logs(settings: LogSettings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-#: Told of each request: its environment, status and bytes of its answer, and how many seconds it took.
-Listener = Callable[["WSGIEnvironment", int, int, float], None]
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that has been answered.
+
+    Parameters
+    ----------
+    rule
+        That of the URL map which the path fits, "" for none.
+    sent
+        Bytes of the answer.
+    """
+
+    method: str
+    rule: str
+    status: int
+    sent: int
+    seconds: float
 
 
 class RequestLog:
@@ -70,7 +86,7 @@ class RequestLog:
         Told of each request then.
     """
 
-    def __init__(self, app: WSGIApplication, listener: Listener | None = None) -> None:
+    def __init__(self, app: WSGIApplication, listener: Callable[[Answered], None] | None = None) -> None:
         self._app = app
         self._listener = listener
         self._log = structlog.get_logger()
@@ -84,6 +100,9 @@ class RequestLog:
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             answer.status = int(status[:3])
+            # Flask takes its request away from the environment when it has answered.
+            rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+            answer.rule = "" if rule is None else rule.rule
             headers.append(("X-Request-Id", request_id))
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
@@ -96,8 +115,11 @@ class _Answer:
 
     body: Iterable[bytes]
     status = 0
+    rule = ""
 
-    def __init__(self, log: Any, environ: WSGIEnvironment, listener: Listener | None) -> None:
+    def __init__(
+        self, log: Any, environ: WSGIEnvironment, listener: Callable[[Answered], None] | None
+    ) -> None:
         self._log = log
         self._environ = environ
         self._listener = listener
@@ -130,4 +152,4 @@ class _Answer:
             **environ.get(LOG_FIELDS, {}),
         )
         if self._listener is not None:
-            self._listener(environ, self.status, self._sent, seconds)
+            self._listener(Answered(environ["REQUEST_METHOD"], self.rule, self.status, self._sent, seconds))

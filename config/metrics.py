@@ -24,6 +24,7 @@ import structlog
 from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.logs import Answered
 from uws.job import LANES, Lane
 from uws.store.upkeep import LaneState, Upkeep
 from uws.tally import Counted
@@ -31,7 +32,6 @@ from vosi.availability import Monitor
 from vosi.trial import Trial
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
     from prometheus_client import Counter, Histogram
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
@@ -187,19 +187,17 @@ class Metrics:
         # Looking labels up takes longer than counting.
         self._routes: dict[tuple[str, str, int], tuple[Counter, Counter, Histogram]] = {}
 
-    def request(self, environ: WSGIEnvironment, status: int, sent: int, seconds: float) -> None:
+    def request(self, answered: Answered) -> None:
         """Count a request that has been answered."""
-        # Never the path: clients can make up as many as they like.
-        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-        endpoint = "none" if rule is None else rule.rule
-        key = (endpoint, environ["REQUEST_METHOD"], status // 100)
+        # Never by its path: clients can make up as many as they like.
+        key = (answered.rule or "none", answered.method, answered.status // 100)
         requests, sizes, latencies = self._routes.get(key) or self._route(*key)
         requests.inc()
-        sizes.inc(sent)
-        latencies.observe(seconds)
-        if status == 200 and endpoint in CUTOUTS and key[1] != "HEAD":
+        sizes.inc(answered.sent)
+        latencies.observe(answered.seconds)
+        if answered.rule in CUTOUTS and answered.status == 200 and answered.method != "HEAD":
             self._cutouts.inc()
-            self._cutout_bytes.inc(sent)
+            self._cutout_bytes.inc(answered.sent)
 
     def collect(self) -> Iterator[Metric]:
         """Give every family of metrics, each once."""

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 
 _PR_SET_PDEATHSIG = 1
 # Looked up here: between fork and exec as little as possible is done.
@@ -31,3 +32,18 @@ def start_as_child(parent: int, last_signal: int) -> None:
         _prctl(_PR_SET_PDEATHSIG, last_signal, 0, 0, 0)
     if os.getppid() != parent:  # it died before that was asked for
         os._exit(0)
+
+
+def stop_on_signals() -> threading.Event:
+    """Give an event that SIGTERM and SIGINT set; call it before other threads are started."""
+    told = threading.Event()
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+
+    def wait() -> None:
+        # A thread, and no handler: that might interrupt who holds the lock of the event.
+        signal.sigwait(ending)
+        told.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    return told

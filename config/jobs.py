@@ -1,0 +1,139 @@
+"""Jobs, put together from settings: for the web server, for workers, for the reconciler and for commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from config import redis_server
+from config.settings import Settings, SettingsError
+from soda.jobtype import JobLimits, SodaJobs
+from surveys.planner import Limits
+from uws.bell import Bell
+from uws.jobtype import JobTypes
+from uws.results import ResultStore
+from uws.service import JobService
+from uws.settings import JobSettings
+from uws.store.jobs import Jobs
+from uws.store.upkeep import Upkeep
+from uws.waiting import Waiting
+
+if TYPE_CHECKING:
+    from config.app import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """What has to do with jobs in one process."""
+
+    jobs: Jobs
+    upkeep: Upkeep
+    results: ResultStore
+    bell: Bell
+    waiting: Waiting
+    types: JobTypes
+    service: JobService
+    settings: JobSettings
+
+    def close(self) -> None:
+        """End its thread and its connections to Redis; the engine is not touched."""
+        self.waiting.close()
+        self.bell.close()
+
+
+def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None) -> JobParts:
+    """Make the parts; nothing is connected to.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    engine
+        Of the database, which must be ready when it is first asked.
+    types
+        The job types where they are made already.
+
+    Raises
+    ------
+    SettingsError
+        If results cannot be kept as the settings have it.
+    ServerNotStarted
+        If there is no safe place for the socket of the private Redis.
+    """
+    types = types or make_job_types(settings)
+    jobs, results = Jobs(engine), result_store(settings)
+    bell = Bell(redis_url(settings))
+    waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
+    service = JobService(jobs, types, results, bell, waiting, settings.jobs)
+    return JobParts(jobs, Upkeep(engine), results, bell, waiting, types, service, settings.jobs)
+
+
+def redis_url(settings: Settings) -> str:
+    """URL of Redis: the one of the settings, else of the private server of the data folder."""
+    return settings.jobs.redis_url or redis_server.url_of(settings.data.path)
+
+
+def result_store(settings: Settings) -> ResultStore:
+    """Make the results store.
+
+    Raises
+    ------
+    SettingsError
+        If its settings do not fit.
+    """
+    jobs = settings.jobs
+    try:
+        return ResultStore(
+            jobs.results_url or str(settings.data.path / "results"),
+            settings.data.path / "spool",
+            _options(jobs.results_options),
+            redirect=jobs.results_redirect,
+            reserve_bytes=jobs.results_reserve_bytes,
+        )
+    except ValueError as fault:
+        raise SettingsError(f"jobs.results_url or jobs.results_redirect: {fault}") from fault
+
+
+def job_types_of(settings: Settings) -> Callable[[], JobTypes]:
+    """Give what makes the job types; it can be pickled, for the processes of workers."""
+    return partial(make_job_types, settings)
+
+
+def make_job_types(settings: Settings) -> JobTypes:
+    """Make the job types, with connections of their own."""
+    from config.app import assemble  # which makes its jobs with this module
+
+    return types_with(settings, assemble(settings))
+
+
+def types_with(settings: Settings, parts: Parts) -> JobTypes:
+    """Make the job types with parts that are there."""
+    from config.app import site_of
+
+    limits, jobs = settings.cutout_jobs, settings.jobs
+    soda = SodaJobs(
+        parts.catalog,
+        parts.source,
+        parts.identifiers,
+        JobLimits(
+            Limits(limits.max_pixels, limits.max_bytes), jobs.max_rows, jobs.high_rows, limits.high_pixels
+        ),
+        site_of(settings, parts.identifiers),
+    )
+    return JobTypes([soda])
+
+
+def _options(text: str) -> Mapping[str, Any]:
+    """Read the options of a bucket. They may hold a secret, so they are not repeated."""
+    try:
+        options = json.loads(text or "{}")
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise SettingsError('jobs.results_options must be a JSON object such as {"profile": "archive"}')
+    return options

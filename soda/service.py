@@ -216,7 +216,7 @@ class SyncService:
         error = refusal(fault, self._identifiers)
         if self._heavier is not None and self._can_be_a_job(fault, request, self._heavier.limits):
             command = job_request(self._query(request), client.base_url)
-            error.fix = f"{error.fix} Or have it made by a job: {command}".lstrip()
+            error.fix = "\n".join(filter(None, (error.fix, f"To have it made by a job: {command}")))
         return error
 
     def _can_be_a_job(self, fault: RequestFault, request: SodaRequest, limits: Limits) -> bool:

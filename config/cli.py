@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from config import operations
+from config.terminal import console, database, read_settings
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from sqlalchemy import Engine
 
     from config.settings import Settings
@@ -62,43 +62,8 @@ def main() -> None:
     """  # noqa: D301  # click wants the character
 
 
-@main.command()
-@click.option("--host", help="Address to listen on.  [default: the setting server.host]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port; an error if it is taken. 0: any free one.")
-@click.option(
-    "--self-check", is_flag=True, help="Make a cutout of the demo survey through HTTP first, and save it."
-)
-def serve(host: str | None, port: int | None, self_check: bool) -> None:
-    """Serve until Ctrl-C.
-
-    Without --port, the next free port is used where the one of the settings is taken. The log, JSON
-    lines, goes to standard error; what people want to know goes to standard output. A stop
-    (SIGTERM) lets requests finish; Ctrl-C does not.
-    """
-    from config import server
-    from config.app import declared_surveys
-    from config.logs import configure_logs
-
-    settings = _settings()
-    configure_logs(settings.log)
-    _warn_unregistered(settings)
-    declared_surveys(settings)  # if one is wrong it is said here, once, and not by each worker
-    with _database(settings):
-        pass  # migrated; each worker opens its own connections
-    try:
-        listener = server.open_socket(
-            host or settings.server.host, settings.server.port if port is None else port, or_next=port is None
-        )
-    except (server.PortTaken, OSError) as error:
-        raise click.ClickException(f"cannot listen: {error}") from error
-    url = server.url_of(listener)
-    click.echo(f"Soda Fountain is served at {url}  (Ctrl-C stops it)")
-    check = None
-    if self_check:
-        from config.selfcheck import SelfCheck
-
-        check = SelfCheck(url, settings.identifiers.base, settings.data.path)
-    server.Server(settings, listener, check).run()
+for command in (operations.serve, operations.worker, operations.reconcile, operations.jobs):
+    main.add_command(command)
 
 
 @main.command()
@@ -113,12 +78,12 @@ def demo(workers: int | None) -> None:
     from config.settings import available_cores
     from dali.xtypes import format_numbers
 
-    settings = _settings()
+    settings = read_settings()
     workers = workers or available_cores()
     with _progress("making the demo survey") as progress:
         report = make_demo(settings.data.path / "demo", workers=workers, progress=progress)
     click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")
-    with _database(settings) as engine:
+    with database(settings) as engine:
         _report(_index(engine, _survey(settings, "demo"), workers))
     circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
     click.echo(f"Try: fountain cutout {DEMO.dataset} --circle '{circle}'")
@@ -150,8 +115,8 @@ def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> 
     """
     from config.settings import available_cores
 
-    settings = _settings()
-    with _database(settings) as engine:
+    settings = read_settings()
+    with database(settings) as engine:
         report = _index(engine, _survey(settings, name), workers or available_cores(), file, checksum)
     _report(report)
 
@@ -163,8 +128,8 @@ def list_surveys() -> None:
 
     from config.app import assemble
 
-    settings = _settings()
-    with _database(settings):
+    settings = read_settings()
+    with database(settings):
         parts = assemble(settings)
         table = Table("survey", "title", "kind", "images", "refused files", "indexed", box=None)
         for declared in parts.surveys:
@@ -173,7 +138,7 @@ def list_surveys() -> None:
             when = held.last_modified.strftime("%Y-%m-%d %H:%M") if held.last_modified else "never"
             table.add_row(declared.name, declared.title, declared.kind, images, str(held.refused), when)
         parts.engine.dispose()
-    _console().print(table)
+    console().print(table)
 
 
 @survey.command()
@@ -185,8 +150,8 @@ def check(name: str, stamps: int, seed: int | None) -> None:
     from config.app import assemble
     from surveys.index.check import check_survey
 
-    settings = _settings()
-    with _database(settings):
+    settings = read_settings()
+    with database(settings):
         parts = assemble(settings)
         checks = check_survey(parts.catalog, parts.source, name, stamps=stamps, seed=seed)
         parts.engine.dispose()
@@ -231,14 +196,14 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     from config.cutouts import NoOverlap, fetch_cutout, make_cutout, pairs_of
     from dali.errors import ProtocolError
 
-    settings = _settings()
+    settings = read_settings()
     pairs = pairs_of(options, settings.identifiers.base)
     try:
         with _progress("cutting", unit="bytes") as progress:
             if url is not None:
                 written = fetch_cutout(url, pairs, output, progress)
             else:
-                with _database(settings):
+                with database(settings):
                     written = make_cutout(settings, pairs, output, progress)
     except NoOverlap as empty:
         click.echo(str(empty), err=True)
@@ -262,13 +227,13 @@ def record(url: str | None) -> None:
     from config.app import assemble, describe
     from vosi.record import write_record
 
-    settings = _settings()
+    settings = read_settings()
     base_url = (url or settings.server.base_url).rstrip("/")
     if not base_url:
         raise click.UsageError("the public URL of the service is not known: set server.base_url or add --url")
     for name in settings.missing_in_record():
         click.echo(f"not set yet: {name}", err=True)
-    with _database(settings):
+    with database(settings):
         parts = assemble(settings)
         told = describe(settings, parts)
         written = write_record(told.record(base_url), told.capabilities, told.tables, base_url)
@@ -289,42 +254,12 @@ def upgrade() -> None:
     """
     from config.database import make_engine, upgrade
 
-    settings = _settings()
+    settings = read_settings()
     settings.data.path.mkdir(parents=True, exist_ok=True)
     engine = make_engine(settings.data.engine_url)
     upgrade(engine)
     engine.dispose()
     click.echo("The tables are up to date.")
-
-
-def _settings() -> Settings:
-    from config.settings import load_settings
-
-    return load_settings(os.environ)
-
-
-def _warn_unregistered(settings: Settings) -> None:
-    import structlog
-
-    if not settings.identifiers.is_registered:
-        structlog.get_logger().warning(
-            "the service is not registered: set identifiers.base to the IVOID of its record",
-            base=settings.identifiers.base,
-        )
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
-    """Give an engine of the database, made or migrated where that is automatic."""
-    from config.database import make_engine, prepare
-
-    settings.data.path.mkdir(parents=True, exist_ok=True)
-    engine = make_engine(settings.data.engine_url)
-    try:
-        prepare(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _survey(settings: Settings, name: str) -> Survey:
@@ -361,12 +296,6 @@ def _report(report: IndexReport) -> None:
         f"{report.survey}: {report.files} files ({report.added} new, {report.changed} changed, "
         f"{report.vanished} gone), {len(report.refused)} left out"
     )
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(file=sys.stdout)
 
 
 @contextmanager

@@ -20,20 +20,8 @@ NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 NOON_MS = 1_767_268_800_000
 NOON = "2026-01-01T12:00:00.000Z"
 ORDER = [
-    "jobId",
-    "runId",
-    "ownerId",
-    "phase",
-    "quote",
-    "creationTime",
-    "startTime",
-    "endTime",
-    "executionDuration",
-    "destruction",
-    "parameters",
-    "results",
-    "errorSummary",
-    "jobInfo",
+    *("jobId", "runId", "ownerId", "phase", "quote", "creationTime", "startTime", "endTime"),
+    *("executionDuration", "destruction", "parameters", "results", "errorSummary", "jobInfo"),
 ]
 
 PENDING = Job(

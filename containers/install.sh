@@ -4,6 +4,7 @@
 #   install.sh packages              what the program runs with, from Debian (as root)
 #   install.sh build-packages        what the next step needs (as root)
 #   install.sh application FOLDER    the program from the source beside this script, as a virtual environment
+#   install.sh compile FOLDER        its Python, once and on all cores: the folder is read-only later
 #   install.sh proxy                 nginx (as root)
 set -eu
 
@@ -19,14 +20,12 @@ from_debian() {
 application() {
     folder=$1
     python3 -m venv "$folder"
-    # Nothing is compiled but Python: there is no C compiler, here or in the image.
+    # Nothing is built but the project itself: there is no C compiler, here or in the image.
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
         --only-binary=:all: "${source}[pg,s3]"
     "$folder/bin/python" -m pip check
     # The image is not changed when it is there, and what cannot be used cannot be misused.
     "$folder/bin/python" -m pip uninstall --quiet --yes pip setuptools
-    # On all cores, and once: the folder is read-only later.
-    "$folder/bin/python" -m compileall -q -j 0 "$folder/lib"
 }
 
 case "${1-}" in
@@ -34,8 +33,9 @@ case "${1-}" in
     build-packages) from_debian ca-certificates python3 python3-venv ;;
     proxy) from_debian nginx-light ;;
     application) application "${2:?install.sh application FOLDER}" ;;
+    compile) "${2:?install.sh compile FOLDER}/bin/python" -m compileall -q -j 0 "$2/lib" ;;
     *)
-        sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
 esac

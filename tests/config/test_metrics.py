@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from config import metrics
-from config.app import create_app
 from config.logs import Answered
 from config.metrics import JobWatch, Metrics, share
+from tests.support.counting import count_here, count_without_room, share_here
 from tests.support.databases import sqlite
-from tests.support.service import did, make_service, settings_of
+from tests.support.service import did, make_service
 from uws.job import Lane, NewJob, Row, RowReport, RowStatus, Settlement, Stored
 from uws.jobtype import Ending, JobPlan
 from uws.store.claims import Claims
@@ -127,40 +126,31 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(os.environ[metrics.FOLDER])
 
 
-def count_in_a_service(folder: Path, requests: int) -> tuple[int, str]:
-    """Ask a service made in this process; give its number of requests, and what it says of all."""
-    client = create_app(settings_of(folder)).test_client()
-    for _ in range(requests):
-        assert client.get("/sync", query_string=ASKED, buffered=True).status_code == 200
-    return os.getpid(), client.get("/metrics").text
-
-
-def asked_in_processes(folder: Path, counts: list[int]) -> list[str]:
-    """Ask as often in one process after the other, all of which live until the last has been asked."""
+def count_in_processes(counts: list[int]) -> list[Found]:
+    """Count in one process after the other, all of which live until the last has counted."""
     context = multiprocessing.get_context("spawn")
     pools = [ProcessPoolExecutor(1, context) for _ in counts]
     try:
-        told = [
-            pool.submit(count_in_a_service, folder, count).result()
-            for pool, count in zip(pools, counts, strict=True)
-        ]
+        told = [pool.submit(count_here, count).result() for pool, count in zip(pools, counts, strict=True)]
     finally:
         for pool in pools:
             pool.shutdown()
     assert len({pid for pid, _ in told}) == len(counts)
-    return [text for _, text in told]
+    return [read(text) for _, text in told]
 
 
-def test_processes_count_together(own: Flask, tmp_path: Path, shared: Path) -> None:
+def test_processes_count_together(shared: Path) -> None:
     cutouts = sample("fountain_cutouts_total", via="sync")
     latencies = sample("fountain_request_seconds_count", endpoint="/sync", method="GET")
-    for text, expected in zip(asked_in_processes(tmp_path / "service", [3, 4]), (3, 7), strict=True):
-        assert read(text)[cutouts] == expected
-        assert read(text)[latencies] == expected
-    # Those who take the places of processes that ended count on, in their files.
+    waiting = sample("fountain_waiting")
+    first, second = count_in_processes([3, 4])
+    assert (first[cutouts], first[latencies], first[waiting]) == (3, 3, 1)
+    assert (second[cutouts], second[latencies], second[waiting]) == (7, 7, 2)
     files = sorted(shared.iterdir())
-    again = asked_in_processes(tmp_path / "service", [5, 6])
-    assert read(again[-1])[cutouts] == 18
+    # Who takes the place of a process that ended counts on, in its files; what that had in hand is gone.
+    third, fourth = count_in_processes([5, 6])
+    assert third[cutouts] == 12
+    assert (fourth[cutouts], fourth[latencies], fourth[waiting]) == (18, 18, 2)
     assert sorted(shared.iterdir()) == files
 
 
@@ -171,24 +161,11 @@ def test_a_service_empties_its_folder_and_leaves_that_of_others(tmp_path: Path, 
     assert (shared / "counter_0.db").exists()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
-        first = Path(pool.submit(share_in, tmp_path / "others").result())
+        first = Path(pool.submit(share_here, tmp_path / "others").result())
     (first / "counter_0.db").write_bytes(b"old")
     share(tmp_path / "others")
     assert Path(os.environ[metrics.FOLDER]) == first
     assert not (first / "counter_0.db").exists()
-
-
-def share_in(folder: Path) -> str:
-    share(folder)
-    return os.environ[metrics.FOLDER]
-
-
-def count_without_room() -> str:
-    """Count where no file may be as large as it has to be."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-    own = Metrics(Monitor((), 60))
-    own.request(Answered("GET", "", 404, 10, 0.1))
-    return generate_latest(own).decode()
 
 
 def test_a_full_disk_stops_no_process(shared: Path) -> None:

@@ -14,7 +14,7 @@ from surveys.pixels import PixelBox
 from surveys.plan import CutoutPlan
 
 #: Of any cutout: to look its image up and to open the file.
-CUTOUT_S = 0.002
+CUTOUT_S = 0.001
 #: Of a byte of the product.
 BYTE_S = 3e-9
 #: Of a pixel that is decoded: Rice, or gzip.

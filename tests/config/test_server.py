@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,22 @@ def test_the_log_is_json_lines_and_warns_while_unregistered(served: Served) -> N
     lines = [json.loads(line) for line in served.log.read_text().splitlines()]
     assert any("not registered" in line["event"] and line["level"] == "warning" for line in lines)
     assert any(line["event"] == "request" for line in lines)
+
+
+def test_metrics_are_those_of_all_processes(served: Served) -> None:
+    asked = 'fountain_requests_total{endpoint="/examples",method="GET",status="2xx"}'
+
+    def counted() -> float:
+        told = requests.get(f"{served.url}/metrics", timeout=TIMEOUT_S).text.splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in told if line.startswith(asked)), 0.0)
+
+    before = counted()
+    for _ in range(20):  # on connections of their own, so that both processes have some
+        assert requests.get(f"{served.url}/examples", timeout=TIMEOUT_S).status_code == 200
+    deadline = time.monotonic() + TIMEOUT_S
+    while (now := counted()) < before + 20:  # the last one is counted when it has been sent
+        assert time.monotonic() < deadline
+    assert now == before + 20
 
 
 def test_http_07_nobody_is_believed_unasked(served: Served) -> None:

@@ -17,9 +17,10 @@ from werkzeug.wrappers import Response
 
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
-from config.health import KEPT_S, service_checks
+from config.health import KEPT_S, job_checks, service_checks
+from config.jobs import JobParts, make_jobs, types_with
 from config.logs import RequestLog
-from config.metrics import Metrics
+from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
@@ -29,9 +30,10 @@ from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
 from sia import views as sia_views
 from soda import views as soda_views
-from soda.descriptor import SYNC, Descriptors
+from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
 from soda.gate import PixelGate
-from soda.params import PARAMETERS, SodaParameter
+from soda.heavier import JOB_TYPE, Heavier
+from soda.params import MEDIA_TYPES, PARAMETERS, SodaParameter
 from soda.preview import PreviewService
 from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
@@ -43,6 +45,7 @@ from surveys.planner import Limits
 from surveys.product import Site
 from surveys.source import Source
 from surveys.survey import Survey
+from uws import views as uws_views
 from vosi import views as vosi_views
 from vosi.availability import Monitor
 from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
@@ -67,6 +70,7 @@ class Parts:
     source: Source
     identifiers: Identifiers
     descriptors: Descriptors
+    gate: PixelGate
     sync: SyncService
     previews: PreviewService
 
@@ -84,19 +88,37 @@ def assemble(settings: Settings) -> Parts:
     catalog = Catalog(engine, surveys, GENERATION_KEPT_S)
     identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
     resource = identifiers.base if settings.identifiers.is_registered else ""
-    descriptors = Descriptors((SYNC,), identifiers, resource)
+    descriptors = Descriptors((SYNC, ASYNC), identifiers, resource)
     source = Source(settings.data.read)
     gate = PixelGate(settings.server.pixel_slots, settings.sync.wait_s)
-    sync = SyncService(
+    sync = make_sync(settings, catalog, source, identifiers, gate)
+    previews = PreviewService(catalog, source, identifiers, gate)
+    return Parts(engine, surveys, catalog, source, identifiers, descriptors, gate, sync, previews)
+
+
+def make_sync(
+    settings: Settings,
+    catalog: Catalog,
+    source: Source,
+    identifiers: Identifiers,
+    gate: PixelGate,
+    jobs: JobParts | None = None,
+) -> SyncService:
+    """Make the service of sync requests; with `jobs`, workers make the larger cutouts."""
+    sync, most = settings.sync, settings.cutout_jobs
+    heavier = None
+    if jobs is not None:
+        limits = Limits(most.max_pixels, most.max_bytes)
+        heavier = Heavier(jobs.service, jobs.results, limits, sync.inline_pixels, sync.job_wait_s)
+    return SyncService(
         catalog,
         source,
         identifiers,
-        Limits(settings.sync.max_pixels, settings.sync.max_bytes),
+        Limits(sync.max_pixels, sync.max_bytes),
         gate,
         site_of(settings, identifiers),
+        heavier=heavier,
     )
-    previews = PreviewService(catalog, source, identifiers, gate)
-    return Parts(engine, surveys, catalog, source, identifiers, descriptors, sync, previews)
 
 
 def site_of(settings: Settings, identifiers: Identifiers) -> Site:
@@ -138,15 +160,32 @@ def create_app(settings: Settings) -> Flask:
     def base_url() -> str:
         return public_url(request, settings.server.base_url)
 
-    monitor = Monitor(service_checks(parts.engine, parts.catalog, parts.surveys), KEPT_S)
+    jobs = make_jobs(settings, parts.engine, types_with(settings, parts))
+    weakref.finalize(app, jobs.close)
+    sync = make_sync(settings, parts.catalog, parts.source, parts.identifiers, parts.gate, jobs)
+    alive_s = settings.jobs.lease_s
+    checks = service_checks(parts.engine, parts.catalog, parts.surveys)
+    checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
+    monitor = Monitor(checks, KEPT_S)
     app.extensions[MONITOR] = monitor
-    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, parts.sync)
+    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
-    app.register_blueprint(soda_views.make_blueprint(parts.sync, parts.previews, base_url))
+    app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, base_url))
+    app.register_blueprint(
+        uws_views.make_blueprint(
+            jobs.service,
+            JOB_TYPE,
+            base_url,
+            soda_views.anonymous,
+            f"/{ASYNC.path}",
+            results=jobs.results,
+            settings=settings.jobs,
+        )
+    )
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
-    metrics = Metrics(monitor)
+    metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     app.register_blueprint(metrics_blueprint(metrics))
     app.after_request(_allow_scripts)
     answer_errors(app)
@@ -161,7 +200,13 @@ def describe(settings: Settings, parts: Parts) -> Described:
     discovery = Discovery(settings, parts.engine, parts.catalog, parts.identifiers, started)
     return Described(
         title=f"Examples of {settings.record.title}",
-        capabilities=(*VOSI_CAPABILITIES, sync_capability(), links_capability(), query_capability()),
+        capabilities=(
+            *VOSI_CAPABILITIES,
+            soda_capability(SYNC, MEDIA_TYPES["fits"]),
+            soda_capability(ASYNC, ASYNC.content_type),
+            links_capability(),
+            query_capability(),
+        ),
         tables=(QUERY_TABLE,),
         changed=started,
         examples=discovery.examples,
@@ -169,17 +214,17 @@ def describe(settings: Settings, parts: Parts) -> Described:
     )
 
 
-def sync_capability() -> Capability:
-    """SODA sync, with its parameters."""
+def soda_capability(endpoint: Endpoint, result_type: str) -> Capability:
+    """SODA, sync or async, with its parameters."""
     interface = Interface(
-        "sync",
+        endpoint.path,
         use="base",
         version="1.0",
         query_types=("GET", "POST"),
-        result_type="application/fits",
+        result_type=result_type,
         params=tuple(_param(parameter) for parameter in PARAMETERS),
     )
-    return Capability("ivo://ivoa.net/std/SODA#sync-1.0", (interface,))
+    return Capability(endpoint.standard_id, (interface,))
 
 
 def _param(parameter: SodaParameter) -> Param:

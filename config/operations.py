@@ -53,6 +53,7 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     from config import server
     from config.app import declared_surveys
     from config.logs import configure_logs
+    from config.metrics import share
     from config.redis_server import PrivateRedis, ServerNotStarted
     from config.supervisor import Role, Supervisor
 
@@ -75,6 +76,7 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
             redis.start()
         except ServerNotStarted as error:
             raise click.ClickException(str(error)) from error
+    share(settings.data.path / "metrics")
     url = server.url_of(listener)
     click.echo(f"Soda Fountain is served at {url}  (Ctrl-C stops it)")
     check = None

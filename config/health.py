@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: An answer holds so long.
 KEPT_S = 5.0
+_SMALL_SYNC = "/sync goes on, but for large cutouts"
+_SYNC: Mapping[Lane, str] = {"high": _SMALL_SYNC, "low": "/sync goes on"}
 
 
 def service_checks(engine: Engine, catalog: Catalog, surveys: Sequence[Survey]) -> list[Check]:
@@ -39,7 +41,7 @@ def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float)
     return [
         *(_workers_check(upkeep, lane, alive_s) for lane in LANES),
         Check(lambda: _results(results), "results"),
-        # Workers look for tasks without it too, a little later: no job is lost, and none stays.
+        # Workers look for tasks without it too: no job is lost, and each is done.
         Check(lambda: _bell(bell), "Redis", is_vital=False),
     ]
 
@@ -77,7 +79,7 @@ def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
             lives = upkeep.live_workers(lane, alive_s)
         except SQLAlchemyError:
             return None  # the database's own check says it
-        return None if lives else f"no worker serves the queue {lane}: its jobs wait; /sync goes on"
+        return None if lives else f"no worker serves the queue {lane}: its jobs wait; {_SYNC[lane]}"
 
     return Check(look, f"workers of {lane}")
 
@@ -85,9 +87,9 @@ def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
 def _results(results: ResultStore) -> str | None:
     if (fault := results.check()) is not None:
         return fault
-    return None if results.has_room() else "results have too little room: no job is taken; /sync goes on"
+    return None if results.has_room() else f"results have too little room: no job is taken; {_SMALL_SYNC}"
 
 
 def _bell(bell: Bell) -> str | None:
     fault = bell.check()
-    return None if fault is None else f"{fault}: jobs begin some seconds later"
+    return None if fault is None else f"{fault}: jobs begin some seconds later; {_SMALL_SYNC}"

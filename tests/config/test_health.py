@@ -86,7 +86,8 @@ def test_vosi_05_redis_is_missed_but_not_needed(house: House) -> None:
     house.redis.kill()
     found = house.look()
     assert found.available
-    assert found.notes == (*WELL, "the queue (Redis) does not answer: jobs begin some seconds later")
+    silent = "the queue (Redis) does not answer: jobs begin some seconds later"
+    assert found.notes == (*WELL, f"{silent}; /sync goes on, but for large cutouts")
     assert not found.parts["Redis"]
 
 
@@ -113,7 +114,9 @@ def test_vosi_05_results_that_cannot_be_stored(house: House) -> None:
 def test_vosi_05_no_room_for_results(house: House) -> None:
     found = house.look(reserve_bytes=1 << 60)
     assert not found.available
-    assert found.notes == ("results have too little room: no job is taken; /sync goes on",)
+    assert found.notes == (
+        "results have too little room: no job is taken; /sync goes on, but for large cutouts",
+    )
 
 
 def test_vosi_05_a_database_that_is_gone_is_said_once(house: House) -> None:

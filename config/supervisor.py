@@ -73,6 +73,7 @@ class _Child:
         if self.pid == 0:
             _become(self.role, parent)
         self._started = time.monotonic()
+        _log.info("%s started", self.role.name, extra={"pid": self.pid})
 
     def reap(self) -> bool:
         """Whether it has died since it was started, or last looked at."""
@@ -142,12 +143,12 @@ class Supervisor:
             told = self._next_signal(LOOK_S)
             if told is not None:
                 self._stop(quick=told in _QUICK)
-                return self._web.status
+                return self._status()
             for child in self._reap():
                 _log.error("%s ended by itself", child.role.name, extra={"status": child.status})
             if self._web.pid is None and self._web.status in CANNOT_START:
                 self._stop(quick=True)
-                return self._web.status
+                return self._status()
 
     def _stop(self, *, quick: bool) -> None:
         """End all: the web server first, whose requests may wait for workers, unless it is to be quick."""
@@ -181,6 +182,10 @@ class Supervisor:
         """Wait for a signal to end by; None after a time, and when a child has ended."""
         told = signal.sigtimedwait(self._signals, seconds)
         return None if told is None or told.si_signo == signal.SIGCHLD else told.si_signo
+
+    def _status(self) -> int:
+        """Exit status of the web server, as a shell would tell it."""
+        return self._web.status if self._web.status >= 0 else 128 - self._web.status
 
     def _reap(self) -> list[_Child]:
         return [child for child in (self._web, *self._others) if child.reap()]

@@ -78,11 +78,16 @@ def is_open(port: int) -> bool:
 
 @contextmanager
 def started(
-    command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    command: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    alone: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program until the block ends."""
+    """Run a program until the block ends; `alone` in a process group of its own."""
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=cwd)
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=cwd, start_new_session=alone)
     try:
         yield process
     finally:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
@@ -15,8 +16,11 @@ from surveys.plan import CutoutPlan
 from surveys.planner import Limits
 from uws.job import ANONYMOUS, Caller, Result, RowStatus
 from uws.phase import Phase
-from uws.results import ResultStore
-from uws.service import JobService
+
+if TYPE_CHECKING:
+    # They bring RQ and Redis, which a program without jobs need not load.
+    from uws.results import ResultStore
+    from uws.service import JobService
 
 #: Name of the job type, `soda.jobtype.SodaJobs`.
 JOB_TYPE = "soda"

@@ -45,6 +45,9 @@ _VALUES = {
     "RESPONSEFORMAT": MEDIA_TYPES,
 }
 
+#: It says nothing of the cutouts, and belongs to the job.
+_CONTROL = ("RUNID",)
+
 #: So many different faults are told of a job of which nothing can be made.
 TOLD_FAULTS = 5
 DATABASE_RETRY_S = 10
@@ -112,7 +115,7 @@ class SodaJobs:
             "title": "SODA cutouts",
             "description": "One cutout for each combination of the values of ID, region, BAND and TIME.",
             "type": "object",
-            "properties": {parameter.name: _schema(parameter) for parameter in PARAMETERS},
+            "properties": {p.name: _schema(p) for p in PARAMETERS if p.name not in _CONTROL},
             "required": ["ID"],
             "dependentRequired": {"CENTER": ["SIZE"], "SIZE": ["CENTER"]},
             "additionalProperties": False,

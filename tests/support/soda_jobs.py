@@ -158,7 +158,12 @@ class JobbingService:
                     env=os.environ,
                 )
             )
-        until(lambda: Upkeep(self.parts.engine).live_workers("low", 60) >= 1, self.told)
+
+        def lives() -> bool:
+            assert all(process.poll() is None for process in self.processes), self.told()
+            return Upkeep(self.parts.engine).live_workers("low", 60) >= 1
+
+        until(lives, self.told)
 
     def told(self) -> str:
         """Say what the workers logged last."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from uws.job import Job, Lane
 
 #: A database that does not answer is asked again after so long.
-DATABASE_RETRY_S = 5.0
+DATABASE_RETRY_S = 2.0
 LISTED = 20
 DAY_MS = 86_400_000
 PHASES = ("PENDING", "QUEUED", "EXECUTING", "COMPLETED", "ERROR", "ABORTED")

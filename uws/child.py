@@ -246,7 +246,9 @@ def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
     if (outcome.status is RowStatus.DONE) != bool(outcome.files):
         raise ValueError(f"{outcome.status} with {len(outcome.files)} files")
     files = container.add(outcome.files) if outcome.files else ()
-    return RowReport(row.n, row.result_id, outcome.status, outcome.message, files, outcome.transient)
+    # What no database takes would cost the other rows of the task their results.
+    message = outcome.message.encode(errors="replace").decode().replace("\0", "")
+    return RowReport(row.n, row.result_id, outcome.status, message, files, outcome.transient)
 
 
 def _miscounted(task: Task, reports: list[RowReport], first: int) -> None:

@@ -71,9 +71,9 @@ class Reconciler:
                 ("forgetting jobs", self._forget),
                 ("ringing", self._ring),
                 ("forgetting workers", self._forget_workers),
-                ("looking for orphans", self._scan),
             )
         )
+        self._orphans = Trouble("looking for orphans")
 
     def run(self, stop: threading.Event) -> None:
         """Do everything again and again until `stop` is set."""
@@ -84,11 +84,10 @@ class Reconciler:
     def once(self) -> None:
         """Do everything once; a step that fails does not keep the others from being taken."""
         for trouble, step in self._steps:
-            try:
-                step()
-                trouble.over()
-            except Exception as fault:
-                trouble.say(fault)
+            _take(step, trouble)
+        if time.monotonic() >= self._scan_at:
+            self._scan_at = time.monotonic() + self._settings.orphan_scan_s
+            _take(self._scan, self._orphans)
 
     def _reclaim(self) -> None:
         settings = self._settings
@@ -121,10 +120,7 @@ class Reconciler:
         self._upkeep.forget_workers(SILENT_LEASES * self._settings.lease_s)
 
     def _scan(self) -> None:
-        """Remove the files that no job knows, from time to time."""
-        if time.monotonic() < self._scan_at:
-            return
-        self._scan_at = time.monotonic() + self._settings.orphan_scan_s
+        """Remove the files that no job knows."""
         jobs = iter(self._results.jobs())
         while some := list(islice(jobs, JOBS_AT_ONCE)):
             known = self._upkeep.known_jobs(some)
@@ -151,6 +147,14 @@ class Reconciler:
     def _tell(self, ended: Iterable[tuple[str, Phase]]) -> None:
         for job_id, phase in ended:
             self._bell.tell(job_id, phase)
+
+
+def _take(step: Callable[[], None], trouble: Trouble) -> None:
+    try:
+        step()
+        trouble.over()
+    except Exception as fault:
+        trouble.say(fault)
 
 
 def _is_of(container: str, claims: Iterable[str]) -> bool:

@@ -23,7 +23,9 @@ class Trouble:
     def say(self, fault: BaseException) -> None:
         """Say that it fails."""
         if not self._is_there:
-            _log.warning("%s fails: %s", self._what, fault)
+            # SQLAlchemy adds the statement, and where to read more.
+            reason = str(fault).partition("\n")[0]
+            _log.warning("%s fails (%s): %s", self._what, type(fault).__name__, reason)
         self._is_there = True
 
     def over(self) -> None:

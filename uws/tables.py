@@ -78,7 +78,13 @@ class JobRow(Base):
             postgresql_where=text("phase IN ('QUEUED', 'EXECUTING')"),
         ),
         Index("ix_job_destruction", "destruction_ms"),
-        Index("ix_job_gone", "gone_ms"),
+        # Of those that are gone alone: SQLite would look all others up by it.
+        Index(
+            "ix_job_gone",
+            "gone_ms",
+            sqlite_where=text("gone_ms IS NOT NULL"),
+            postgresql_where=text("gone_ms IS NOT NULL"),
+        ),
     )
 
 

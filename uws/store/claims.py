@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, 
 
 from uws.job import Claim, Counts, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
-from uws.phase import RUNNABLE, Phase
+from uws.phase import Phase
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import CHUNK
-from uws.store.rows import counts_of, rows_of, tell, written_error, written_rows
+from uws.store.rows import IS_RUNNABLE, counts_of, rows_of, tell, written_error, written_rows
 from uws.tables import JobRow, ResultRow, TaskRow
 
 #: So many of the best jobs are tried for a task; another worker may take the last one of each.
@@ -22,8 +22,6 @@ BEST_JOBS = 10
 #: A job that has waited so long goes before those of the next better rank.
 AGEING_MS = 60_000
 TEXT = "text/plain; charset=utf-8"
-
-_RUNNABLE = [phase.value for phase in sorted(RUNNABLE)]
 
 
 class LostClaim(Exception):
@@ -330,7 +328,7 @@ def _best_jobs(lane: Lane) -> Select[str]:
     return (
         select(JobRow.job_id)
         .where(
-            JobRow.phase.in_(_RUNNABLE),
+            IS_RUNNABLE,
             JobRow.gone_ms.is_(None),
             exists().where(TaskRow.job_id == JobRow.job_id, *_claimable(lane)),
         )

@@ -13,6 +13,7 @@ from uws.jobtype import JobPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
 from uws.store.rows import (
+    IS_RUNNABLE,
     job_of,
     result_of,
     take_number,
@@ -224,7 +225,7 @@ class Jobs:
     def backlog_s(self, lane: str) -> float:
         """Seconds of work, of one worker, that wait in a lane."""
         statement = select(func.coalesce(func.sum(JobRow.seconds), 0.0)).where(
-            JobRow.phase.in_(["QUEUED", "EXECUTING"]), JobRow.lane == lane, JobRow.gone_ms.is_(None)
+            IS_RUNNABLE, JobRow.lane == lane, JobRow.gone_ms.is_(None)
         )
         with self._reading.connect() as connection:
             return connection.execute(statement).scalar_one() or 0.0

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, update
+from sqlalchemy import Connection, RowMapping, insert, text, update
 
 from uws.job import Counts, Job, JobError, Parameter, Result, Row, RowStatus
 from uws.phase import Phase
 from uws.store.clock import NowMs
 from uws.tables import EventRow, JobRow
+
+#: As the index of such jobs has it, to the letter: SQLite takes it for no other spelling.
+IS_RUNNABLE = text("job.phase IN ('QUEUED', 'EXECUTING')")
 
 
 def job_of(found: RowMapping) -> Job:

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 RUNNABLE = sa.text("phase IN ('QUEUED', 'EXECUTING')")
+GONE = sa.text("gone_ms IS NOT NULL")
 QUEUED = sa.text("state = 'queued'")
 RUNNING = sa.text("state = 'running'")
 UNSENT = sa.text("sent_ms IS NULL")
@@ -53,7 +54,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index("ix_job_destruction", ["destruction_ms"], unique=False)
-        batch_op.create_index("ix_job_gone", ["gone_ms"], unique=False)
+        batch_op.create_index(
+            "ix_job_gone", ["gone_ms"], unique=False, sqlite_where=GONE, postgresql_where=GONE
+        )
         batch_op.create_index("ix_job_owner_created", ["owner", "created_ms", "job_id"], unique=False)
         batch_op.create_index(
             "ix_job_runnable",
@@ -219,7 +222,7 @@ def downgrade() -> None:
             postgresql_where=RUNNABLE,
         )
         batch_op.drop_index("ix_job_owner_created")
-        batch_op.drop_index("ix_job_gone")
+        batch_op.drop_index("ix_job_gone", sqlite_where=GONE, postgresql_where=GONE)
         batch_op.drop_index("ix_job_destruction")
 
     op.drop_table("job")

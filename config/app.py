@@ -186,6 +186,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
+    jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
     app.after_request(_allow_scripts)
     answer_errors(app)

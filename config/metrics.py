@@ -108,7 +108,7 @@ class JobWatch:
         self._upkeep = upkeep
         self._alive_s = alive_s
         self._lock = threading.Lock()
-        self._trial = Trial(self._ask)
+        self._trial = Trial(self.ask)
         self._until = 0.0
         self._figures: JobFigures | None = None
 
@@ -117,13 +117,15 @@ class JobWatch:
         with self._lock:
             if time.monotonic() >= self._until:
                 try:
-                    self._figures = self._trial.begin().result(WITHIN_S)
+                    self._trial.begin()
+                    self._figures = self._trial.result(WITHIN_S)
                 except (SQLAlchemyError, TimeoutError):
                     self._figures = None
                 self._until = time.monotonic() + KEPT_S
             return self._figures
 
-    def _ask(self) -> JobFigures:
+    def ask(self) -> JobFigures:
+        """Ask for them now."""
         return JobFigures(
             {lane: self._upkeep.lane_state(lane) for lane in LANES},
             {lane: self._upkeep.live_workers(lane, self._alive_s) for lane in LANES},
@@ -294,6 +296,11 @@ def _lane_families(figures: JobFigures) -> Iterator[Metric]:
     families: tuple[tuple[str, str, Mapping[Any, float]], ...] = (
         ("queue_depth", "Tasks that wait.", {lane: state.queued for lane, state in lanes.items()}),
         ("tasks_running", "Tasks in work.", {lane: state.running for lane, state in lanes.items()}),
+        (
+            "tasks_late",
+            "Tasks that a worker has lost, and that are not taken back yet.",
+            {lane: state.late for lane, state in lanes.items()},
+        ),
         (
             "oldest_wait_seconds",
             "Since the oldest job with a waiting task was queued.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -85,8 +84,9 @@ class Monitor:
 
     def _try(self) -> Availability:
         until = time.monotonic() + WITHIN_S
-        begun = [(check, trial.begin()) for check, trial in self._trials]
-        found = [(check, _outcome(check, run, until)) for check, run in begun]
+        for _, trial in self._trials:
+            trial.begin()
+        found = [(check, _outcome(check, trial, until)) for check, trial in self._trials]
         notes = tuple(sentence for _, sentence in found if sentence is not None)
         parts = {check.what: sentence is None for check, sentence in found}
         if any(check.is_vital for check, sentence in found if sentence is not None):
@@ -95,9 +95,9 @@ class Monitor:
         return Availability(True, self._up_since, ("accepting requests", *notes), parts)
 
 
-def _outcome(check: Check, run: Future[str | None], until: float) -> str | None:
+def _outcome(check: Check, trial: Trial[str | None], until: float) -> str | None:
     try:
-        return run.result(max(0.0, until - time.monotonic()))
+        return trial.result(max(0.0, until - time.monotonic()))
     except TimeoutError:
         return f"no answer in time: {check.what}"
     except Exception as error:  # whatever it is, the answer to "are you available" is no

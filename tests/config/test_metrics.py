@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from flask import Flask
@@ -21,12 +23,15 @@ from config.metrics import JobWatch, Metrics, share
 from tests.support.counting import count_here, count_without_room, share_here
 from tests.support.databases import sqlite
 from tests.support.service import did, make_service
+from uws.bell import Bell
 from uws.job import Lane, NewJob, Row, RowReport, RowStatus, Settlement, Stored
 from uws.jobtype import Ending, JobPlan
+from uws.phase import Phase
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.upkeep import Upkeep
 from uws.tally import Counted, Tally
+from uws.waiting import Waiting
 from vosi.availability import Check, Monitor
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.005"}
@@ -90,8 +95,9 @@ def test_requests_and_cutouts_are_counted(own: Flask) -> None:
     assert found[sample("fountain_cutouts_total", via="sync")] == 3
     assert found[sample("fountain_cutout_bytes_total", via="sync")] == 3 * size
     assert found[sample("fountain_response_bytes_total", endpoint="/sync")] > 3 * size
-    assert found[sample("fountain_available")] == 1
+    assert found[sample("fountain_available")] == 0
     assert found[sample("fountain_up", part="database")] == 1
+    assert found[sample("fountain_up", part="workers of low")] == 0
 
 
 def test_labels_are_few_whatever_is_asked(own: Flask) -> None:
@@ -174,12 +180,6 @@ def test_a_full_disk_stops_no_process(shared: Path) -> None:
     assert found[sample("fountain_requests_total", endpoint="none", method="GET", status="4xx")] == 1
 
 
-def test_waiting_requests_are_counted() -> None:
-    own = Metrics(Monitor((), 60))
-    own.waiting.set(3)
-    assert read(generate_latest(own).decode())[sample("fountain_waiting")] == 3
-
-
 def test_what_does_not_answer_is_told() -> None:
     own = Metrics(Monitor((Check(lambda: "gone", "disk"), Check(lambda: None, "tape")), 60))
     found = read(generate_latest(own).decode())
@@ -226,6 +226,7 @@ def test_jobs_and_workers_are_told(engine: Engine) -> None:
     for lane, queued, running, workers in (("high", 1, 1, 2), ("low", 5, 0, 1)):
         assert found[sample("fountain_queue_depth", lane=lane)] == queued
         assert found[sample("fountain_tasks_running", lane=lane)] == running
+        assert found[sample("fountain_tasks_late", lane=lane)] == 0
         assert found[sample("fountain_workers", lane=lane)] == workers
         assert found[sample("fountain_oldest_wait_seconds", lane=lane)] >= 0
     assert found[sample("fountain_rows_total", status="done")] == 1
@@ -235,6 +236,41 @@ def test_jobs_and_workers_are_told(engine: Engine) -> None:
     assert found[sample("fountain_cutouts_total", via="job")] == 2
     assert found[sample("fountain_cutouts_total", via="sync")] == 0
     assert found[sample("fountain_cutout_bytes_total", via="job")] == 5760
+
+
+def test_a_task_that_nobody_takes_back_is_told(engine: Engine) -> None:
+    queue_job(engine, "low", 2)
+    claims = Claims(engine, "worker-1", 0)
+    assert claims.claim(("low",)) is not None
+    watch = JobWatch(Upkeep(engine), 60)
+    deadline = time.monotonic() + 20
+    # Its lease ends with the millisecond in which it was given.
+    while (figures := watch.ask()).lanes["low"].late == 0:
+        assert time.monotonic() < deadline
+    assert (figures.lanes["low"].running, figures.lanes["low"].queued) == (1, 1)
+
+
+def test_waiting_requests_are_counted(engine: Engine, tmp_path: Path) -> None:
+    job_id = queue_job(engine, "low", 1)
+    own = Metrics(Monitor((), 60))
+    bell = Bell(f"unix://{tmp_path}/none.sock")
+    waiting = Waiting(Jobs(engine), bell, 10)
+    waiting.watch(own.waiting.set)
+
+    def counted() -> float:
+        return read(generate_latest(own).decode())[sample("fountain_waiting")]
+
+    threads = [Thread(target=waiting.wait, args=(job_id, Phase.QUEUED, 60)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 20
+    while counted() < 3:
+        assert time.monotonic() < deadline
+    waiting.close()
+    for thread in threads:
+        thread.join()
+    assert counted() == 0
+    bell.close()
 
 
 def test_a_database_that_is_gone_takes_only_the_jobs_along(engine: Engine, tmp_path: Path) -> None:

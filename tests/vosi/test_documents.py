@@ -165,6 +165,9 @@ def test_vosi_05_a_check_that_hangs_is_not_waited_for() -> None:
     release.set()
     while not monitor.look().available:
         pass
+    assert len(begun) == 2  # what came late is told the next time
+    assert monitor.look().available
+    assert len(begun) == 4
 
 
 def test_vosi_05_an_answer_holds_for_a_while() -> None:

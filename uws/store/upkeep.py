@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, insert, select, text, update
 
 from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
@@ -32,10 +32,21 @@ _RUNNABLE = [phase.value for phase in RUNNABLE]
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """A lane as those see it who look after the service."""
+    """A lane as those see it who look after the service.
+
+    Parameters
+    ----------
+    queued, running
+        Tasks.
+    late
+        Of those running, those whose lease has ended.
+    oldest_wait_s
+        Since the oldest job with a queued task was queued.
+    """
 
     queued: int
     running: int
+    late: int
     oldest_wait_s: float
 
 
@@ -234,12 +245,12 @@ class Upkeep:
         queued = select(func.count(), func.min(JobRow.queued_ms), NowMs()).where(
             live, TaskRow.state == "queued"
         )
-        running = select(func.count()).where(live, TaskRow.state == "running")
+        is_late = TaskRow.lease_until_ms < NowMs()
+        running = select(func.count(), func.count(case((is_late, 1)))).where(live, TaskRow.state == "running")
         with self._reading.connect() as connection:
             count, oldest_ms, now = connection.execute(queued).one()
-            return LaneState(
-                count, connection.execute(running).scalar_one(), (now - (oldest_ms or now)) / 1000
-            )
+            in_hand, late = connection.execute(running).one()
+        return LaneState(count, in_hand, late, (now - (oldest_ms or now)) / 1000)
 
     def _end_all(
         self, job_ids: Sequence[str], condition: ColumnElement[bool], kind: str, changes: dict[str, Any]

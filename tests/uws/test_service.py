@@ -110,6 +110,11 @@ def test_uws_24_faults_are_those_of_the_job_type(each_house: House) -> None:
     assert several.fault.message.startswith(f"{MultiValuedParamNotSupported.label}: ROWS")
 
 
+def test_values_no_text_should_have_are_kept(each_house: House) -> None:
+    job = made(each_house, DO="a\0b\x01\ufffe")
+    assert each_house.job(job.job_id).parameters[0].value == "a\0b\x01\ufffe"
+
+
 def test_no_room_for_results_no_further_jobs(house: House) -> None:
     job = made(house, caller=ANN)
     full = House(

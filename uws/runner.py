@@ -87,7 +87,13 @@ class Child:
         process = self._process
         if process is None:
             raise RuntimeError("the child was not made ready")
-        ended = self._await(process, claim, path, watch)
+        try:
+            ended = self._await(process, claim, path, watch)
+        except BaseException:
+            # It may still be at work: what it says next would be taken for the answer to the next task.
+            process.kill()
+            self._process = None
+            raise
         self._tasks += 1
         if not isinstance(ended, Answer):
             self._process = None

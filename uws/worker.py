@@ -130,10 +130,11 @@ class Worker:
         """Do what there is to do in the lanes; pass the ring on if that is too much for one."""
         until = time.monotonic() + ANSWER_S
         try:
-            while self._step():
-                if time.monotonic() > until or self._stop.is_set():
-                    self._pass_on()
-                    return
+            while time.monotonic() < until and not self._stop.is_set():
+                if not self._step():
+                    break
+            else:
+                self._pass_on()
             self._database.over()
         except DatabaseAway as fault:
             self._database.say(fault)

@@ -282,6 +282,23 @@ def test_one_that_dies_with_the_task_says_so(make_child: Callable[..., Child], t
     assert child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None) == Died(None, "SIGKILL")
 
 
+def test_an_answer_is_never_taken_for_that_of_another_task(
+    make_child: Callable[..., Child], tmp_path: Path
+) -> None:
+    child = make_child()
+    until(lambda: child.ready(1))
+
+    def watch() -> None:
+        raise RuntimeError("the watch has stopped")
+
+    with pytest.raises(RuntimeError, match="the watch has stopped"):
+        child.do(claim_of(toy_rows(("wait",), folder=tmp_path)), tmp_path / "it.zip", watch)
+    (tmp_path / "go").touch()
+    until(lambda: child.ready(1))
+    ended = child.do(claim_of(toy_rows(("empty",))), tmp_path / "it.zip", lambda: None)
+    assert statuses(ended) == [RowStatus.EMPTY]
+
+
 def test_without_job_types_it_is_never_ready(make_child: Callable[..., Child]) -> None:
     child = make_child(broken_types)
     pids = set()

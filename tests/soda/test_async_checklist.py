@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
@@ -15,7 +14,6 @@ from astropy.io import fits
 from flask.testing import FlaskClient
 from lxml import etree
 
-from soda.descriptor import ASYNC, SYNC, Descriptors
 from tests.support.redis import own_redis
 from tests.support.service import did, pixels_of
 from tests.support.soda_jobs import JobbingService, jobbing
@@ -256,11 +254,10 @@ def test_what_no_job_could_make_is_not_offered(client: FlaskClient) -> None:
         assert "curl" not in client.get("/sync", query_string=parameters).text
 
 
-def test_a_descriptor_tells_of_async(service: JobbingService, tmp_path: Path) -> None:
-    parts = service.parts
-    descriptors = Descriptors((SYNC, ASYNC), parts.identifiers)
-    both = descriptors.of_dataset(parts.catalog.describe("tiny/g/a"), did("tiny/g/a"), "https://x.org/soda")
-    of_sync, of_async = both
+def test_a_descriptor_tells_of_async(service: JobbingService) -> None:
+    facts = service.parts.catalog.describe("tiny/g/a")
+    found = service.parts.descriptors.of_dataset(facts, did("tiny/g/a"), "https://x.org/soda")
+    of_sync, of_async = found
     assert "async" in of_async.id
     assert "async" not in of_sync.id
     params = {param.name: param.value for param in of_async.params}

@@ -100,18 +100,21 @@ def write_surveys(folder: Path) -> None:
         (folder / "declarations" / f"{name}.toml").write_text(declaration)
 
 
+def environ_of(folder: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment of a service whose data are in `folder`."""
+    return {
+        "FOUNTAIN_DATA__FOLDER": str(folder),
+        "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
+        "FOUNTAIN_IDENTIFIERS__BASE": BASE,
+        "FOUNTAIN_IDENTIFIERS__FORMER": "ivo://unregistered.invalid/soda-fountain",
+        "FOUNTAIN_SYNC__MAX_PIXELS": "30000",
+        **(environ or {}),
+    }
+
+
 def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings of a service whose data are in `folder`."""
-    return load_settings(
-        {
-            "FOUNTAIN_DATA__FOLDER": str(folder),
-            "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
-            "FOUNTAIN_IDENTIFIERS__BASE": BASE,
-            "FOUNTAIN_IDENTIFIERS__FORMER": "ivo://unregistered.invalid/soda-fountain",
-            "FOUNTAIN_SYNC__MAX_PIXELS": "30000",
-            **(environ or {}),
-        }
-    )
+    return load_settings(environ_of(folder, environ))
 
 
 def index_all(settings: Settings) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import queue
 import signal
 import sys
 import threading
+from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 # Looked up here: between fork and exec as little as possible is done.
@@ -35,15 +37,21 @@ def start_as_child(parent: int, last_signal: int) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """Give an event that SIGTERM and SIGINT set; call it before other threads are started."""
-    told = threading.Event()
-    ending = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    """Give an event that SIGTERM and SIGINT set; call it from the main thread."""
+    # Handlers, and no `sigwait`: a thread that some library made need not have the signals blocked, and one
+    # such thread is enough for a signal to end the process.
+    stop = threading.Event()
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        # It may interrupt whoever holds the lock of the event; this queue may be put to at any time.
+        told.put(number)
 
     def wait() -> None:
-        # A thread, and no handler: that might interrupt who holds the lock of the event.
-        signal.sigwait(ending)
-        told.set()
+        told.get()
+        stop.set()
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
     threading.Thread(target=wait, name="signals", daemon=True).start()
-    return told
+    return stop

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,9 +13,15 @@ from lxml import etree
 from vo_models.vosi.availability import Availability as AvailabilityModel
 from vo_models.vosi.capabilities import VOSICapabilities
 
-from config.app import sync_capability
+from config.app import create_app, soda_capability
+from config.database import make_engine
 from config.discovery import links_capability
+from soda.descriptor import ASYNC, SYNC
+from soda.params import MEDIA_TYPES
 from tests.support.outside import Validate
+from tests.support.service import make_service, settings_of
+from uws.job import LANES
+from uws.store.upkeep import Upkeep
 from vosi.availability import Availability, Check, Monitor, write_availability
 from vosi.capabilities import (
     NAMESPACES,
@@ -33,7 +40,8 @@ XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 @pytest.fixture(scope="session")
 def document() -> bytes:
-    return write_capabilities((*VOSI_CAPABILITIES, sync_capability(), links_capability()), URL)
+    soda = soda_capability(SYNC, MEDIA_TYPES["fits"]), soda_capability(ASYNC, ASYNC.content_type)
+    return write_capabilities((*VOSI_CAPABILITIES, *soda, links_capability()), URL)
 
 
 def test_vosi_01_capabilities_are_valid(document: bytes, validate: Validate) -> None:
@@ -65,6 +73,7 @@ def test_capabilities_another_reader_reads_them(document: bytes) -> None:
         "ivo://ivoa.net/std/VOSI#capabilities",
         "ivo://ivoa.net/std/VOSI#availability",
         "ivo://ivoa.net/std/SODA#sync-1.0",
+        "ivo://ivoa.net/std/SODA#async-1.0",
     }
 
 
@@ -88,7 +97,7 @@ def test_cap_06_cap_07_access_urls(document: bytes) -> None:
     urls = {element.text: element.get("use") for element in etree.fromstring(document).iter("accessURL")}
     full = ("capabilities", "availability", "tables", "examples")
     assert urls == {
-        f"{URL}/{path}": "base" if path not in full else "full" for path in (*full, "sync", "links")
+        f"{URL}/{path}": "base" if path not in full else "full" for path in (*full, "sync", "async", "links")
     }
 
 
@@ -99,7 +108,7 @@ def test_cap_09_to_11_anonymous(document: bytes) -> None:
 def test_cap_12_version(document: bytes) -> None:
     interfaces = etree.fromstring(document).iter("interface")
     versions = {e.findtext("accessURL"): e.get("version") for e in interfaces if e.get("version")}
-    assert versions == {f"{URL}/sync": "1.0", f"{URL}/links": "1.1"}
+    assert versions == {f"{URL}/sync": "1.0", f"{URL}/async": "1.0", f"{URL}/links": "1.1"}
 
 
 def test_cap_14_parameters_are_left_to_the_record(document: bytes) -> None:
@@ -204,10 +213,22 @@ def test_cap_13_every_access_url_answers(client: FlaskClient) -> None:
         assert client.get(path).status_code == (400 if path == "/sync" else 200)
 
 
-def test_vosi_05_over_http(client: FlaskClient) -> None:
+def test_vosi_05_over_http(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    client = make_service(folder).test_client()
+    lonely = AvailabilityModel.from_xml(client.get("/availability").data)
+    assert not lonely.available
+    assert lonely.note is not None
+    assert "no worker serves the queue low: its jobs wait; /sync goes on" in lonely.note
+
+    client = create_app(settings_of(folder)).test_client()
+    engine = make_engine(settings_of(folder).data.engine_url)
+    Upkeep(engine).beat("worker", "here", 1, LANES)
+    engine.dispose()
     read = AvailabilityModel.from_xml(client.get("/availability").data)
     assert read.available
-    assert read.note == ["accepting requests"]
+    assert read.note is not None
+    assert read.note[0] == "accepting requests"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

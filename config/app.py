@@ -56,8 +56,9 @@ GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
 DATABASE_RETRY_S = 10
 
-#: Key of the `Monitor` in ``Flask.extensions``.
+#: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
+JOBS = "fountain.jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def create_app(settings: Settings) -> Flask:
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
-    app.extensions[MONITOR] = monitor
+    app.extensions |= {MONITOR: monitor, JOBS: jobs.service}
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
     app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, base_url))

@@ -19,8 +19,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from config import metrics
-from config.app import MONITOR, create_app
+from config.app import JOBS, MONITOR, create_app
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, UsageError
 from dali.responses import TEXT, error_text
@@ -93,7 +92,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self._settings = settings
         self._listener = listener
         self._when_up = when_up
-        metrics.share(settings.data.path / "metrics")
         super().__init__()
 
     def load_config(self) -> None:
@@ -157,8 +155,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super().init_process()
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Begin to stop: requests go on until they are answered."""
-        self.wsgi.extensions[MONITOR].drain()
+        """Begin to stop: requests go on until they are answered, but nobody waits for a job any longer."""
+        for part in (MONITOR, JOBS):
+            self.wsgi.extensions[part].drain()
         super().handle_exit(sig, frame)
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:

@@ -63,6 +63,15 @@ class JobService:
         self._results = results
         self._waiting = waiting
         self._settings = settings
+        self._draining = False
+
+    def drain(self) -> None:
+        """Send away those who wait for jobs, within a second or two, and let nobody wait any more.
+
+        Sync requests go on: they need what they wait for.
+        """
+        # No lock: this is called from a signal handler, which may have interrupted the holder.
+        self._draining = True
 
     def create(
         self,
@@ -158,9 +167,13 @@ class JobService:
         """
         most = self._settings.max_wait_s
         seconds = most if seconds is None else min(seconds, most)
-        if job.phase not in ACTIVE or phase not in (None, job.phase) or seconds <= 0:
+        if job.phase not in ACTIVE or phase not in (None, job.phase) or seconds <= 0 or self._draining:
             return job
-        self._waiting.wait(job.job_id, job.phase, seconds, is_gone)
+
+        def is_over() -> bool:
+            return self._draining or (is_gone is not None and is_gone())
+
+        self._waiting.wait(job.job_id, job.phase, seconds, is_over)
         return self._again(job)
 
     def change_parameters(

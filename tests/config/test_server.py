@@ -150,6 +150,27 @@ def test_a_stop_lets_requests_finish(folder: Path) -> None:
         assert served.process.wait(TIMEOUT_S) == 0
 
 
+def test_uws_82_a_stop_does_not_wait_for_those_who_wait(folder: Path) -> None:
+    with serve(folder, environ_of(folder)) as served:
+        made = requests.post(f"{served.url}/async", timeout=TIMEOUT_S, allow_redirects=False)
+        job = made.headers["Location"]
+        host, _, port = served.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), TIMEOUT_S) as waiter:
+            path = job.removeprefix(served.url)
+            waiter.sendall(f"GET {path}?WAIT=60 HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            deadline = time.monotonic() + TIMEOUT_S
+            while (
+                "\nfountain_waiting 1.0\n"
+                not in requests.get(f"{served.url}/metrics", timeout=TIMEOUT_S).text
+            ):
+                assert time.monotonic() < deadline
+            served.process.send_signal(signal.SIGTERM)
+            with waiter.makefile("rb") as answer:
+                assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+                assert b"<uws:phase>PENDING</uws:phase>" in answer.read()
+        assert served.process.wait(TIMEOUT_S) == 0
+
+
 def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> None:
     with open_socket("127.0.0.1", 0, or_next=False) as taken:
         port = taken.getsockname()[1]

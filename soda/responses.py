@@ -11,10 +11,13 @@ from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
 #: Headers of an answer that a script in a browser may read.
 EXPOSED_HEADERS = (
+    "Accept-Ranges",
     "Content-Disposition",
     "Content-Length",
+    "Content-Range",
     "ETag",
     "Link",
+    "Location",
     "Retry-After",
     "X-Cutout-Clipped",
     "X-Cutout-Padded",

@@ -289,7 +289,7 @@ def _allocate(row: Row) -> Iterator[Outcome]:
     """Take memory until there is none; it is never touched, so the machine does not feel it."""
     taken = []
     for _ in range(1024):
-        taken.append(bytearray(64 << 20))
+        taken.append(bytes(64 << 20))
     yield Outcome(RowStatus.FAILED, message=f"Error: {len(taken)} pieces of memory were given")
 
 

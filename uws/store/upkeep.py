@@ -15,7 +15,7 @@ from uws.phase import RUNNABLE, TERMINAL, Phase
 from uws.store.claims import LostClaim, drop, is_overdue, settle
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import destroyed
-from uws.store.rows import rows_of, tell, written_error
+from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
 from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, WorkerRow
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.
@@ -110,6 +110,7 @@ class Upkeep:
         """Abort the jobs that have run longer than they may; return them and their phase (section 2.1.4)."""
         error = JobError("Error: the job ran longer than its execution duration")
         late = and_(
+            IS_RUNNABLE,  # so that the index of those is used, not all jobs looked at
             JobRow.phase == Phase.EXECUTING.value,
             JobRow.gone_ms.is_(None),
             is_overdue(),

@@ -49,7 +49,7 @@ def parts(folder: Path) -> Parts:
 
 
 def describe(parts: Parts, dataset: str) -> ServiceDescriptor:
-    (found,) = parts.descriptors.of_dataset(parts.catalog.describe(dataset), did(dataset), URL)
+    found, _ = parts.descriptors.of_dataset(parts.catalog.describe(dataset), did(dataset), URL)
     return found
 
 
@@ -62,7 +62,7 @@ def limits(descriptor: ServiceDescriptor, name: str) -> Values | None:
 
 
 def test_sd_06_names_ucds_units_and_types(parts: Parts) -> None:
-    (found,) = parts.descriptors.of_column("ID", URL)
+    found, _ = parts.descriptors.of_column("ID", URL)
     told = {
         param.name: (param.ucd, param.unit, param.datatype, param.arraysize, param.xtype)
         for param in found.inputs
@@ -92,7 +92,7 @@ def test_sd_04_sd_05_one_dataset(parts: Parts) -> None:
 
 
 def test_sd_04_a_column_of_datasets_has_no_limits(parts: Parts) -> None:
-    (found,) = parts.descriptors.of_column("dids", URL)
+    found, _ = parts.descriptors.of_column("dids", URL)
     assert (inputs(found)["ID"].value, inputs(found)["ID"].ref) == (None, "dids")
     assert {param.values for param in found.inputs} == {None}
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -46,8 +47,13 @@ def fountain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with postgresql_server(tmp_path_factory.mktemp("postgres")) as url, postgresql(url) as engine:
+def database() -> Iterator[Engine]:
+    # Its user, who is not root, must come to its files.
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder,
+        postgresql_server(Path(folder)) as url,
+        postgresql(url) as engine,
+    ):
         yield engine
 
 
@@ -109,7 +115,7 @@ def test_a_pilot_ends_well_when_its_time_is_over(
 ) -> None:
     log = tmp_path / "pilot.log"
     # Longer than a worker takes to come up, on a busy machine too: what counts is that it ends, and how.
-    with started([str(CONTAINERS / "htcondor-worker.sh"), "1", "20"], log, env=environ, alone=True) as pilot:
+    with started([str(CONTAINERS / "htcondor-worker.sh"), "1", "15"], log, env=environ, alone=True) as pilot:
         until(lambda: workers_of(database) or pilot.poll() is not None, log.read_text)
         assert pilot.wait(PATIENCE_S) == 0, log.read_text()
     assert workers_of(database) == []

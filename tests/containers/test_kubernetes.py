@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from config.settings import load_settings
-from tests.containers.support import CONTAINERS, compose
+from tests.containers.support import CONTAINERS, REPOSITORY, compose
 
 FOLDER = CONTAINERS / "kubernetes"
 #: What others make: the overlay, or the administrator by hand.
@@ -220,3 +220,23 @@ def test_workers_are_scaled_by_what_waits() -> None:
         assert metric in ("fountain_queue_depth", "fountain_oldest_wait_seconds")
         assert lane in ("high", "low")
     assert len(queries) == 3
+
+
+def test_the_overlay_of_the_guide_is_one(tmp_path: Any) -> None:
+    text = (REPOSITORY / "docs" / "deployment.md").read_text()
+    (overlay,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert set(yaml.safe_load(overlay)["resources"]) == {"fountain"}
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    shutil.copytree(FOLDER, tmp_path / "fountain")
+    (tmp_path / "surveys").mkdir()
+    (tmp_path / "surveys" / "mine.toml").write_text('title = "Mine"\n')
+    (tmp_path / "kustomization.yaml").write_text(overlay)
+    built = subprocess.run(
+        [kubectl, "kustomize", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    (survey,) = set(re.findall(r"name: (fountain-surveys-\w+)", built.stdout))
+    assert built.stdout.count(survey) == 1 + 4  # itself, and whoever mounts it
+    assert "cutouts.example.org" not in built.stdout

@@ -17,6 +17,7 @@ from datalink.service import STANDARD_ID as LINKS_ID
 from datalink.service import LinksService
 from sia.descriptor import STANDARD_ID as QUERY_ID
 from soda.descriptor import SYNC, Descriptors
+from soda.heavier import Client
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from surveys.errors import UnknownDataset
@@ -44,8 +45,8 @@ def make_links(
 ) -> LinksService:
     """Make the service of links; a whole image is had from SODA sync, as far as that gives it."""
 
-    def whole(did: str) -> WholeImage:
-        asked = sync.ask(Parameters({"ID": (did,)}))
+    def whole(did: str, base_url: str) -> WholeImage:
+        asked = sync.ask(Parameters({"ID": (did,)}), Client(base_url))
         request = asked.request
         return WholeImage(request.cutout.canonical, request.media_type, asked.plan.cost.bytes_out)
 

@@ -45,7 +45,8 @@ class LinksService:
     cutouts
         Describes the services that cut.
     whole
-        Tells how to get the whole image of a publisher DID; raises `ProtocolError` where it is not given.
+        Tells how to get the whole image of a publisher DID from the service at a URL; raises `ProtocolError`
+        where it is not given.
     preview
         Gives the path and media type of the picture of a publisher DID.
     can_read
@@ -59,7 +60,7 @@ class LinksService:
         catalog: Catalog,
         identifiers: Identifiers,
         cutouts: Cutouts,
-        whole: Callable[[str], WholeImage],
+        whole: Callable[[str, str], WholeImage],
         preview: Callable[[str], tuple[str, str]],
         *,
         can_read: Callable[[Survey], bool] = is_public,
@@ -168,7 +169,7 @@ class LinksService:
     ) -> Link:
         what = f"The whole {image.role}"
         try:
-            whole = self._whole(self._identifiers.did(image.dataset))
+            whole = self._whole(self._identifiers.did(image.dataset), base_url)
         except ProtocolError as fault:
             reason = f"{fault.fault_word}: {fault.sentence} {fault.fix}".rstrip()
             return Link(id=did, semantics=semantics, error_message=reason, description=what)

@@ -63,7 +63,7 @@ ASYNC = Endpoint(
     "async",
     "ivo://ivoa.net/std/SODA#async-1.0",
     "soda_async",
-    "Cutouts, made by a job: one for each combination of the values of ID, region, BAND and TIME",
+    "Cutouts, made by a job, one for each combination of values",
     "application/xml",
     by_get=False,
 )

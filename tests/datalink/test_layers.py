@@ -82,8 +82,8 @@ def test_dl_14_layers_are_linked(client: FlaskClient, validate: Validate, tmp_pa
     assert validate(answer.data) == []
     found = rows(answer)
     assert {row["ID"] for row in found} == {IMAGE}
-    assert [row["semantics"] for row in found[:2]] == ["#this", "#cutout"]
-    told = {str(row["description"]).split(",")[0]: row["semantics"] for row in found[2:]}
+    assert [row["semantics"] for row in found[:3]] == ["#this", "#cutout", "#cutout"]
+    told = {str(row["description"]).split(",")[0]: row["semantics"] for row in found[3:]}
     assert told == {
         "The whole weight": "#weight",
         "The whole mask": "#auxiliary",
@@ -130,12 +130,13 @@ def test_layers_are_cut_as_images_are(client: FlaskClient, band: str) -> None:
 
 def test_sd_07_a_layer_is_described(client: FlaskClient) -> None:
     answer = ask(client, f"{IMAGE}/weight")
-    assert [row["semantics"] for row in rows(answer)] == ["#this", "#cutout"]
-    (service,) = services(answer)
+    assert [row["semantics"] for row in rows(answer)] == ["#this", "#cutout", "#cutout"]
+    service, job = services(answer)
     params = {param.name: param.value for param in service.params}
     cut = client.get(str(params["exampleURL"]))
     assert cut.status_code == 200
     assert {param.name for param in service.groups[0].entries} >= {"CIRCLE", "POLYGON", "BAND"}
+    assert "exampleURL" not in {param.name for param in job.params}
 
 
 def test_a_layer_that_is_not_on_the_sky(client: FlaskClient, folder: Path) -> None:
@@ -171,4 +172,4 @@ def test_dl_09_layers_that_are_not_there(client: FlaskClient, name: str) -> None
 def test_dl_14_what_a_weight_means(tmp_path: Path, meaning: str, term: str) -> None:
     client = make_layered(tmp_path / "s", meaning).test_client()
     found = [str(row["semantics"]) for row in rows(ask(client, did("layered/r/t")))]
-    assert sorted(found) == sorted(["#this", "#cutout", "#preview", term, "#auxiliary"])
+    assert sorted(found) == sorted(["#this", "#cutout", "#cutout", "#preview", term, "#auxiliary"])

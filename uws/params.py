@@ -72,7 +72,10 @@ def parse_filter(parameters: Parameters) -> Filter:
     """
     refuse_changes(parameters)
     if unknown := refuse_unknown(parameters, _FILTERS, _FILTERS):
-        raise unknown[0]
+        fault = unknown[0]
+        # Some clients send here, by GET, what would make a job.
+        fault.fix += " Jobs are made by POST."
+        raise fault
     phases = frozenset(_phase(text) for text in parameters.all("PHASE"))
     after = parameters.one("AFTER")
     last = parameters.one("LAST")

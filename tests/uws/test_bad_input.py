@@ -39,6 +39,7 @@ FILTERS = [
     ("PHASE=PENDING&PHASE=DONE", 'got "DONE"'),
     ("PHASE=PENDING,QUEUED", "PHASE"),
     ("ID=x", "ID is not a parameter of this resource"),
+    ("ID=x&CIRCLE=1 2 3", "Jobs are made by POST."),
     ("LATS=3", "Did you mean LAST?"),
 ]
 WAITS = [

@@ -115,7 +115,7 @@ def test_a_pilot_ends_well_when_its_time_is_over(
 ) -> None:
     log = tmp_path / "pilot.log"
     # Longer than a worker takes to come up, on a busy machine too: what counts is that it ends, and how.
-    with started([str(CONTAINERS / "htcondor-worker.sh"), "1", "15"], log, env=environ, alone=True) as pilot:
+    with started([str(CONTAINERS / "htcondor-worker.sh"), "1", "12"], log, env=environ, alone=True) as pilot:
         until(lambda: workers_of(database) or pilot.poll() is not None, log.read_text)
         assert pilot.wait(PATIENCE_S) == 0, log.read_text()
     assert workers_of(database) == []

@@ -190,7 +190,7 @@ def test_a_service_that_is_away_is_said_to_be(folder: Path, tmp_path: Path) -> N
 
 def test_too_many_requests_at_a_time_are_refused_but_those_of_jobs_are_not(outside: Outside) -> None:
     # The last of this file: the address is held back for some seconds afterwards.
-    statuses = outside.at_once("/healthz/none", 450, until=429)
+    statuses = outside.at_once("/healthz/none", 250, until=429)
     assert statuses[429] > 0
     assert set(statuses) <= {404, 429}
-    assert outside.at_once("/async/none/phase", 450) == {404: 450}
+    assert outside.at_once("/async/none/phase", 250) == {404: 250}

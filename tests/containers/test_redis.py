@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.retry import Retry
 
 from tests.containers.support import CONTAINERS, make_secrets, program, redis
 from uws.bell import Bell
@@ -69,7 +71,7 @@ def test_the_bell_rings_under_these_rights(port: int, password: str) -> None:
 def test_nobody_comes_in_without_the_password(port: int) -> None:
     for credentials in ({}, {"password": ""}, {"username": "fountain", "password": "PASSWORD_SHA256"}):
         with (
-            Redis(port=port, driver_info=None, **credentials) as stranger,
+            Redis(port=port, driver_info=None, retry=Retry(NoBackoff(), 0), **credentials) as stranger,
             pytest.raises(AuthenticationError),
         ):
             stranger.set("uws:check", 1)

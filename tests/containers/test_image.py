@@ -22,18 +22,18 @@ SCRIPTS = sorted(CONTAINERS.glob("*.sh"))
 
 
 def sources() -> list[Path]:
-    """Files that make up the image: what the ignore file lets through, of what git knows."""
+    """Files that make up the image: those that the ignore file lets through."""
     lines = (CONTAINERS / "Dockerfile.dockerignore").read_text().splitlines()
-    assert "*" in lines
-    wanted = tuple(line.removeprefix("!") for line in lines if line.startswith("!"))
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *wanted],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [Path(line) for line in listed.stdout.splitlines() if (REPOSITORY / line).is_file()]
+    assert {"*", "**/__pycache__"} <= set(lines)
+    found: list[Path] = []
+    for line in lines:
+        if line.startswith("!"):
+            wanted = REPOSITORY / line.removeprefix("!")
+            assert wanted.exists(), line
+            found += wanted.rglob("*") if wanted.is_dir() else [wanted]
+    return [
+        file.relative_to(REPOSITORY) for file in found if file.is_file() and "__pycache__" not in file.parts
+    ]
 
 
 def clean_environment(home: Path) -> dict[str, str]:

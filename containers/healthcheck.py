@@ -44,6 +44,7 @@ def worker() -> str | None:
     settings = load_settings()
     engine = make_engine(settings.data.engine_url)
     mine = select(func.max(WorkerRow.seen_ms), NowMs()).where(WorkerRow.host == socket.gethostname())
+    seen_ms: int | None
     try:
         with engine.connect() as connection:
             seen_ms, now_ms = connection.execute(mine).one()

@@ -34,7 +34,8 @@ class Endpoint:
     standard_id
         Of the standard it follows.
     id
-        XML ID of its descriptor, told apart from the others in a document.
+        XML ID of its descriptor, told apart from the others in a document. pyvo sorts links by it and most
+        programs take the first: that of sync comes first in the alphabet.
     description
         What one gets, and when.
     content_type
@@ -54,7 +55,7 @@ class Endpoint:
 SYNC = Endpoint(
     "sync",
     "ivo://ivoa.net/std/SODA#sync-1.0",
-    "soda_sync",
+    "soda",
     "Cutouts, sent at once",
     MEDIA_TYPES["fits"],
 )

@@ -23,6 +23,7 @@ from pyvo.dal import SIA2Service
 from pyvo.dal.adhoc import DatalinkResults, DatalinkService, SodaQuery
 from pyvo.dal.exceptions import DALServiceError
 from pyvo.dal.sia2 import ObsCoreRecord, SIA2Results
+from pyvo.dal.tap import AsyncTAPJob
 from vo_models.vosi.availability import Availability
 from vo_models.vosi.capabilities import VOSICapabilities
 
@@ -108,7 +109,9 @@ def test_pyvo_every_row_has_links_and_pixels_of_its_own(target: Target, found: S
     for linked in found.iter_datalinks():
         name = str(linked.original_row.obs_publisher_did)
         assert {str(row.id) for row in linked} == {name}
-        (cutout,) = linked.bysemantics("#cutout", include_narrower=False)
+        # pyvo has sorted them, and notebooks take the first.
+        cutout, job = linked.bysemantics("#cutout", include_narrower=False)
+        assert "async" in job.service_def
         met[name] = pixels(cutout.process(circle=circle(target)).read())
     assert met.keys() == names
     for name, cut in met.items():
@@ -133,7 +136,8 @@ def test_survey_band_rows_give_the_cutout_at_once(target: Target, found: SIA2Res
 
 def test_sd_08_pyvo_soda_query_from_the_links(target: Target, links: DatalinkResults) -> None:
     service = links.get_adhocservice_by_ivoid("ivo://ivoa.net/std/SODA#sync-1")
-    (cutout,) = links.bysemantics("#cutout", include_narrower=False)
+    cutout = links.get_first_proc()
+    assert cutout.semantics == "#cutout"
     assert links.get_adhocservice_by_id(cutout.service_def) is service
     query = SodaQuery.from_resource(cutout, service)
     assert query["ID"] == cutout.id
@@ -162,13 +166,60 @@ def test_dl_08_dl_12_pyvo_asks_for_many(target: Target, found: SIA2Results) -> N
     assert list(dict.fromkeys(str(row.id) for row in results)) == names
 
 
+@pytest.mark.parametrize("of", ["row", "links"])
+def test_sd_10_pyvo_has_a_row_cut_by_a_job(
+    target: Target, image: ObsCoreRecord, links: DatalinkResults, of: str
+) -> None:
+    """As a notebook does it; the descriptor of a search names no dataset, so it is asked of a row."""
+    described, row = (links, links[0]) if of == "links" else (image._results, image)
+    service = described.get_adhocservice_by_ivoid("ivo://ivoa.net/std/SODA#async-1")
+    query = SodaQuery.from_resource(row, service, circle=circle(target))
+    made = query.submit(post=True)
+    made.raise_for_status()
+    with AsyncTAPJob(made.url) as job:
+        assert job.phase == "PENDING"
+        job.run().wait(timeout=TIMEOUT_S)
+        job.raise_if_error()
+        content = requests.get(job.result_uri, timeout=TIMEOUT_S).content
+    np.testing.assert_array_equal(pixels(content), sync(target, image.obs_publisher_did))
+
+
+def test_sd_10_pyvo_has_many_circles_cut_by_a_job(target: Target, links: DatalinkResults) -> None:
+    service = links.get_adhocservice_by_ivoid("ivo://ivoa.net/std/SODA#async-1")
+    query = SodaQuery.from_resource(links[0], service)
+    circles = [f"{target.ra_deg} {target.dec_deg} {target.radius_deg / part}" for part in (1, 2, 3)]
+    query["CIRCLE"] = circles
+    with AsyncTAPJob(query.submit(post=True).url) as job:
+        job.run().wait(timeout=TIMEOUT_S)
+        cuts = [requests.get(result.href, timeout=TIMEOUT_S).content for result in job.results]
+    asked = [{"ID": str(links[0].id), "CIRCLE": numbers} for numbers in circles]
+    assert cuts == [
+        requests.get(f"{target.url}/sync", params=parameters, timeout=TIMEOUT_S).content
+        for parameters in asked
+    ]
+
+
+def test_sd_10_a_client_that_can_only_get_is_told(target: Target, links: DatalinkResults) -> None:
+    _, job = links.bysemantics("#cutout", include_narrower=False)
+    assert "async" in job.service_def
+    refused = requests.get(job.access_url, params={"ID": job.id, "CIRCLE": "1 2 3"}, timeout=TIMEOUT_S)
+    assert refused.status_code == 400
+    assert "POST" in refused.text
+
+
 def test_every_example_url_of_a_descriptor_gives_data(target: Target) -> None:
     results = DatalinkResults.from_result_url(f"{target.url}/links?ID={target.id}")
-    (service,) = (found for found in results.votable.resources if found.utype == "adhoc:service")
-    (example,) = (param.value for param in service.params if param.name == "exampleURL")
-    answer = requests.get(str(example), timeout=TIMEOUT_S)
-    assert answer.status_code == 200
-    assert pixels(answer.content).size > 0
+    examples = {
+        str(service.ID): [str(param.value) for param in service.params if param.name == "exampleURL"]
+        for service in results.votable.resources
+        if service.utype == "adhoc:service"
+    }
+    assert list(examples) == ["soda", "soda_async"]
+    assert len(examples["soda"]) == 1
+    for url in [url for urls in examples.values() for url in urls]:
+        answer = requests.get(url, timeout=TIMEOUT_S)
+        assert answer.status_code == 200
+        assert pixels(answer.content).size > 0
 
 
 @pytest.mark.parametrize("query", ["ID={id}", "ID={id}&ID={id}/no-such", ""])
@@ -195,6 +246,7 @@ def test_vosi_01_vosi_03_vo_models_reads_them(target: Target) -> None:
         "ivo://ivoa.net/std/VOSI#tables-1.1",
         "ivo://ivoa.net/std/DALI#examples",
         "ivo://ivoa.net/std/SODA#sync-1.0",
+        "ivo://ivoa.net/std/SODA#async-1.0",
         "ivo://ivoa.net/std/SIA#query-2.0",
         "ivo://ivoa.net/std/DataLink#links-1.1",
     }
@@ -227,6 +279,7 @@ def test_cap_02_cap_07_a_reader_without_namespaces(target: Target) -> None:
     reader = OldReader()
     xml.sax.parseString(requests.get(f"{target.url}/capabilities", timeout=TIMEOUT_S).content, reader)
     assert reader.urls["ivo://ivoa.net/std/SODA#sync-1.0"] == f"{target.url}/sync"
+    assert reader.urls["ivo://ivoa.net/std/SODA#async-1.0"] == f"{target.url}/async"
     assert reader.urls["ivo://ivoa.net/std/DataLink#links-1.1"] == f"{target.url}/links"
     for url in reader.urls.values():
         assert requests.get(url, params={"MAXREC": "0"}, timeout=TIMEOUT_S).status_code in (200, 400)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import xml.sax
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import product
 from urllib.parse import urlsplit
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
@@ -213,6 +215,125 @@ def test_uws_22_25_a_job_made_by_query_changed_and_run(target: Target) -> None:
     shown = follow(url)
     assert shown.texts["phase"] == "COMPLETED"
     assert len(set(shown.hrefs)) == 2
+
+
+@pytest.mark.parametrize("where", ["query", "body", "both"])
+@pytest.mark.parametrize("upper", [True, False])
+def test_uws_22_http_02_a_job_run_at_once(target: Target, where: str, upper: bool) -> None:
+    told = {"ID": target.id, "CIRCLE": circle(target)}
+    query, body = {"query": (told, {}), "body": ({}, told), "both": ({"ID": target.id}, told)}[where]
+    if where == "both":
+        body = {"CIRCLE": circle(target)}
+    sent = [dict(part) for part in (query, body)]
+    sent[where != "query"]["PHASE"] = "RUN"
+    query, body = ({name if upper else name.lower(): part[name] for name in part} for part in sent)
+    made = requests.post(
+        f"{target.url}/async", params=query, data=body, timeout=TIMEOUT_S, allow_redirects=False
+    )
+    assert made.status_code == 303, made.text
+    url = made.headers["Location"]
+    assert text(f"{url}/phase") != "PENDING"
+    assert follow(url).texts["phase"] == "COMPLETED"
+    requests.delete(url, timeout=TIMEOUT_S, allow_redirects=False)
+
+
+def test_soda_101_soda_102_soda_107_values_multiply(target: Target, job: str) -> None:
+    """Files are those of sync, bit for bit; what overlaps nothing is a text, in its place."""
+    circles = [circle(target), f"{target.ra_deg} {target.dec_deg} {target.radius_deg / 2}"]
+    bands = [str(target.band_m), str(target.no_band_m)]
+    post(f"{job}/parameters", CIRCLE=circles, BAND=bands, POL=["I", "Q"])
+    post(f"{job}/phase", PHASE="RUN")
+    shown = follow(job)
+    assert shown.texts["phase"] == "COMPLETED"
+    assert len(set(shown.hrefs)) == 4
+    for href, (region, band) in zip(shown.hrefs, product(circles, bands), strict=True):
+        result = requests.get(href, timeout=TIMEOUT_S)
+        asked = {"ID": target.id, "CIRCLE": region, "BAND": band, "POL": ["I", "Q"]}
+        synced = requests.get(f"{target.url}/sync", params=asked, timeout=TIMEOUT_S)
+        assert result.status_code == 200
+        if synced.status_code == 204:
+            assert result.headers["Content-Type"].startswith("text/plain")
+            assert result.text.startswith("UsageError")
+        else:
+            assert synced.status_code == 200, synced.text
+            assert result.content == synced.content
+            assert result.headers["Content-Type"] == synced.headers["Content-Type"]
+
+
+def test_soda_106_a_result_can_be_had_in_parts(target: Target, job: str) -> None:
+    post(f"{job}/phase", PHASE="RUN")
+    follow(job)
+    url = f"{job}/results/result"
+    whole = requests.get(url, timeout=TIMEOUT_S)
+    part = requests.get(url, headers={"Range": "bytes=80-159"}, timeout=TIMEOUT_S)
+    assert part.status_code == 206
+    assert part.content == whole.content[80:160]
+    assert part.headers["Content-Range"] == f"bytes 80-159/{len(whole.content)}"
+    again = requests.get(url, headers={"If-None-Match": whole.headers["ETag"]}, timeout=TIMEOUT_S)
+    assert (again.status_code, again.content) == (304, b"")
+    head = requests.head(url, timeout=TIMEOUT_S)
+    assert head.headers["Content-Length"] == str(len(whole.content))
+
+
+def test_soda_102_soda_103_nothing_there_is_no_error(target: Target, job: str) -> None:
+    post(f"{job}/parameters", BAND=str(target.no_band_m))
+    post(f"{job}/phase", PHASE="RUN")
+    shown = follow(job)
+    assert shown.texts["phase"] == "COMPLETED"
+    assert "errorSummary" not in shown.texts
+    (href,) = shown.hrefs
+    assert text(href).startswith("UsageError: no overlap")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("RESPONSEFORMAT", ["image/fits", "image/fits"], "MultiValuedParamNotSupported"),
+        ("RESPONSEFORMAT", ["image/jpeg"], "UsageError"),
+        ("BAND", ["5e-7", "x"], "UsageError"),
+        ("CIRCL", ["1 2 3"], "UsageError"),
+        ("ID", ["ivo://example.org/no-such?thing"], "UsageError"),
+    ],
+)
+def test_soda_104_uws_24_bad_values_end_the_job(job: str, name: str, values: list[str], said: str) -> None:
+    post(f"{job}/parameters", **{name: values})
+    assert text(f"{job}/phase") == "PENDING"
+    post(f"{job}/phase", PHASE="RUN")
+    shown = follow(job)
+    assert shown.texts["phase"] == "ERROR"
+    assert shown.texts["message"].startswith(said)
+    assert text(f"{job}/error").startswith(said)
+    assert shown.hrefs == []
+
+
+def test_uws_24_a_bad_value_can_be_mended(job: str, target: Target) -> None:
+    post(f"{job}/parameters", CIRCLE="1 2")
+    post(f"{job}/parameters", CIRCLE=circle(target))
+    post(f"{job}/phase", PHASE="RUN")
+    assert follow(job).texts["phase"] == "COMPLETED"
+
+
+def test_uws_81_83_84_waiting_for_nothing(job: str) -> None:
+    """None of these waits: the time-out is shorter than what they would wait for."""
+
+    def at_once(**query: str) -> int:
+        return requests.get(job, params=query, timeout=30).status_code
+
+    assert at_once(WAIT="0") == 200
+    assert at_once(WAIT="60", PHASE="QUEUED") == 200
+    assert at_once(wait="60", phase="EXECUTING") == 200
+    assert at_once(WAIT="soon") == 400
+    post(f"{job}/phase", PHASE="ABORT")
+    assert at_once(WAIT="60") == 200
+    assert at_once(WAIT="-1", PHASE="ABORTED") == 200
+
+
+def test_uws_80_one_who_waits_hears_of_the_change(job: str) -> None:
+    """The job is aborted while a client waits for it to leave PENDING."""
+    with ThreadPoolExecutor(1) as pool:
+        waiter = pool.submit(read, job, WAIT="60", PHASE="PENDING")
+        post(f"{job}/phase", PHASE="ABORT")
+        assert waiter.result(30).texts["phase"] == "ABORTED"
 
 
 def test_uws_21_urls_that_clients_take_apart(target: Target, job: str) -> None:

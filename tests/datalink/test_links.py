@@ -34,7 +34,7 @@ COLUMNS = {
 }
 IMAGE, BAND, SURVEY = did("tiny/g/a"), did("tiny/g"), did("tiny")
 #: XML IDs of the services that cut, in the order they are offered.
-CUTS = ["soda_sync", "soda_async"]
+CUTS = ["soda", "soda_async"]
 #: An image has a link to its file, one to each service that cuts it, and one to its picture.
 IMAGE_ROWS = 4
 

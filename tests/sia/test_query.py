@@ -358,7 +358,8 @@ def test_sia_17_descriptors_in_every_answer(client: FlaskClient) -> None:
             for resource in root.iterfind("v:RESOURCE[@type='meta']", V)
         }
         field = root.find(".//v:FIELD[@name='obs_publisher_did']", V)
-        for standard, path in (("DataLink#links-1.1", "links"), ("SODA#sync-1.0", "sync")):
+        told = {"DataLink#links-1.1": "links", "SODA#sync-1.0": "sync", "SODA#async-1.0": "async"}
+        for standard, path in told.items():
             service = services[f"ivo://ivoa.net/std/{standard}"]
             assert service.get("utype") == "adhoc:service"
             assert service.find("v:PARAM[@name='accessURL']", V).get("value") == f"http://localhost/{path}"

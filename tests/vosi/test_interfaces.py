@@ -19,7 +19,28 @@ def test_cap_03_standards_are_named_as_each_text_spells_them(client: FlaskClient
         "ivo://ivoa.net/std/VOSI#capabilities",
         "ivo://ivoa.net/std/VOSI#availability",
         "ivo://ivoa.net/std/SODA#sync-1.0",
+        "ivo://ivoa.net/std/SODA#async-1.0",
     }
+
+
+def test_cap_05_cap_06_cap_12_jobs_have_urls_below_that_of_async(client: FlaskClient) -> None:
+    told = {str(capability.get("standardID")): capability for capability in capabilities(client)}
+    (interface,) = told["ivo://ivoa.net/std/SODA#async-1.0"].findall("interface")
+    assert (interface.get(TYPE), interface.get("role"), interface.get("version")) == (
+        "vs:ParamHTTP",
+        "std",
+        "1.0",
+    )
+    (url,) = interface.findall("accessURL")
+    assert (url.text, url.get("use")) == ("http://localhost/async", "base")
+
+
+def test_http_09_vosi_resources_are_not_below_others(client: FlaskClient) -> None:
+    for resource in ("sync", "async", "links", "query"):
+        for name in ("capabilities", "availability"):
+            answer = client.get(f"/{resource}/{name}")
+            assert answer.status_code == 404
+            assert answer.content_type.startswith("text/plain")
 
 
 def test_cap_04_capabilities_are_of_the_plain_type(client: FlaskClient) -> None:

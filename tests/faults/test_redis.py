@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from uws.reconcile import Reconciler
 
 from tests.support.cluster import cluster, until
 from tests.support.redis import OwnRedis, own_redis
 from tests.support.toy import times, toy_types
 from uws.phase import Phase
+from uws.reconcile import Reconciler
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, select
-from uws.bell import Bell
-from uws.reconcile import Reconciler
-from uws.results import ResultStore
-from uws.service import JobService
-from uws.waiting import Waiting
 
 from config.database import make_engine
 from dali.parameters import Parameters
 from tests.support.toy import toy_settings, toy_types
+from uws.bell import Bell
 from uws.job import ANONYMOUS, Caller, Job
 from uws.phase import TERMINAL
+from uws.reconcile import Reconciler
+from uws.results import ResultStore
+from uws.service import JobService
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.store.upkeep import Upkeep
 from uws.tables import EventRow, JobRow, ResultRow, TaskRow
+from uws.waiting import Waiting
 
 #: Leases so short that what takes half a minute in a service takes a few seconds in a test.
 QUICK = {

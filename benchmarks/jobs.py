@@ -15,15 +15,15 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 from flask import Flask
 from sqlalchemy import insert
-from tests.support.redis import own_redis
-from uws.views import make_blueprint
 
 from benchmarks.service import FOUNTAIN, SETTLE_S, bench_environment, did_of, paths_of, serving
 from benchmarks.table import Row
 from config.database import make_engine, prepare
 from tests.support.cluster import Cluster, cluster, job_settings
+from tests.support.redis import own_redis
 from uws.job import Caller
 from uws.tables import JobRow
+from uws.views import make_blueprint
 
 ENDED = ("COMPLETED", "ERROR", "ABORTED")
 JOBS = 40
@@ -33,6 +33,7 @@ DOCUMENTS = 200
 WAITERS = 200
 RATE_PER_S = 20.0
 LOAD_S = 20.0
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def rows(folder: Path) -> Iterator[Row]:
@@ -58,8 +59,7 @@ def _submit_to_completed(address: tuple[str, int]) -> Row:
 def _run_job(address: tuple[str, int], run: int) -> None:
     connection = http.client.HTTPConnection(*address)
     values = {"ID": did_of("bench/r/plain"), **_circle(run), "PHASE": "RUN"}
-    head = {"Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", "/async", urlencode(values), head)
+    connection.request("POST", "/async", urlencode(values), FORM)
     answer = connection.getresponse()
     answer.read()
     assert answer.status == 303, answer.status
@@ -90,9 +90,10 @@ def _sync_beside_waiters(address: tuple[str, int]) -> Row:
 
 def _waiting(address: tuple[str, int]) -> Iterator[http.client.HTTPConnection]:
     asking = http.client.HTTPConnection(*address)
-    asking.request("POST", "/async", urlencode({"ID": did_of("bench/r/plain"), **_circle(0)}))
+    asking.request("POST", "/async", urlencode({"ID": did_of("bench/r/plain"), **_circle(0)}), FORM)
     answer = asking.getresponse()
     answer.read()
+    assert answer.status == 303, answer.status
     path = urlsplit(str(answer.headers["Location"])).path
     for _ in range(WAITERS):
         connection = http.client.HTTPConnection(*address)
@@ -163,7 +164,14 @@ def _documents(folder: Path) -> Iterator[Row]:
     prepare(made.engine)
     _store_jobs(made)
     app = Flask("documents")
-    blueprint = make_blueprint(made.service, "toy", lambda: "http://localhost", lambda: Caller("somebody"))
+    blueprint = make_blueprint(
+        made.service,
+        "toy",
+        lambda: "http://localhost",
+        lambda: Caller("somebody"),
+        results=made.results,
+        settings=made.settings,
+    )
     app.register_blueprint(blueprint)
     client = app.test_client()
     for what, path in (

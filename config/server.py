@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from importlib import import_module
 from threading import Thread, Timer
 from typing import Any
@@ -159,6 +160,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         for part in (MONITOR, JOBS):
             self.wsgi.extensions[part].drain()
         super().handle_exit(sig, frame)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, and close the connection where it ends with that."""
+        result = super().handle(conn)
+        if not result:
+            # gunicorn waits up to two seconds for the client to close its end, and does so in the thread that
+            # takes all connections: there a few clients that never close would hold up everybody.
+            conn.close(graceful=True)
+        return result
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Take note of an answer."""
+        if not fs.cancelled() and fs.exception() is None and not fs.result():
+            self.nr_conns -= 1  # closed by `handle`
+        else:
+            super().finish_request(conn, fs)
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
         """Answer what is no request, instead of gunicorn's HTML."""

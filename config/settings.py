@@ -342,6 +342,13 @@ def _check(settings: Settings) -> None:
     _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
     _check_record(settings.record)
     _check_jobs(settings.jobs)
+    most = settings.server.threads - 1
+    _require(
+        "jobs.max_waiters",
+        settings.jobs.max_waiters <= most,
+        f"less than server.threads ({most + 1})",
+        settings.jobs.max_waiters,
+    )
     for network in server.trusted_proxies:
         _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
     for base in (settings.identifiers.base, *settings.identifiers.former):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,15 @@ def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> Non
         refused = subprocess.run(command, env=environ_of(folder), capture_output=True, text=True, check=False)
         assert refused.returncode == 1
         assert f"Error: cannot listen: port {port} of 127.0.0.1 is taken" in refused.stderr
+
+
+def test_clients_that_keep_a_closed_connection_hold_up_nobody(served: Served) -> None:
+    """Each would cost the thread that takes connections two seconds: these, ten minutes."""
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    with ExitStack() as stack:
+        for number in range(300):
+            client = stack.enter_context(socket.create_connection((host, int(port)), TIMEOUT_S))
+            broken = b"GET nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+            last = b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n"
+            client.sendall(broken if number % 2 else last)
+        assert requests.get(f"{served.url}/healthz", timeout=TIMEOUT_S).text == "ok\n"

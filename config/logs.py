@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.processors import ExceptionRenderer
 from structlog.stdlib import ProcessorFormatter
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from config.settings import LogSettings
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _LONGEST_PATH = 200
 
+#: Without the values of variables: passwords are among them, and what clients sent.
+_TRACEBACKS = ExceptionDictTransformer(show_locals=False)
+
 
 def configure_logs(settings: LogSettings) -> None:
     """Send the log, and that of every library, to standard error in the form the settings ask for."""
@@ -34,9 +39,13 @@ def configure_logs(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     ends: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer()]
         if settings.format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, *ends],

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import structlog
 from flask import Flask, request
+from gunicorn.http.errors import ParseException
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -25,7 +26,7 @@ from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.settings import Settings
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable
+from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
 from sia import views as sia_views
@@ -270,6 +271,10 @@ def answer_errors(app: Flask) -> None:
     def http_error(error: HTTPException) -> Response:
         return http_error_response(error, request)
 
+    def broken_body(error: ParseException) -> Response:
+        fault = UsageError("the body of the request is not valid HTTP", "Are its chunks as they must be?")
+        return error_response(fault, request)
+
     def database_error(error: OperationalError) -> Response:
         log.error("the database failed", request_id=request.environ.get(REQUEST_ID), exc_info=error)
         fault = ServiceUnavailable(
@@ -285,6 +290,7 @@ def answer_errors(app: Flask) -> None:
     handlers: tuple[tuple[type[Exception], Callable[..., Response]], ...] = (
         (ProtocolError, protocol_error),
         (HTTPException, http_error),
+        (ParseException, broken_body),
         (OperationalError, database_error),
         (Exception, unexpected),
     )

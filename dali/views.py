@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import parse_qsl
 
+from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
 from dali.errors import UsageError, quoted
@@ -20,7 +22,7 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
     Raises
     ------
     UsageError
-        If the body is no form (415), or there is too much of it.
+        If the body is no form (415, or 400 where it says that it is one), or there is too much of it.
 
     Notes
     -----
@@ -38,9 +40,31 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
             f"Send parameters as {' or '.join(FORM_TYPES)}.",
             status=415,
         )
+    expect_whole_body(request)
+    request.form_data_parser_class = _Forms
+    try:
+        form = request.form
+    except ValueError as fault:
+        raise UsageError(
+            f"the body cannot be read as {request.mimetype}", "Is it complete, and its boundary named?"
+        ) from fault
     # A part of a multipart body may have no name.
-    body = [(name or "", value) for name, value in request.form.items(multi=True)]
+    body = [(name or "", value) for name, value in form.items(multi=True)]
     return Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files], most)
+
+
+def expect_whole_body(request: Request) -> None:
+    """Have a body that breaks off refused with 400, and not taken for what came of it."""
+    # A server that says it ends the body by itself is believed, and gunicorn ends it where the connection ends.
+    if request.content_length is not None:
+        request.environ.pop("wsgi.input_terminated", None)
+
+
+class _Forms(FormDataParser):
+    """Reads forms. One that cannot be read is not taken for an empty one: parameters would be ignored."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "silent": False})
 
 
 def _has_body(request: Request) -> bool:

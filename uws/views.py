@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from dali.errors import NotFound, UsageError
 from dali.parameters import MAX_PARAMETERS, Parameters
 from dali.responses import LOG_FIELDS, TEXT
-from dali.views import read_parameters, watch_client
+from dali.views import expect_whole_body, read_parameters, watch_client
 from uws import xml
 from uws.job import Caller, Job
 from uws.moment import format_moment
@@ -195,6 +195,7 @@ class _Tree:
     def set_parameter(self, job_id: str, name: str) -> AnyResponse:
         """Replace the values of a parameter that the job has by the body of the request."""
         request.max_content_length = self._settings.max_body_bytes
+        expect_whole_body(request)
         try:
             value = request.get_data().decode()
         except UnicodeDecodeError:

@@ -132,6 +132,31 @@ def test_http_07_nobody_is_believed_unasked(served: Served) -> None:
     assert "evil" not in answer.text
 
 
+FORM = "Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body", "said"),
+    [
+        ("Content-Length: 500", "ID=a&PHASE=RUN", b"cannot be read"),
+        ("Transfer-Encoding: chunked", "zz\r\n", b"not valid HTTP"),
+        ("Transfer-Encoding: chunked", "5\r\nID=abc", b"not valid HTTP"),
+        ("Transfer-Encoding: chunked", "5\r\nID=a", b"cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("request_line", ["POST /async", "POST /sync"])
+def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
+    served: Served, request_line: str, framing: str, body: str, said: bytes
+) -> None:
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), TIMEOUT_S) as broken:
+        broken.sendall(f"{request_line} HTTP/1.1\r\n{FORM}{framing}\r\n\r\n{body}".encode())
+        broken.shutdown(socket.SHUT_WR)
+        with broken.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 400 ")
+            assert said in answer.read()
+
+
 def test_a_stop_lets_requests_finish(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")

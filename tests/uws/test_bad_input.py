@@ -7,7 +7,7 @@ import io
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.uws.conftest import Client, House
+from tests.uws.conftest import Client, House, id_of
 
 LONG = "9" * 15_000
 #: Query of the list, or of a job; what the answer says.
@@ -151,6 +151,28 @@ def test_a_body_that_is_no_form_is_refused(house: House, client: Client) -> None
     for content_type in ("application/json", "text/xml", ""):
         assert_refused(client.send("POST", data=b"{}", content_type=content_type), 415, "cannot be read here")
     assert house.jobs.refs(None) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"ROWS=1",
+        b'--b\r\nContent-Disposition: form-data; name="ROWS"\r\n\r\n1',
+        b'--b\r\nContent-Disposition: form-data; name="ROWS"\r\n\r\n1\r\n--b',
+    ],
+    ids=["empty", "not multipart", "no end", "broken end"],
+)
+def test_a_broken_form_is_not_an_empty_one(house: House, client: Client, body: bytes) -> None:
+    made = client.make(ROWS="1")
+    content_type = "multipart/form-data; boundary=b"
+    padded = body or b"\r\n"
+    for url in ("?ROWS=2&PHASE=RUN", f"{made}/parameters?ROWS=2", f"{made}?ACTION=DELETE"):
+        answer = client.send("POST", url, data=padded, content_type=content_type)
+        assert_refused(answer, 400, "the body cannot be read as multipart/form-data")
+    assert_refused(client.send("POST", data=padded, content_type="multipart/form-data"), 400, "cannot be read")
+    assert [ref.job_id for ref in house.jobs.refs(None)] == [id_of(made)]
+    assert client.get(f"{made}/parameters/ROWS").text == "1"
 
 
 def test_a_body_that_is_too_large_is_refused(house: House, client: Client) -> None:

@@ -35,10 +35,11 @@ class Commands(click.Group):
             from sqlalchemy.exc import OperationalError
 
             from config.database import DatabaseMismatch
+            from config.redis_server import ServerNotStarted
             from config.settings import SettingsError
             from surveys.errors import SurveyError
 
-            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | OSError):
+            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | ServerNotStarted | OSError):
                 raise click.ClickException(str(error)) from error
             if isinstance(error, OperationalError):
                 # The driver's own words: those of SQLAlchemy add the statement.

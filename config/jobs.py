@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -87,6 +88,8 @@ def result_store(settings: Settings) -> ResultStore:
         If its settings do not fit.
     """
     jobs = settings.jobs
+    if jobs.results_url.startswith("s3://") and find_spec("s3fs") is None:
+        raise SettingsError("jobs.results_url is a bucket of S3; pip install 'sodafountain[s3]' to reach it")
     try:
         return ResultStore(
             jobs.results_url or str(settings.data.path / "results"),

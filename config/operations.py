@@ -52,6 +52,7 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     """
     from config import server
     from config.app import declared_surveys
+    from config.jobs import result_store
     from config.logs import configure_logs
     from config.metrics import share
     from config.redis_server import PrivateRedis, ServerNotStarted
@@ -60,7 +61,9 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     settings = read_settings()
     configure_logs(settings.log)
     _warn_unregistered(settings)
-    declared_surveys(settings)  # if one is wrong it is said here, once, and not by each worker
+    # What is wrong is said here, once, and not by each process.
+    declared_surveys(settings)
+    result_store(settings)
     with database(settings):
         pass  # migrated; each process opens its own connections
     try:

@@ -6,24 +6,20 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib.resources import files
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
+from config.checks import SettingsError as SettingsError
+from config.checks import check
 from uws.settings import JobSettings
 
 PREFIX = "FOUNTAIN_"
 UNREGISTERED = "ivo://unregistered.invalid/soda-fountain"
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the message names it, where it stands, and what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +215,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG" and not name.startswith(f"{PREFIX}TEST_"):
             _merge(merged, _from_environment(name, value, merged), name)
     settings = Settings(**{key: _section(kind, key, merged[key]) for key, kind in _kinds(Settings).items()})
-    _check(settings)
+    check(settings)
     return settings
 
 
@@ -303,98 +299,6 @@ def _value(hint: Any, name: str, value: object) -> object:
     if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
         return value
     raise SettingsError(f"{name} is of type {hint.__name__}; got {value!r}")
-
-
-def _check(settings: Settings) -> None:
-    server, sync = settings.server, settings.sync
-    if not settings.data.engine_url.startswith(("sqlite:", "postgresql:")):
-        raise SettingsError("data.database_url must begin with sqlite: or postgresql:")
-    _require("server.port", 0 <= server.port <= 65535, "0 to 65535", server.port)
-    for name, number in (
-        ("server.threads", server.threads),
-        ("sync.inline_pixels", sync.inline_pixels),
-        ("sync.max_pixels", sync.max_pixels),
-        ("sync.max_bytes", sync.max_bytes),
-        ("sync.max_body_bytes", sync.max_body_bytes),
-        ("sia.default_rows", settings.sia.default_rows),
-        ("sia.max_rows", settings.sia.max_rows),
-        ("links.max_ids", settings.links.max_ids),
-        ("links.max_body_bytes", settings.links.max_body_bytes),
-    ):
-        _require(name, number >= 1, "at least 1", number)
-    few, most = settings.sia.default_rows, settings.sia.max_rows
-    _require("sia.default_rows", few <= most, f"at most sia.max_rows ({most})", few)
-    for name in ("max_pixels", "max_bytes"):
-        # Larger cutouts of sync are made by jobs.
-        least, limit = getattr(sync, name), getattr(settings.cutout_jobs, name)
-        _require(f"cutout_jobs.{name}", limit >= least, f"at least sync.{name} ({least})", limit)
-    for name, seconds in (
-        ("server.graceful_stop_s", server.graceful_stop_s),
-        ("sync.wait_s", sync.wait_s),
-        ("sync.job_wait_s", sync.job_wait_s),
-        ("cutout_jobs.high_pixels", settings.cutout_jobs.high_pixels),
-    ):
-        _require(name, seconds >= 0, "0 or more", seconds)
-    for name, number in (("server.workers", server.workers), ("server.cores", server.cores)):
-        _require(name, number >= 0, "0 or more", number)
-    url = urlsplit(server.base_url)
-    plain = url.scheme in ("http", "https") and url.netloc and not (url.query or url.fragment)
-    _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
-    _check_record(settings.record)
-    _check_jobs(settings.jobs)
-    most = settings.server.threads - 1
-    _require(
-        "jobs.max_waiters",
-        settings.jobs.max_waiters <= most,
-        f"less than server.threads ({most + 1})",
-        settings.jobs.max_waiters,
-    )
-    for network in server.trusted_proxies:
-        _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
-    for base in (settings.identifiers.base, *settings.identifiers.former):
-        is_ivoid = base.startswith("ivo://") and "?" not in base and "#" not in base
-        _require("identifiers.base and .former", is_ivoid, "ivo://authority/resource", base)
-
-
-def _check_jobs(jobs: JobSettings) -> None:
-    for name, number in ((name, getattr(jobs, name)) for name in _kinds(JobSettings)):
-        if isinstance(number, int | float) and not isinstance(number, bool):
-            _require(f"jobs.{name}", number >= 0, "0 or more", number)
-    for name in ("lease_s", "reconcile_s", "row_limit_s", "child_tasks", "max_attempts", "max_rows"):
-        _require(f"jobs.{name}", getattr(jobs, name) > 0, "more than 0", getattr(jobs, name))
-    _require("jobs.renew_s", 0 < jobs.renew_s <= jobs.lease_s / 2, "at most half of lease_s", jobs.renew_s)
-    for name in ("execution_duration_s", "destruction_s"):
-        few, most = getattr(jobs, name), getattr(jobs, f"max_{name}")
-        _require(f"jobs.{name}", few <= most, f"at most jobs.max_{name} ({most})", few)
-    schemes = ("redis://", "rediss://", "unix://")
-    plain = not jobs.redis_url or jobs.redis_url.startswith(schemes)
-    _require("jobs.redis_url", plain, f"a URL that begins with one of {', '.join(schemes)}", "another")
-
-
-def _check_record(record: RecordSettings) -> None:
-    _require("record.title", record.title.strip(), "a text", record.title)
-    # VOResource 1.1, section 2.2.1
-    _require("record.short_name", len(record.short_name) <= 16, "16 characters at most", record.short_name)
-    _require("record.subjects", record.subjects, "one subject at least", list(record.subjects))
-    try:
-        date.fromisoformat(record.created or "2026-01-01")
-    except ValueError as error:
-        raise SettingsError(
-            f"record.created must be a date such as 2026-01-31; got {record.created!r}"
-        ) from error
-
-
-def _require(name: str, holds: object, expected: str, got: object) -> None:
-    if not holds:
-        raise SettingsError(f"{name} must be {expected}; got {got!r}")
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _nearest(word: str, known: Any) -> str:

@@ -266,6 +266,37 @@ def test_settings_of_results_that_do_not_fit(environ: dict[str, str]) -> None:
         engine.dispose()
 
 
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",), ("reconcile", "--once")])
+def test_what_is_wrong_with_settings_of_jobs_is_said_once(
+    environ: dict[str, str], command: tuple[str, ...]
+) -> None:
+    wrong = {"FOUNTAIN_JOBS__RESULTS_OPTIONS": '{"key": "hunter2"', "FOUNTAIN_LOG__LEVEL": "error"}
+    ran = subprocess.run(
+        [sys.executable, "-c", "from config.cli import main; main()", *command],
+        env={**os.environ, **environ, **wrong},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("Error: jobs.results_options must be a JSON object")
+
+
+def test_no_safe_place_for_the_private_redis_is_said_in_a_sentence(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    ran = CliRunner(
+        env={**environ, "FOUNTAIN_JOBS__REDIS_URL": "", "FOUNTAIN_DATA__FOLDER": str(deep)}
+    ).invoke(main, ["worker"])
+    assert ran.exit_code == 1, ran.output
+    assert "Error: the folder" in ran.output
+    assert "cannot be made" in ran.output
+
+
 def test_processes_agree_on_the_private_redis(settings: Settings, tmp_path: Path) -> None:
     private = load_settings({"FOUNTAIN_DATA__FOLDER": "/tmp/x"})
     assert redis_url(private) == "unix:///tmp/x/redis/redis.sock"

@@ -28,13 +28,13 @@ def test_defaults() -> None:
 def test_the_file_then_the_environment(tmp_path: Path) -> None:
     settings = with_file(
         tmp_path,
-        '[server]\nport = 9000\nthreads = 3\n[surveys]\ndeclarations = ["/a", "/b"]\n[sync]\nwait_s = 2\n',
+        '[server]\nport = 9000\nthreads = 300\n[surveys]\ndeclarations = ["/a", "/b"]\n[sync]\nwait_s = 2\n',
         FOUNTAIN_SERVER__PORT="9001",
         FOUNTAIN_DATA__FOLDER=str(tmp_path),
         FOUNTAIN_SERVER__TRUSTED_PROXIES="10.0.0.0/8, ::1",
         FOUNTAIN_IDENTIFIERS__FORMER='["ivo://a/b"]',
     )
-    assert (settings.server.port, settings.server.threads) == (9001, 3)
+    assert (settings.server.port, settings.server.threads) == (9001, 300)
     assert settings.sync.wait_s == 2.0
     assert settings.surveys.folders[1:] == (Path("/a"), Path("/b"))
     assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1")
@@ -63,12 +63,46 @@ def test_the_file_then_the_environment(tmp_path: Path) -> None:
             "[data]\ndatabase_url = 'mysql://u:hunter2@h'",
             "^data.database_url must begin with sqlite: or postgresql:$",
         ),
+        (
+            "[data]\ndatabase_url = 'postgresql://u:hunter2@h:port/d'",
+            "^data.database_url must be a URL such as postgresql://user@host:5432/name$",
+        ),
+        *(
+            (f"[jobs]\nredis_url = '{url}'", "^jobs.redis_url must be a URL such as redis://:password@host")
+            for url in (
+                "redis://:hunter2@h:port/0",
+                "redis://:hunter2@h:99999/0",
+                "redis://:hunter2@[::1",
+                "redis://:hunter2@h?socket_timeout=soon",
+                "unix://",
+            )
+        ),
+        (
+            "[jobs]\nredis_url = 'http://u:hunter2@h'",
+            "^jobs.redis_url must be a URL that begins with one of redis://, rediss://, unix://$",
+        ),
+        ("[jobs]\nmax_waiters = 256", r"jobs.max_waiters must be less than server.threads \(256\)"),
+        ("[jobs]\nexecution_duration_s = 604801", r"at most jobs.max_execution_duration_s \(604800\)"),
+        ("[jobs]\nexecution_duration_s = 0", "at most jobs.max_execution_duration_s .*got '0, no limit'"),
+        (
+            "[jobs]\nmax_execution_duration_s = 9999999999",
+            "max_execution_duration_s must be at most 2147483647",
+        ),
+        ("[jobs]\nmax_destruction_s = 99999999999", "jobs.max_destruction_s must be at most 3155760000"),
+        ("[jobs]\ndestruction_s = 0", "jobs.destruction_s must be more than 0"),
+        ("[jobs]\nhidden_destruction_s = 50", r"must be more than sync.job_wait_s \(50.0\); got 50"),
         ("[server", "fountain.toml is not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=said) as raised:
         with_file(tmp_path, text)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_execution_may_be_without_limit(tmp_path: Path) -> None:
+    settings = with_file(tmp_path, "[jobs]\nexecution_duration_s = 86400\nmax_execution_duration_s = 0")
+    assert settings.jobs.max_execution_duration_s == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,164 @@
+"""What settings must be: checked once, when they have been read."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from config.settings import RecordSettings, Settings
+
+_MORE_THAN_0 = (
+    "lease_s",
+    "reconcile_s",
+    "row_limit_s",
+    "child_tasks",
+    "max_attempts",
+    "max_rows",
+    "max_body_bytes",
+    "destruction_s",
+)
+#: An execution is told as an xs:int of seconds; a destruction a hundred years from now still is a date.
+_LONGEST_S = {"execution_duration_s": 2**31 - 1, "destruction_s": 3_155_760_000}
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it, where it stands, and what is expected."""
+
+
+def check(settings: Settings) -> None:
+    """Look at all of them.
+
+    Raises
+    ------
+    SettingsError
+        If a value is not one that its key takes, or two do not fit together.
+    """
+    server, sync = settings.server, settings.sync
+    if not settings.data.engine_url.startswith(("sqlite:", "postgresql:")):
+        raise SettingsError("data.database_url must begin with sqlite: or postgresql:")
+    if settings.data.database_url and not _is_database_url(settings.data.database_url):
+        raise SettingsError("data.database_url must be a URL such as postgresql://user@host:5432/name")
+    _require("server.port", 0 <= server.port <= 65535, "0 to 65535", server.port)
+    for name, number in (
+        ("server.threads", server.threads),
+        ("sync.inline_pixels", sync.inline_pixels),
+        ("sync.max_pixels", sync.max_pixels),
+        ("sync.max_bytes", sync.max_bytes),
+        ("sync.max_body_bytes", sync.max_body_bytes),
+        ("sia.default_rows", settings.sia.default_rows),
+        ("sia.max_rows", settings.sia.max_rows),
+        ("links.max_ids", settings.links.max_ids),
+        ("links.max_body_bytes", settings.links.max_body_bytes),
+    ):
+        _require(name, number >= 1, "at least 1", number)
+    few, most = settings.sia.default_rows, settings.sia.max_rows
+    _require("sia.default_rows", few <= most, f"at most sia.max_rows ({most})", few)
+    for name in ("max_pixels", "max_bytes"):
+        # Larger cutouts of sync are made by jobs.
+        least, limit = getattr(sync, name), getattr(settings.cutout_jobs, name)
+        _require(f"cutout_jobs.{name}", limit >= least, f"at least sync.{name} ({least})", limit)
+    for name, seconds in (
+        ("server.graceful_stop_s", server.graceful_stop_s),
+        ("sync.wait_s", sync.wait_s),
+        ("sync.job_wait_s", sync.job_wait_s),
+        ("cutout_jobs.high_pixels", settings.cutout_jobs.high_pixels),
+    ):
+        _require(name, seconds >= 0, "0 or more", seconds)
+    for name, number in (("server.workers", server.workers), ("server.cores", server.cores)):
+        _require(name, number >= 0, "0 or more", number)
+    url = urlsplit(server.base_url)
+    plain = url.scheme in ("http", "https") and url.netloc and not (url.query or url.fragment)
+    _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
+    _check_record(settings.record)
+    _check_jobs(settings)
+    for network in server.trusted_proxies:
+        _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
+    for base in (settings.identifiers.base, *settings.identifiers.former):
+        is_ivoid = base.startswith("ivo://") and "?" not in base and "#" not in base
+        _require("identifiers.base and .former", is_ivoid, "ivo://authority/resource", base)
+
+
+def _check_jobs(settings: Settings) -> None:
+    jobs, threads = settings.jobs, settings.server.threads
+    values = {item.name: getattr(jobs, item.name) for item in fields(jobs)}
+    for name, number in values.items():
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            _require(f"jobs.{name}", number >= 0, "0 or more", number)
+    for name in _MORE_THAN_0:
+        _require(f"jobs.{name}", values[name] > 0, "more than 0", values[name])
+    _require("jobs.renew_s", 0 < jobs.renew_s <= jobs.lease_s / 2, "at most half of lease_s", jobs.renew_s)
+    _require(
+        "jobs.max_waiters",
+        jobs.max_waiters < threads,
+        f"less than server.threads ({threads})",
+        jobs.max_waiters,
+    )
+    for name, longest in _LONGEST_S.items():
+        few, most = values[name], values[f"max_{name}"]
+        _require(f"jobs.max_{name}", most <= longest, f"at most {longest}", most)
+        # 0 is no limit of an execution.
+        fits = few <= most if name == "destruction_s" else not most or 0 < few <= most
+        _require(f"jobs.{name}", fits, f"at most jobs.max_{name} ({most})", few or "0, no limit")
+    wait_s, kept_s = settings.sync.job_wait_s, jobs.hidden_destruction_s
+    _require("jobs.hidden_destruction_s", kept_s > wait_s, f"more than sync.job_wait_s ({wait_s})", kept_s)
+    _check_redis_url(jobs.redis_url)
+
+
+def _check_redis_url(url: str) -> None:
+    """Have Redis' own client read it. It may hold a password, so it is not repeated."""
+    schemes = ("redis://", "rediss://", "unix://")
+    if not url:
+        return
+    if not url.startswith(schemes):
+        raise SettingsError(f"jobs.redis_url must be a URL that begins with one of {', '.join(schemes)}")
+    from redis.connection import parse_url
+
+    try:
+        read = parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        read = None
+    if read is None or (url.startswith("unix:") and not read.get("path")):
+        raise SettingsError(
+            "jobs.redis_url must be a URL such as redis://:password@host:6379/0 or unix:///path/redis.sock"
+        )
+
+
+def _is_database_url(text: str) -> bool:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):
+        return False
+    return True
+
+
+def _check_record(record: RecordSettings) -> None:
+    _require("record.title", record.title.strip(), "a text", record.title)
+    # VOResource 1.1, section 2.2.1
+    _require("record.short_name", len(record.short_name) <= 16, "16 characters at most", record.short_name)
+    _require("record.subjects", record.subjects, "one subject at least", list(record.subjects))
+    try:
+        date.fromisoformat(record.created or "2026-01-01")
+    except ValueError as error:
+        raise SettingsError(
+            f"record.created must be a date such as 2026-01-31; got {record.created!r}"
+        ) from error
+
+
+def _require(name: str, holds: object, expected: str, got: object) -> None:
+    if not holds:
+        raise SettingsError(f"{name} must be {expected}; got {got!r}")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -90,14 +90,19 @@ class HiddenJobs:
         )
         job = self._jobs.create(new, planned.start)
         self._herald.announce(job.job_id, planned)
-        job = self._wait(job, seconds, is_gone)
+        deadline = time.monotonic() + seconds
+        job = self._wait(job, deadline, is_gone)
         if job.phase in ACTIVE and self._jobs.end(job.job_id, Phase.ABORTED):
             self._herald.tell(job.job_id, Phase.ABORTED)
-            raise _too_late(f"the workers are busy: this was not done within {seconds:g} s")
+            is_late = time.monotonic() >= deadline
+            raise _too_late(
+                f"the workers are busy: this was not done within {seconds:g} s"
+                if is_late
+                else "too many requests wait for jobs already"
+            )
         return self._again(job) if job.phase in ACTIVE else job
 
-    def _wait(self, job: Job, seconds: float, is_gone: Callable[[], bool] | None) -> Job:
-        deadline = time.monotonic() + seconds
+    def _wait(self, job: Job, deadline: float, is_gone: Callable[[], bool] | None) -> Job:
         while job.phase in ACTIVE and (left := deadline - time.monotonic()) > 0:
             before = job.phase
             self._waiting.wait(job.job_id, before, left, is_gone)

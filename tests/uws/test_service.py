@@ -465,6 +465,14 @@ def test_a_hidden_job_nobody_waits_for_is_aborted(house: House, leaves: bool) ->
         assert connection.execute(select(JobRow.phase)).scalars().all() == ["ABORTED"]
 
 
+def test_uws_85_a_hidden_job_for_which_too_many_wait_says_so(house: House) -> None:
+    crowded = House(house.engine, house.folder, house.redis_url, replace(house.settings, max_waiters=0))
+    with pytest.raises(ServiceUnavailable, match="too many requests wait for jobs already"):
+        hidden(crowded)
+    assert house.claims.claim(("high", "low")) is None
+    crowded.close()
+
+
 def test_a_hidden_job_says_what_sync_says(house: House) -> None:
     with pytest.raises(UsageError, match="ROWS is a whole number"):
         hidden(house, ROWS="x")

@@ -52,6 +52,7 @@ def outside(folder: Path) -> Iterator[Outside]:
         "FOUNTAIN_IDENTIFIERS__BASE": BASE,
         "FOUNTAIN_SERVER__WORKERS": "1",
         "FOUNTAIN_SERVER__THREADS": str(THREADS),
+        "FOUNTAIN_JOBS__MAX_WAITERS": str(THREADS - 1),
         "FOUNTAIN_SERVER__TRUSTED_PROXIES": "127.0.0.1",
     }
     with serve(folder, environ, "--port", "0") as served:

@@ -55,7 +55,7 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
 
 def expect_whole_body(request: Request) -> None:
     """Have a body that breaks off refused with 400, and not taken for what came of it."""
-    # A server that says it ends the body by itself is believed, and gunicorn ends it where the connection ends.
+    # A server that says it ends the body by itself is believed, and gunicorn ends it with the connection.
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
 

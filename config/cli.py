@@ -39,6 +39,8 @@ class Commands(click.Group):
             from config.settings import SettingsError
             from surveys.errors import SurveyError
 
+            if isinstance(error, OSError) and error.filename is not None:
+                raise click.ClickException(f"{error.filename}: {error.strerror}") from error
             if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | ServerNotStarted | OSError):
                 raise click.ClickException(str(error)) from error
             if isinstance(error, OperationalError):

@@ -158,7 +158,11 @@ def list_jobs(phase: str | None, last: int) -> None:
 
     with _job_parts() as parts:
         found = parts.jobs.refs(None, (Phase(phase),) if phase else (), last=last)
-    table = Table(Column("job", no_wrap=True), "phase", "created", "owner", "run id", box=None)
+    # Whole in 80 columns, which are also those of a pipe.
+    names = ("job", "phase", "created")
+    table = Table(
+        *(Column(name, no_wrap=True) for name in names), "owner", "run id", box=None, pad_edge=False
+    )
     for ref in found:
         table.add_row(
             ref.job_id,

@@ -182,6 +182,24 @@ def test_jobs_are_listed_the_newest_first(parts: JobParts, run: Run) -> None:
     assert run("jobs", "list", "--last", "0").exit_code == 2
 
 
+def test_the_list_of_jobs_is_whole_where_no_terminal_is(
+    settings: Settings, parts: JobParts, run: Run
+) -> None:
+    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    engine = make_engine(settings.data.engine_url)
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(text("UPDATE job SET phase = 'COMPLETED'"))
+    engine.dispose()
+    (line,) = run("jobs", "list").output.splitlines()[1:]
+    assert re.fullmatch(rf"{job.job_id}  COMPLETED  20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ  - +- *", line)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNTAIN_DATA__FOLDER", "/dev/null/data")
+    ran = CliRunner().invoke(main, ["jobs", "list"])
+    assert (ran.exit_code, ran.output) == (1, "Error: /dev/null/data: Not a directory\n")
+
+
 def test_a_job_is_shown(parts: JobParts, run: Run) -> None:
     job = parts.service.create(
         "soda", Parameters({"ID": ("nonsense",)}), Caller("ann"), run_id="\x1b[31m[red]x"

@@ -16,8 +16,8 @@ from tests.support.databases import postgresql, postgresql_server, sqlite
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as url:
+def server() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

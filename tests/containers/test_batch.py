@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,12 +47,7 @@ def fountain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Engine]:
-    # Its user, who is not root, must come to its files.
-    with (
-        tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder,
-        postgresql_server(Path(folder)) as url,
-        postgresql(url) as engine,
-    ):
+    with postgresql_server() as url, postgresql(url) as engine:
         yield engine
 
 

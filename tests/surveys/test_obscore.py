@@ -102,8 +102,8 @@ def surveys(tmp_path_factory: pytest.TempPathFactory) -> list[Survey]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as url:
+def server() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

@@ -206,8 +206,8 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as url:
+def pg_server() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

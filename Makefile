@@ -1,5 +1,6 @@
 # make run    a demo survey, served on this machine
 # make test   the whole test suite
+# make faults kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
 # make check  formatting, lint, types, import contracts
 # make bench  measurements; writes benchmarks/results.md
 #
@@ -9,13 +10,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := surveys soda sia datalink dali uws vosi config
 
-.PHONY: run test check bench
+.PHONY: run test faults check bench
 
 run: var/.demo
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
 
 test: .venv/.test
 	$(BIN)/pytest $(TESTS)
+
+faults: .venv/.test
+	$(BIN)/pytest -m 'faults or deployment' $(TESTS)
 
 check: .venv/.test
 	$(BIN)/ruff check .

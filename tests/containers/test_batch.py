@@ -28,6 +28,8 @@ from tests.containers.support import (
 from tests.support.databases import postgresql, postgresql_server
 from uws.tables import WorkerRow
 
+pytestmark = pytest.mark.deployment
+
 WORKERS = 2
 PILOTS = ("slurm-worker.sh", "htcondor-worker.sh")
 

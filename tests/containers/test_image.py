@@ -16,6 +16,8 @@ import pytest
 from config.settings import load_settings
 from tests.containers.support import CONTAINERS, REPOSITORY, compose, program
 
+pytestmark = pytest.mark.deployment
+
 INSTALL_S = 500
 CALL_S = 60
 SCRIPTS = sorted(CONTAINERS.glob("*.sh"))

@@ -28,6 +28,8 @@ from tests.containers.support import (
 from tests.support.server import serve
 from tests.support.service import BASE, index_all, settings_of, write_surveys
 
+pytestmark = pytest.mark.deployment
+
 CUTOUT = {"ID": f"{BASE}?tiny/g/a", "CIRCLE": "150 0 0.0027"}
 #: So few that requests which hold one are noticed.
 THREADS = 4

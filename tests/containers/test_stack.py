@@ -19,6 +19,8 @@ from tests.containers.stack import Stack, stack
 from tests.containers.support import PATIENCE_S, Outside, until
 from tests.support.service import index_all, settings_of, write_surveys
 
+pytestmark = pytest.mark.deployment
+
 CUTOUT = {"ID": "ivo://unregistered.invalid/soda-fountain?tiny/g/a", "CIRCLE": "150 0 0.0027"}
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 XLINK = "{http://www.w3.org/1999/xlink}"

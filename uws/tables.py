@@ -46,11 +46,13 @@ class JobRow(Base):
     run_id: Mapped[str]
     lane: Mapped[str]
     hidden: Mapped[bool]
-    #: Lower is earlier; what owners are entitled to decides among equals.
+    #: 0 goes first, then 1, and so on; what owners are entitled to decides among equals.
     rank: Mapped[int] = mapped_column(server_default=text("0"))
     share: Mapped[float] = mapped_column(server_default=text("1"))
     created_ms: Mapped[int]
     queued_ms: Mapped[int | None]
+    #: When a task of it was claimed last, give or take some seconds; before the first, when it was queued.
+    turn_ms: Mapped[int | None]
     started_ms: Mapped[int | None]
     ended_ms: Mapped[int | None]
     destruction_ms: Mapped[int]

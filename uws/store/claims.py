@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, select, update
 
-from uws.job import Claim, Counts, Lane, RowReport, RowStatus, Settlement
+from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
 from uws.phase import Phase
 from uws.store.clock import NowMs, now_ms
-from uws.store.jobs import CHUNK
-from uws.store.rows import IS_RUNNABLE, counts_of, rows_of, tell, written_error, written_rows
+from uws.store.jobs import CHUNK, Jobs
+from uws.store.rows import counts_of, rows_of, tell, written_error, written_rows
+from uws.store.turns import BEST_JOBS, best_jobs, claimable, note_turn
 from uws.tables import JobRow, ResultRow, TaskRow
 
-#: So many of the best jobs are tried for a task; another worker may take the last one of each.
-BEST_JOBS = 10
-#: A job that has waited so long goes before those of the next better rank.
-AGEING_MS = 60_000
+#: A worker looks so often for jobs whose tasks are not all in other hands.
+MOST_LOOKS = 5
 TEXT = "text/plain; charset=utf-8"
+UNREADABLE = JobError("Error: the plan of the job cannot be read", "Another version of the program made it.")
+
+_log = logging.getLogger(__name__)
 
 
 class LostClaim(Exception):
@@ -54,17 +57,15 @@ class Claims:
         self._engine = engine
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
+        self._jobs = Jobs(engine)
         self._worker_id = worker_id
         self._lease_ms = math.ceil(lease_s * 1000)
 
     def claim(self, lanes: Sequence[Lane]) -> Claim | None:
         """Take the next task of the first lane that has one; None if nothing can be claimed."""
         for lane in lanes:
-            with self._reading.connect() as connection:
-                jobs = connection.execute(_best_jobs(lane)).scalars().all()
-            for job_id in jobs:
-                if (claim := self._claim_of(job_id, lane)) is not None:
-                    return claim
+            if (claim := self._claim_in(lane)) is not None:
+                return claim
         return None
 
     def look(self, claim: Claim) -> Hold:
@@ -118,11 +119,31 @@ class Claims:
         """Let go of a task whose job has ended: nobody does it any more."""
         drop(self._writing, claim)
 
+    def _claim_in(self, lane: Lane) -> Claim | None:
+        tried: list[str] = []
+        for _ in range(MOST_LOOKS):
+            with self._reading.connect() as connection:
+                jobs = connection.execute(best_jobs(lane, tried)).scalars().all()
+            for job_id in jobs:
+                try:
+                    claim = self._claim_of(job_id, lane)
+                except (ValueError, TypeError):
+                    _log.exception("the rows of a task cannot be read", extra={"job_id": job_id})
+                    self._jobs.end(job_id, Phase.ERROR, UNREADABLE)
+                    continue
+                if claim is not None:
+                    return claim
+            if len(jobs) < BEST_JOBS:
+                break
+            # Others have taken, or hold locked, the last task of each: there are more jobs.
+            tried += jobs
+        return None
+
     def _claim_of(self, job_id: str, lane: Lane) -> Claim | None:
         with self._writing.begin() as connection:
             task = connection.execute(
                 select(TaskRow.task_id)
-                .where(TaskRow.job_id == job_id, *_claimable(lane))
+                .where(TaskRow.job_id == job_id, *claimable(lane))
                 .order_by(TaskRow.n)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -132,6 +153,7 @@ class Claims:
             started = self._start(connection, job_id)
             if started is None:
                 return None
+            note_turn(connection, job_id)
             taken = connection.execute(
                 update(TaskRow)
                 .where(TaskRow.task_id == task)
@@ -165,7 +187,12 @@ class Claims:
         begun = connection.execute(
             update(JobRow)
             .where(JobRow.job_id == job_id, JobRow.phase == Phase.QUEUED.value, JobRow.gone_ms.is_(None))
-            .values(phase=Phase.EXECUTING.value, started_ms=NowMs(), event_seq=JobRow.event_seq + 1)
+            .values(
+                phase=Phase.EXECUTING.value,
+                started_ms=NowMs(),
+                turn_ms=NowMs(),
+                event_seq=JobRow.event_seq + 1,
+            )
             .returning(JobRow.event_seq)
         ).scalar()
         if begun is not None:
@@ -317,42 +344,12 @@ def _insert_retries(connection: Connection, claim: Claim, settlement: Settlement
         )
 
 
-def _best_jobs(lane: Lane) -> Select[str]:
-    """Jobs that have a task to claim, in the order in which it is their turn."""
-    running = (
-        select(func.count())
-        .select_from(TaskRow)
-        .where(TaskRow.state == "running", TaskRow.owner == JobRow.owner)
-        .scalar_subquery()
-    )
-    return (
-        select(JobRow.job_id)
-        .where(
-            IS_RUNNABLE,
-            JobRow.gone_ms.is_(None),
-            exists().where(TaskRow.job_id == JobRow.job_id, *_claimable(lane)),
-        )
-        .order_by(
-            JobRow.rank - (NowMs() - JobRow.queued_ms) // AGEING_MS,
-            running / JobRow.share,
-            JobRow.total,
-            JobRow.created_ms,
-            JobRow.job_id,
-        )
-        .limit(BEST_JOBS)
-    )
-
-
 def is_overdue() -> ColumnElement[bool]:
     """Whether a job has run longer than it may."""
     return and_(
         JobRow.execution_duration_s > 0,
         JobRow.started_ms + JobRow.execution_duration_s * 1000 < NowMs(),
     )
-
-
-def _claimable(lane: Lane) -> tuple[Any, ...]:
-    return TaskRow.lane == lane, TaskRow.state == "queued", TaskRow.not_before_ms <= NowMs()
 
 
 def _of(claim: Claim) -> Any:

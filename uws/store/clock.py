@@ -23,7 +23,8 @@ def _sqlite(element: NowMs, compiler: SQLCompiler, **kw: object) -> str:
 
 @compiles(NowMs, "postgresql")
 def _postgresql(element: NowMs, compiler: SQLCompiler, **kw: object) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+    # As a query of its own it is asked once: no index is used for what may change from row to row.
+    return "(SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint))"
 
 
 def now_ms(connection: Connection) -> int:

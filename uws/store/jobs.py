@@ -255,6 +255,7 @@ class Jobs:
                 "phase": (Phase.QUEUED if start.total else Phase.COMPLETED).value,
                 "lane": start.lane,
                 "queued_ms": NowMs(),
+                "turn_ms": NowMs(),
                 "total": start.total,
                 "seconds": start.seconds,
                 "quote_ms": _quote(start.seconds, wait_s),

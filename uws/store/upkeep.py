@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, insert, 
 from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
 from uws.phase import RUNNABLE, TERMINAL, Phase
-from uws.store.claims import LostClaim, drop, is_overdue, settle
+from uws.store.claims import UNREADABLE, LostClaim, drop, is_overdue, settle
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
@@ -84,26 +84,12 @@ class Upkeep:
                 )
             )
         with self._reading.connect() as connection:
-            lost = [
-                Claim(
-                    task.task_id,
-                    task.job_id,
-                    task.type,
-                    task.owner,
-                    task.lane,
-                    task.worker_id,
-                    task.fence,
-                    task.attempts,
-                    task.kills,
-                    rows_of(task.rows),
-                )
-                for task in connection.execute(
-                    select(*TaskRow.__table__.columns, JobRow.type)
-                    .join(JobRow, JobRow.job_id == TaskRow.job_id)
-                    .where(late, TaskRow.attempts >= max_attempts)
-                )
-            ]
-        phases = [(claim.job_id, self._give_up(claim, finish(claim.job_type))) for claim in lost]
+            lost = connection.execute(
+                select(*TaskRow.__table__.columns, JobRow.type)
+                .join(JobRow, JobRow.job_id == TaskRow.job_id)
+                .where(late, TaskRow.attempts >= max_attempts)
+            ).all()
+        phases = [(task.job_id, self._give_up(task, finish(task.type))) for task in lost]
         return [(job_id, phase) for job_id, phase in phases if phase in TERMINAL]
 
     def overdue(self) -> list[tuple[str, Phase]]:
@@ -128,13 +114,18 @@ class Upkeep:
         """Destroy the jobs whose destruction has come; return them and their phases (section 2.1.5)."""
         due = and_(JobRow.gone_ms.is_(None), JobRow.destruction_ms <= NowMs())
         with self._reading.connect() as connection:
-            found = connection.execute(select(JobRow.job_id).where(due).limit(BATCH)).scalars().all()
+            # In the order of the index, so that the many are not looked at whose time has not come.
+            statement = select(JobRow.job_id).where(due).order_by(JobRow.destruction_ms).limit(BATCH)
+            found = connection.execute(statement).scalars().all()
         return self._end_all(found, due, "destroyed", destroyed())
 
     def to_forget(self, grace_s: float) -> list[str]:
         """Jobs gone for so long that their files may go; call `forget` when those are removed."""
         statement = (
-            select(JobRow.job_id).where(JobRow.gone_ms <= NowMs() - math.ceil(grace_s * 1000)).limit(BATCH)
+            select(JobRow.job_id)
+            .where(JobRow.gone_ms <= NowMs() - math.ceil(grace_s * 1000))
+            .order_by(JobRow.gone_ms)
+            .limit(BATCH)
         )
         with self._reading.connect() as connection:
             return list(connection.execute(statement).scalars())
@@ -275,12 +266,32 @@ class Upkeep:
             tell(connection, job_id, found.event_seq, kind, {"phase": found.phase})
         return Phase(found.phase)
 
-    def _give_up(self, claim: Claim, finish: Callable[[Counts], Ending]) -> Phase | None:
+    def _give_up(self, task: Any, finish: Callable[[Counts], Ending]) -> Phase | None:
+        """Have the rows of a task fail; return the phase of its job, None if that has ended before."""
+        phase: Phase | None = None
+        try:
+            rows = rows_of(task.rows)
+        except (ValueError, TypeError):
+            rows = ()
+            changes = {"phase": Phase.ERROR.value, "ended_ms": NowMs(), "error": written_error(UNREADABLE)}
+            phase = self._end(task.job_id, and_(IS_RUNNABLE), "phase", changes)
+        claim = Claim(
+            task.task_id,
+            task.job_id,
+            task.type,
+            task.owner,
+            task.lane,
+            task.worker_id,
+            task.fence,
+            task.attempts,
+            task.kills,
+            rows,
+        )
         message = GAVE_UP.format(attempts=claim.attempts)
-        reports = tuple(RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in claim.rows)
+        reports = tuple(RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in rows)
         try:
             with self._writing.begin() as connection:
                 return settle(connection, claim, Settlement(reports), finish)
         except LostClaim:
             drop(self._writing, claim)
-            return None
+            return phase

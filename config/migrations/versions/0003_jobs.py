@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("share", sa.Double(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("queued_ms", sa.BigInteger(), nullable=True),
+        sa.Column("turn_ms", sa.BigInteger(), nullable=True),
         sa.Column("started_ms", sa.BigInteger(), nullable=True),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.Column("destruction_ms", sa.BigInteger(), nullable=False),

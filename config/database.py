@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,17 @@ from surveys.index.tables import Base as SurveyTables
 from uws.tables import Base as JobTables
 
 BUSY_TIMEOUT_MS = 15_000
+#: A writer that freezes with its host must not keep others from what it has locked: PostgreSQL ends it.
+IDLE_WRITER_MS = 15_000
+#: A server that is gone without a word is missed after 20 to 30 seconds, not after hours. The URL may say
+#: otherwise.
+POSTGRESQL_OPTIONS: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: The tables of every package, in one history.
@@ -55,7 +66,7 @@ def make_engine(url: str | URL) -> Engine:
         case "sqlite":
             return _sqlite(url)
         case "postgresql":
-            return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8)
+            return _postgresql(url)
         case other:
             raise ValueError(f"the database is SQLite or PostgreSQL, not {other}")
 
@@ -102,6 +113,19 @@ def check(engine: Engine, *, upgradable: bool = False) -> None:
         raise DatabaseMismatch(
             "the tables of the database are older than this program: run `fountain db upgrade`"
         )
+
+
+def _postgresql(url: URL) -> Engine:
+    options = {name: value for name, value in POSTGRESQL_OPTIONS.items() if name not in url.query}
+    url = url.set(drivername="postgresql+psycopg")
+    engine = create_engine(url, pool_pre_ping=True, pool_size=8, connect_args=options)
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_WRITER_MS}")
 
 
 def _sqlite(url: URL) -> Engine:

@@ -10,8 +10,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import InternalError
 
-from config.database import METADATA, DatabaseMismatch, check, make_engine, prepare, upgrade
+from config.database import (
+    METADATA,
+    POSTGRESQL_OPTIONS,
+    DatabaseMismatch,
+    check,
+    make_engine,
+    prepare,
+    upgrade,
+)
 from tests.support.databases import postgresql, postgresql_server, sqlite
 
 
@@ -114,3 +123,40 @@ def test_a_database_in_memory_is_one_for_all_threads() -> None:
 def test_other_databases_are_refused() -> None:
     with pytest.raises(ValueError, match="SQLite or PostgreSQL, not mysql"):
         make_engine("mysql://localhost/x")
+
+
+def test_a_server_that_is_gone_without_a_word_is_missed_soon(server: str) -> None:
+    def options_of(url: str) -> dict[str, str]:
+        engine = make_engine(url)
+        with engine.connect() as connection:
+            found: dict[str, str] = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+        engine.dispose()
+        return found
+
+    assert {name: int(value) for name, value in options_of(server).items() if name in POSTGRESQL_OPTIONS} == (
+        POSTGRESQL_OPTIONS
+    )
+    mark = "&" if "?" in server else "?"
+    assert options_of(f"{server}{mark}connect_timeout=9&keepalives_idle=60")["keepalives_idle"] == "60"
+
+
+def test_f06_a_writer_that_freezes_does_not_keep_others_from_what_it_has_locked(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host may be frozen between two statements, and its connection stay."""
+    monkeypatch.setattr("config.database.IDLE_WRITER_MS", 300)
+    with postgresql(server) as engine:
+        writing = engine.execution_options(writes=True)
+        with writing.begin() as connection:
+            connection.execute(text("INSERT INTO tally VALUES ('a', '', 1)"))
+        change = text("UPDATE tally SET value = value + 1")
+        frozen = writing.connect()
+        frozen.execute(change)
+        with writing.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '20s'"))
+            connection.execute(change)
+        with pytest.raises(InternalError):
+            frozen.execute(change)
+        frozen.close()
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT value FROM tally")).scalar_one() == 2

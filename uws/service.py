@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from sqlalchemy.exc import OperationalError
 
 from dali.errors import AuthorizationError, NotFound, ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, plain_name, upper_name
@@ -320,8 +323,9 @@ class JobService:
         return found
 
     def downloaded(self, job: Job, result: Result) -> None:
-        """Write down that a result was sent."""
-        self._jobs.tell(job.job_id, "download", {"result": result.result_id})
+        """Write down that a result was sent; a database that is busy or away keeps nobody from it."""
+        with suppress(OperationalError):
+            self._jobs.tell(job.job_id, "download", {"result": result.result_id})
 
     def now_ms(self) -> int:
         """Tell the time by the clock of jobs."""

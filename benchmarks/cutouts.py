@@ -14,12 +14,12 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from benchmarks.table import Row, paired_ms
-from surveys.compressed import warm_up
 from surveys.execute import execute
+from surveys.fits.compressed import warm_up
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
 from surveys.plan import CutoutPlan
-from surveys.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import FileCatalog, plan_of
 
 SIDE = 10000

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from benchmarks.cutouts import make_tiles
 from benchmarks.table import Row
-from surveys.compressed import warm_up
 from surveys.execute import execute
-from surveys.pixels import PixelBox
-from surveys.source import Source
+from surveys.fits.compressed import warm_up
+from surveys.fits.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import FileCatalog, plan_of
 
 MB = 1e6

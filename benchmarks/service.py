@@ -24,8 +24,8 @@ from config.server import WARM_UP_AFTER_S
 from config.settings import load_settings
 from dali.parameters import Parameters
 from surveys.index.ingest import index_survey
-from surveys.sphere import ra_dec_deg
-from surveys.wcs import CelestialWcs
+from surveys.sky.sphere import ra_dec_deg
+from surveys.sky.wcs import CelestialWcs
 
 DECLARATION = """
 title = "A large tile"

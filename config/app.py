@@ -40,11 +40,11 @@ from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
 from surveys.declaration import read_surveys
 from surveys.errors import DeclarationError
+from surveys.fits.product import Site
+from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.planner import Limits
-from surveys.product import Site
-from surveys.source import Source
 from surveys.survey import Survey
 from uws import views as uws_views
 from vosi import views as vosi_views

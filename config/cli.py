@@ -151,7 +151,7 @@ def list_surveys() -> None:
 def check(name: str, stamps: int, seed: int | None) -> None:
     """Cut random stamps of survey NAME and compare their pixels and sky coordinates with astropy's."""
     from config.app import assemble
-    from surveys.index.check import check_survey
+    from surveys.check import check_survey
 
     settings = read_settings()
     with database(settings):

@@ -21,12 +21,12 @@ from soda.heavier import Client
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from surveys.errors import UnknownDataset
+from surveys.fits.source import Lru
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.extent import Extent, moc_text, read_extent
 from surveys.index.facts import DatasetFacts
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
-from surveys.source import Lru
 from surveys.survey import Survey
 from vosi.capabilities import Capability, Interface, Param
 from vosi.examples import Example

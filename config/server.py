@@ -140,7 +140,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _load_kernels() -> None:
-    import_module("surveys.compressed")
+    import_module("surveys.fits.compressed")
     gc.freeze()
 
 

@@ -26,12 +26,12 @@ from config.database import make_engine, prepare
 from config.demo import DEMO, make_demo
 from surveys.declaration import read_survey
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.stencil import Circle
+from surveys.sky.stencil import Circle
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = REPOSITORY / "var"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sia.obscore import Access, size_kb
 from surveys.identifiers import Identifiers
 from surveys.index.obscore import ObsBand, ObsImage
-from surveys.stencil import Shape
+from surveys.sky.stencil import Shape
 
 #: To the letter: clients compare it so.
 LINKS_TYPE = "application/x-votable+xml;content=datalink"

@@ -14,7 +14,7 @@ from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.index.obscore import ObsConstraints
 from surveys.request import Interval
-from surveys.stencil import Circle, Polygon, Range, Shape
+from surveys.sky.stencil import Circle, Polygon, Range, Shape
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from soda.params import ManyCutouts, Region
 from soda.spelling import with_url
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest
-from surveys.stencil import Stencil
+from surveys.sky.stencil import Stencil
 
 T = TypeVar("T")
 

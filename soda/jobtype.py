@@ -26,12 +26,12 @@ from soda.refusals import refusal, unreadable
 from soda.rows import PlannedRow, RowPlanner, no_overlap, said, tasks_of
 from surveys.errors import BrokenImage, RequestFault, StaleImage
 from surveys.execute import CutoutResult, execute
+from surveys.fits.product import Site
+from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits, is_public
-from surveys.product import Site
-from surveys.source import Source
 from surveys.survey import Survey
 from uws.job import Caller, Counts, JobError, Row, RowStatus
 from uws.jobtype import Ending, File, JobPlan, JobRefused, Outcome, Work

@@ -22,7 +22,7 @@ from soda.spelling import with_url
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest, Interval
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from dali.errors import AuthorizationError, NotFound, ServerError, UsageError
 from dali.parameters import Parameters, refuse_unknown
 from soda.gate import PixelGate
 from surveys.errors import BrokenImage, StaleImage, UnknownDataset
+from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.planner import is_public
 from surveys.preview import make_preview
-from surveys.source import Source
 from surveys.survey import Survey
 
 #: A change of the drawing changes every ETag.

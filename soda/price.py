@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
 from surveys.plan import CutoutPlan
+from surveys.sky.pixels import PixelBox
 
 #: Of any cutout: to look its image up and to open the file.
 CUTOUT_S = 0.001

@@ -15,11 +15,11 @@ from soda.refusals import refusal
 from soda.spelling import canonical_pairs, canonical_query, with_url
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.execute import record_of
+from surveys.fits.product import Site
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits, plan_cutout
-from surveys.product import Site
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
 from uws.job import Row, RowStatus

@@ -15,12 +15,12 @@ from soda.refusals import refusal, unreadable
 from soda.spelling import canonical_query
 from surveys.errors import BrokenImage, RequestFault, SeveralImages, StaleImage, TooLarge
 from surveys.execute import describe_cutout, execute, record_of
+from surveys.fits.product import Site
+from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits, is_public, plan_cutout
-from surveys.product import Site
-from surveys.source import Source
 from surveys.survey import Survey
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 from dali import xtypes
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 
 def with_url(cutout: CutoutRequest, identifiers: Identifiers) -> CutoutRequest:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from surveys.errors import DeclarationError
-from surveys.header import STRUCTURE
+from surveys.fits.header import STRUCTURE
 from surveys.survey import (
     ALL_HDUS,
     FIRST_HDU,

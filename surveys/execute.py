@@ -16,14 +16,14 @@ from typing import Protocol
 
 import numpy as np
 
-from surveys.checksum import Checksum
-from surveys.cut import Pixels, open_reader
 from surveys.errors import StaleImage, UnknownDataset
+from surveys.fits.checksum import Checksum
+from surveys.fits.cut import Pixels, open_reader
+from surveys.fits.product import DEFAULT_SITE, Product, Site, describe_plan
+from surveys.fits.source import OpenFile, Source
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan, Piece
-from surveys.product import DEFAULT_SITE, Product, Site, describe_plan
-from surveys.source import OpenFile, Source
 
 MEDIA_TYPE = "application/fits"
 

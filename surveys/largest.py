@@ -8,11 +8,11 @@ import numpy as np
 
 from surveys.errors import ImageRefused
 from surveys.image import ImageRecord
-from surveys.overlap import centered_box, pixel_box
-from surveys.pixels import PixelBox
-from surveys.sphere import ra_dec_deg
-from surveys.stencil import CenteredBox, Circle, Size, Stencil
-from surveys.wcs import CelestialWcs, wcs_of
+from surveys.sky.overlap import centered_box, pixel_box
+from surveys.sky.pixels import PixelBox
+from surveys.sky.sphere import ra_dec_deg
+from surveys.sky.stencil import CenteredBox, Circle, Size, Stencil
+from surveys.sky.wcs import CelestialWcs, wcs_of
 
 # A radius is halved until its circle fits, then found to better than one per cent between the last two.
 HALVINGS = 40

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from surveys.pixels import PixelBox
 from surveys.request import CutoutRequest, Interval
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 PLAN_VERSION = 1
 

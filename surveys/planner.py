@@ -16,17 +16,17 @@ from surveys.errors import (
     SeveralImages,
     TooLarge,
 )
+from surveys.fits.product import DEFAULT_SITE, Site, bitpix_of, fits_size
 from surveys.image import ImageRecord
 from surveys.index.catalog import Candidate, Catalog
 from surveys.largest import nearest_allowed
-from surveys.overlap import centered_box, pixel_box, sticks_out
-from surveys.pixels import PixelBox
 from surveys.plan import Cost, CutoutPlan, Piece
-from surveys.product import DEFAULT_SITE, Site, bitpix_of, fits_size
 from surveys.request import CutoutRequest, Interval
-from surveys.stencil import CenteredBox, Circle, Stencil
+from surveys.sky.overlap import centered_box, pixel_box, sticks_out
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle, Stencil
+from surveys.sky.wcs import CelestialWcs, wcs_of
 from surveys.survey import Survey
-from surveys.wcs import CelestialWcs, wcs_of
 
 #: A box is searched for this much wider than its nominal size.
 SEARCH_MARGIN = 1.2

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from surveys.cut import DTYPES, Frame, Pixels, Strip, open_reader
+from surveys.fits.cut import DTYPES, Frame, Pixels, Strip, open_reader
+from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
-from surveys.source import OpenFile
+from surveys.sky.pixels import PixelBox
 
 MEDIA_TYPE = "image/png"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from surveys.stencil import Stencil
+from surveys.sky.stencil import Stencil
 
 
 @dataclass(frozen=True, slots=True)

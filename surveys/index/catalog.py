@@ -16,6 +16,7 @@ from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
+from surveys.fits.source import Lru
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
@@ -43,7 +44,6 @@ from surveys.index.tables import (
     FileRow,
     SurveyRow,
 )
-from surveys.source import Lru
 from surveys.survey import Survey
 from surveys.template import BAND
 

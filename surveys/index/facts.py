@@ -14,9 +14,9 @@ from surveys.image import ImageRecord
 from surveys.index.queries import valid_in
 from surveys.index.tables import DatasetRow
 from surveys.request import CutoutRequest, Interval
-from surveys.stencil import Circle, Polygon
+from surveys.sky.stencil import Circle, Polygon
+from surveys.sky.wcs import wcs_of
 from surveys.survey import Survey
-from surveys.wcs import wcs_of
 
 #: Radius of an example, in pixels, and at most this part of the image's diameter.
 EXAMPLE_PX = 20.0

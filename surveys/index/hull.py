@@ -16,8 +16,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from surveys.index.queries import valid_in
 from surveys.index.tables import DatasetRow
-from surveys.sphere import Floats, circle_points, normalized, perpendicular, ra_dec_deg, separation_deg
-from surveys.stencil import Circle
+from surveys.sky.sphere import Floats, circle_points, normalized, perpendicular, ra_dec_deg, separation_deg
+from surveys.sky.stencil import Circle
 
 #: Hulls wider than this about their middle are given as circles, which may be a cell too large.
 WIDEST_DEG = 85.0

@@ -9,7 +9,7 @@ from typing import Literal
 
 from surveys.index.hull import BandHull
 from surveys.request import Interval
-from surveys.stencil import Shape
+from surveys.sky.stencil import Shape
 from surveys.survey import Band, Survey
 
 ProductType = Literal["image", "cube"]

@@ -22,17 +22,17 @@ from astropy.io import fits
 from lsst.sphgeom import Region
 
 from surveys.errors import ImageRefused
-from surveys.footprint import footprint
-from surveys.header import unshiftable_card
+from surveys.fits.header import unshiftable_card
 from surveys.index.cards import celestial_axes, image_header, wcs_cards
 from surveys.index.cells import cells_of
 from surveys.index.files import FoundFile, Match
 from surveys.index.fitsfile import FitsFile, Hdu, card_number, card_value, parse_cards
 from surveys.index.hdus import SCALING, Pixels, has_pixels, read_pixels, scaling
 from surveys.index.metadata import Times, pol_states_of, times_of
+from surveys.sky.footprint import footprint
+from surveys.sky.wcs import CelestialWcs
 from surveys.survey import ALL_HDUS, FIRST_HDU, Band, Layer, Survey, UniqueBorder, UniqueCards
 from surveys.template import BAND
-from surveys.wcs import CelestialWcs
 
 _ENDING = re.compile(r"(\.(fits?|fts))?(\.(fz|gz))?\Z", re.IGNORECASE)
 

@@ -25,9 +25,9 @@ from soda.gate import PixelGate
 from soda.service import SyncService
 from soda.views import make_blueprint
 from surveys.errors import DeclarationError
+from surveys.fits.product import Site
 from surveys.identifiers import Identifiers
 from surveys.planner import Limits
-from surveys.product import Site
 from tests.support.service import did, index_all, make_service, settings_of, write_surveys
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027", "RUNID": "mine"}

@@ -77,7 +77,7 @@ def test_the_steps_of_the_image_make_a_program_that_works(tmp_path: Path) -> Non
     assert "demo" in done.stdout  # the declaration that comes with the program has come with it
     assert (tmp_path / "state" / "fountain.db").is_file()
     imported = run(
-        ["python", "-c", "import psycopg, s3fs, surveys.compressed; psycopg.connect"], tmp_path, bare
+        ["python", "-c", "import psycopg, s3fs, surveys.fits.compressed; psycopg.connect"], tmp_path, bare
     )
     assert imported.returncode == 0, imported.stderr
     # Nothing to build or install with, no tests.

@@ -12,7 +12,7 @@ from dali.parameters import Parameters
 from soda.combinations import Combination, combinations
 from soda.params import ManyCutouts, parse_many, parse_request
 from surveys.identifiers import Identifiers
-from surveys.stencil import CenteredBox, Circle, Polygon, Range
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range
 from tests.support.service import BASE, did
 
 IDENTIFIERS = Identifiers(BASE)

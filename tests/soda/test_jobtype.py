@@ -22,11 +22,11 @@ from dali.parameters import Parameters
 from soda.jobtype import JobLimits, SodaJobs
 from soda.price import decoded_pixels
 from soda.rows import TASK_BYTES, TASK_S, PlannedRow, tasks_of
+from surveys.fits.product import Site
+from surveys.fits.source import Source
 from surveys.index.ingest import index_survey
-from surveys.pixels import PixelBox
 from surveys.planner import Limits
-from surveys.product import Site
-from surveys.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.service import did, index_all, pixels_of, settings_of, write_surveys
 from tests.support.tiles import record_of
 from uws.job import ANONYMOUS, Counts, Row, RowStatus

@@ -14,7 +14,7 @@ from dali.parameters import Parameters
 from soda.params import POL_STATES, SodaRequest, parse_request
 from surveys.identifiers import Identifiers
 from surveys.request import Interval
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size
 
 IDENTIFIERS = Identifiers("ivo://example.org/fountain", ("ivo://old.example.org/x",))
 ID = ("ID", "ivo://example.org/fountain?tiny/g")

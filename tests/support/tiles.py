@@ -17,12 +17,12 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.image import FileFacts, ImageRecord, ZtileLayout
-from surveys.pixels import PixelBox
 from surveys.plan import Cost, CutoutPlan, Piece
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.stencil import CenteredBox, Size
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Size
 
 INDEXED = datetime(2026, 11, 20, 12, 34, 56, tzinfo=UTC)
 TAN = (

@@ -13,14 +13,14 @@ from astropy.wcs import WCS
 from lsst.sphgeom import Angle, Circle, ConvexPolygon, LonLat, Region, UnionRegion, UnitVector3d
 from sqlalchemy import Engine
 
+from surveys.check import check_survey
 from surveys.declaration import parse_survey
 from surveys.errors import StaleImage, TooLarge, UnknownDataset
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.cells import DEEPEST_LEVEL, cells_of, ranges_at
-from surveys.index.check import check_survey
 from surveys.index.ingest import index_survey
 from surveys.index.tables import ArtifactRow
-from surveys.source import Source
 from surveys.survey import Survey
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.layouts import gzipped, pixels, tan_cards, write

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from surveys import kernels
-from surveys.compressed import RiceReader, SectionReader, open_tiles, warm_up
 from surveys.errors import BrokenImage
+from surveys.fits import kernels
+from surveys.fits.compressed import RiceReader, SectionReader, open_tiles, warm_up
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
-from surveys.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import FileCatalog, cut, same_bits, sky, write_compressed
 
 BOXES = (None, PixelBox(10, 30, 20, 50), PixelBox(77, 78, 33, 34), PixelBox(0, 120, 99, 100))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surveys.cut import Frame, Strip, strips
 from surveys.errors import BrokenImage
-from surveys.pixels import PixelBox
-from surveys.source import Source
+from surveys.fits.cut import Frame, Strip, strips
+from surveys.fits.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import FileCatalog, cut, gzip_members, ramp, same_bits, sky, write_plain
 
 BOXES = (

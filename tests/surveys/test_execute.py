@@ -17,8 +17,8 @@ from astropy.wcs import WCS
 
 from surveys.errors import BrokenImage, StaleImage
 from surveys.execute import IN_MEMORY_BYTES, STRIP_BYTES, execute
-from surveys.pixels import PixelBox
-from surveys.source import Source
+from surveys.fits.source import Source
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import (
     FileCatalog,
     assert_same_sky,

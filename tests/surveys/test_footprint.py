@@ -9,10 +9,10 @@ import pytest
 from astropy.coordinates import SkyCoord
 from lsst import sphgeom
 
-from surveys.footprint import Footprint, footprint
-from surveys.sphere import Floats, ra_dec_deg, separation_deg, unit_vector
-from surveys.stencil import Circle, Polygon
-from surveys.wcs import CelestialWcs
+from surveys.sky.footprint import Footprint, footprint
+from surveys.sky.sphere import Floats, ra_dec_deg, separation_deg, unit_vector
+from surveys.sky.stencil import Circle, Polygon
+from surveys.sky.wcs import CelestialWcs
 from tests.support.headers import wcs_text
 
 SIZE = (40, 30)

@@ -12,8 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from surveys.errors import BrokenImage
-from surveys.header import BLOCK, card, end_header, format_value, history, printable
-from surveys.pixels import PixelBox
+from surveys.fits.header import BLOCK, card, end_header, format_value, history, printable
+from surveys.sky.pixels import PixelBox
 from tests.support.tiles import TAN, FileCatalog, cut, ramp, write_compressed, write_plain
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=400)

@@ -12,12 +12,12 @@ from sqlalchemy import Engine
 
 from surveys.declaration import parse_survey
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import IndexReport, index_survey
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.stencil import Circle
+from surveys.sky.stencil import Circle
 from surveys.survey import Survey
 from tests.support.databases import sqlite
 from tests.support.layouts import pixels, tan_cards, write

@@ -7,9 +7,9 @@ import pytest
 from lsst.sphgeom import Angle, ConvexPolygon, LonLat, UnitVector3d
 from lsst.sphgeom import Circle as SkyCircle
 
-from surveys.meeting import Probe
-from surveys.sphere import Floats, normalized, unit_vectors
-from surveys.stencil import Circle, Polygon, Range, Shape
+from surveys.sky.meeting import Probe
+from surveys.sky.sphere import Floats, normalized, unit_vectors
+from surveys.sky.stencil import Circle, Polygon, Range, Shape
 
 
 def vectors(polygon: ConvexPolygon) -> Floats:

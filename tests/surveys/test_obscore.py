@@ -18,8 +18,8 @@ from surveys.index.ingest import index_survey
 from surveys.index.obscore import ObsConstraints
 from surveys.index.obsindex import ObsIndex
 from surveys.request import Interval
-from surveys.sphere import separation_deg, unit_vectors
-from surveys.stencil import Circle, Polygon, Range, Shape
+from surveys.sky.sphere import separation_deg, unit_vectors
+from surveys.sky.stencil import Circle, Polygon, Range, Shape
 from surveys.survey import Survey
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.layouts import pixels, tan_cards, write

@@ -14,15 +14,15 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from surveys.declaration import parse_survey
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.sphere import unit_vectors
-from surveys.stencil import Circle
+from surveys.sky.sphere import unit_vectors
+from surveys.sky.stencil import Circle
+from surveys.sky.wcs import wcs_of
 from surveys.survey import Survey
-from surveys.wcs import wcs_of
 from tests.support.databases import sqlite
 from tests.support.tiles import assert_same_sky, open_product, ramp
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surveys.cells import CellSearch
-from surveys.overlap import centered_box, inside_mask, pixel_box, sticks_out
-from surveys.pixels import PixelBox
-from surveys.sphere import Floats, normalized, perpendicular, ra_dec_deg, unit_vector, unit_vectors
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Shape, Size
-from surveys.wcs import CelestialWcs
+from surveys.sky.cells import CellSearch
+from surveys.sky.overlap import centered_box, inside_mask, pixel_box, sticks_out
+from surveys.sky.pixels import PixelBox
+from surveys.sky.sphere import Floats, normalized, perpendicular, ra_dec_deg, unit_vector, unit_vectors
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Shape, Size
+from surveys.sky.wcs import CelestialWcs
 from tests.support.headers import wcs_text
 
 SIZE = (40, 30)

@@ -16,14 +16,14 @@ from astropy.io import fits
 from surveys.declaration import parse_survey
 from surveys.errors import AccessDenied, NeedsStencil, RequestFault, SeveralImages, TooLarge, UnknownDataset
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
-from surveys.pixels import PixelBox
 from surveys.plan import PLAN_VERSION, CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits, plan_cutout
 from surveys.request import CutoutRequest, Interval
-from surveys.source import Source
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 from surveys.survey import Survey
 from tests.support.databases import sqlite
 from tests.support.layouts import tan_cards, write

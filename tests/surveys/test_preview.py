@@ -11,9 +11,9 @@ from astropy.io import fits
 from PIL import Image
 
 from surveys.errors import BrokenImage
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
 from surveys.preview import SIDE, make_preview
-from surveys.source import Source
 from tests.support.tiles import FileCatalog
 
 

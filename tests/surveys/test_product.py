@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from surveys.checksum import Checksum
 from surveys.execute import describe_cutout, execute, product_size
+from surveys.fits.checksum import Checksum
+from surveys.fits.naming import centre_deg, position_name, product_name
+from surveys.fits.product import Site, fits_size
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
-from surveys.naming import centre_deg, position_name, product_name
-from surveys.pixels import PixelBox
-from surveys.product import Site, fits_size
-from surveys.source import Source
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 from tests.support.tiles import (
     TAN,
     FileCatalog,

@@ -19,16 +19,16 @@ from sqlalchemy import Engine
 
 from surveys.declaration import parse_survey
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.sphere import ra_dec_deg
-from surveys.stencil import Circle
-from surveys.wcs import wcs_of
+from surveys.sky.sphere import ra_dec_deg
+from surveys.sky.stencil import Circle
+from surveys.sky.wcs import wcs_of
 from tests.support.databases import sqlite
 from tests.surveys.test_real_index import DECLARED
 

@@ -13,13 +13,13 @@ from astropy.coordinates import SkyCoord
 from lsst.sphgeom import Angle, Circle, LonLat, UnitVector3d
 from sqlalchemy import Engine
 
+from surveys.check import check_survey
 from surveys.declaration import parse_survey
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
-from surveys.index.check import check_survey
 from surveys.index.ingest import index_survey
-from surveys.source import Source
+from surveys.sky.wcs import CelestialWcs, wcs_of
 from surveys.survey import Survey
-from surveys.wcs import CelestialWcs, wcs_of
 from tests.support.databases import sqlite
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from surveys.errors import BrokenImage, StaleImage
-from surveys.source import Lru, OpenFile, Source
+from surveys.fits.source import Lru, OpenFile, Source
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 100_000, dtype=np.uint8)
 READS: tuple[Literal["mmap", "pread"], ...] = ("mmap", "pread")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsst import sphgeom
 
-from surveys.sphere import Floats, normalized, ra_dec_deg, separation_deg, unit_vector, unit_vectors
-from surveys.stencil import SPHERE_DEG2, CenteredBox, Circle, Polygon, Range, Shape, Size
+from surveys.sky.sphere import Floats, normalized, ra_dec_deg, separation_deg, unit_vector, unit_vectors
+from surveys.sky.stencil import SPHERE_DEG2, CenteredBox, Circle, Polygon, Range, Shape, Size
 
 SHAPES: list[Shape] = [
     Circle(10.0, 80.0, 30.0),

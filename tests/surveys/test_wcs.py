@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surveys.errors import ImageRefused
-from surveys.sphere import Floats, ra_dec_deg, separation_deg, unit_vector, unit_vectors
-from surveys.wcs import CelestialWcs, wcs_of
+from surveys.sky.sphere import Floats, ra_dec_deg, separation_deg, unit_vector, unit_vectors
+from surveys.sky.wcs import CelestialWcs, wcs_of
 from tests.support.headers import wcs_text
 from tests.support.tiles import ramp, record_of, write_plain
 

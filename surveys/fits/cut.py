@@ -19,9 +19,9 @@ from isal import igzip, igzip_lib
 from numpy.typing import NDArray
 
 from surveys.errors import BrokenImage
+from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
-from surveys.source import OpenFile
+from surveys.sky.pixels import PixelBox
 
 Pixels = NDArray[Any]
 DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -122,7 +122,7 @@ def open_reader(record: ImageRecord, box: PixelBox, file: OpenFile) -> Reader:
         return PlainReader(record, box, file)
     if record.storage == "gzip":
         return GzipReader(record, box, file)
-    from surveys.compressed import open_tiles  # numba is imported only where tiles are cut
+    from surveys.fits.compressed import open_tiles  # numba is imported only where tiles are cut
 
     return open_tiles(record, box, file)
 

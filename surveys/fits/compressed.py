@@ -17,12 +17,12 @@ from astropy.io import fits
 from isal import igzip
 from numpy.typing import NDArray
 
-from surveys import kernels
-from surveys.cut import DTYPES, INFLATE_ERRORS, Pixels, Reader, Strip
 from surveys.errors import BrokenImage
+from surveys.fits import kernels
+from surveys.fits.cut import DTYPES, INFLATE_ERRORS, Pixels, Reader, Strip
+from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord, ZtileLayout
-from surveys.pixels import PixelBox
-from surveys.source import OpenFile
+from surveys.sky.pixels import PixelBox
 
 Ints = NDArray[np.int64]
 Axes = tuple[int, ...]

@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from surveys.pixels import PixelBox
-from surveys.plane import CONTACT_PX
-from surveys.sphere import Booleans, Floats, separation_deg
-from surveys.stencil import Shape
-from surveys.wcs import CelestialWcs
+from surveys.sky.pixels import PixelBox
+from surveys.sky.plane import CONTACT_PX
+from surveys.sky.sphere import Booleans, Floats, separation_deg
+from surveys.sky.stencil import Shape
+from surveys.sky.wcs import CelestialWcs
 
 # Cells this small (pixels) that show no point of the shape are in contact with it at most.
 SMALLEST_PX = 2.0**-10

@@ -24,7 +24,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from surveys.errors import ImageRefused
-from surveys.sphere import Floats, normalized, ra_dec_deg, unit_vectors
+from surveys.sky.sphere import Floats, normalized, ra_dec_deg, unit_vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)

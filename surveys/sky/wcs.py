@@ -15,10 +15,10 @@ from astropy.wcs import WCS, NoConvergence
 from numpy.typing import ArrayLike
 
 from surveys.errors import ImageRefused
-from surveys.frames import SkyFrame, frame_of
 from surveys.image import ImageRecord
-from surveys.sphere import Floats, ra_dec_deg, separation_deg, unit_vectors
-from surveys.tan import TanProjection
+from surveys.sky.frames import SkyFrame, frame_of
+from surveys.sky.sphere import Floats, ra_dec_deg, separation_deg, unit_vectors
+from surveys.sky.tan import TanProjection
 
 # The closed form must agree with wcslib to this, in pixels, or it is not used.
 TAN_AGREEMENT_PX = 1e-6

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveys.plane import Ellipse, Figure, Point
-from surveys.sphere import Floats, Vector, normalized, unit_vector
-from surveys.stencil import Circle, Polygon
+from surveys.sky.plane import Ellipse, Figure, Point
+from surveys.sky.sphere import Floats, Vector, normalized, unit_vector
+from surveys.sky.stencil import Circle, Polygon
 
 # Cosine of the largest angle from the tangent point (89 degrees) where stencils are still drawn in the plane.
 HORIZON = math.cos(math.radians(89.0))

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from lsst.sphgeom import ConvexPolygon, Region, UnitVector3d
 
-from surveys.outline import outline_of
-from surveys.sphere import Floats, unit_vector
-from surveys.stencil import SPHERE_DEG2, Polygon, Range, Shape
+from surveys.sky.outline import outline_of
+from surveys.sky.sphere import Floats, unit_vector
+from surveys.sky.stencil import SPHERE_DEG2, Polygon, Range, Shape
 
 #: A range this wide is halved: the meridians of a narrower one bound a convex part of the sky.
 _WIDEST_LUNE_DEG = 170.0

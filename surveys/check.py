@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from surveys.errors import SurveyError
 from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
-from surveys.pixels import PixelBox
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest
-from surveys.source import Source
-from surveys.sphere import unit_vectors
-from surveys.stencil import CenteredBox, Size
+from surveys.sky.pixels import PixelBox
+from surveys.sky.sphere import unit_vectors
+from surveys.sky.stencil import CenteredBox, Size
+from surveys.sky.wcs import wcs_of
 from surveys.survey import CardValue, Survey
-from surveys.wcs import wcs_of
 
 #: Sky positions of cutout and original agree within this.
 TOLERANCE_MAS = 1.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from lsst import sphgeom
 
-from surveys.sphere import Floats, normalized, ra_dec_deg, separation_deg
-from surveys.stencil import Circle
-from surveys.wcs import CelestialWcs
+from surveys.sky.sphere import Floats, normalized, ra_dec_deg, separation_deg
+from surveys.sky.stencil import Circle
+from surveys.sky.wcs import CelestialWcs
 
 # Outlines that keep this far inside a hemisphere are polygons; wider images are circles.
 WIDEST_DEG = 85.0

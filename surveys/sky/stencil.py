@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from lsst import sphgeom
 
-from surveys import outline
-from surveys.sphere import (
+from surveys.sky import outline
+from surveys.sky.sphere import (
     Booleans,
     Floats,
     arc_points,
@@ -245,7 +245,7 @@ class Size:
 class CenteredBox:
     """A box of pixels of a fixed shape about a centre (the declared extension CENTER + SIZE).
 
-    Which part of the sky that is depends on the pixels of an image: see `surveys.overlap.centered_box`.
+    Which part of the sky that is depends on the pixels of an image: see `surveys.sky.overlap.centered_box`.
     """
 
     ra_deg: float

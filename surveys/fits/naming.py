@@ -9,8 +9,8 @@ from decimal import Decimal
 import numpy as np
 
 from surveys.image import ImageRecord
-from surveys.pixels import PixelBox
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Stencil
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Stencil
 
 MAX_NAME = 120
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+~-]+")

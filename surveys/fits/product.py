@@ -15,18 +15,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from surveys.checksum import Checksum, encode
-from surveys.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
-from surveys.header import BLOCK, HeaderTemplate, Value, build_template, card, end_header, history
+from surveys.fits.checksum import Checksum, encode
+from surveys.fits.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
+from surveys.fits.header import BLOCK, HeaderTemplate, Value, build_template, card, end_header, history
+from surveys.fits.naming import centre_deg, product_name
+from surveys.fits.source import Lru
 from surveys.image import ImageRecord
-from surveys.naming import centre_deg, product_name
-from surveys.overlap import inside_mask
-from surveys.pixels import PixelBox
 from surveys.plan import CutoutPlan
 from surveys.request import CutoutRequest
-from surveys.source import Lru
-from surveys.stencil import CenteredBox
-from surveys.wcs import wcs_of
+from surveys.sky.overlap import inside_mask
+from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox
+from surveys.sky.wcs import wcs_of
 
 # Physical values of 8 and 16 bits are exact enough in a 32-bit float.
 _PROMOTED = {8: -32, 16: -32, 32: -64, 64: -64}

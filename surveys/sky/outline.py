@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from surveys.sphere import Booleans, Floats, normalized, perpendicular, separation_deg, unit_vectors
+from surveys.sky.sphere import Booleans, Floats, normalized, perpendicular, separation_deg, unit_vectors
 
 # Points handled at once, times edges: bounds the memory of the (points, edges, 3) arrays to some 10 MB.
 CHUNK = 400_000

@@ -12,12 +12,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
-from surveys.pixels import PixelBox
-from surveys.plane import CONTACT_PX, Ellipse, Extent, Figure
-from surveys.sphere import Booleans, separation_deg, unit_vectors
-from surveys.stencil import CenteredBox, Circle, Polygon, Range, Shape
-from surveys.wcs import CelestialWcs
+from surveys.sky.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
+from surveys.sky.pixels import PixelBox
+from surveys.sky.plane import CONTACT_PX, Ellipse, Extent, Figure
+from surveys.sky.sphere import Booleans, separation_deg, unit_vectors
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Shape
+from surveys.sky.wcs import CelestialWcs
 
 Integers = NDArray[np.int64]
 

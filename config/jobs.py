@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import parent_process
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
 from config import redis_server
+from config.logs import configure_logs
 from config.settings import Settings, SettingsError
 from soda.jobtype import JobLimits, SodaJobs
 from surveys.planner import Limits
@@ -26,6 +29,10 @@ from uws.waiting import Waiting
 
 if TYPE_CHECKING:
     from config.app import Parts
+
+#: The compiled kernels take most of a second: not before a process takes its first task, which most often is
+#: what it was started for.
+WARM_UP_AFTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +110,27 @@ def result_store(settings: Settings) -> ResultStore:
 
 
 def job_types_of(settings: Settings) -> Callable[[], JobTypes]:
-    """Give what makes the job types; it can be pickled, for the processes of workers."""
-    return partial(make_job_types, settings)
+    """Give what makes the job types; it can be pickled, for the processes of workers.
+
+    In such a process it sends the log where the worker's goes, and has the compiled kernels loaded a little
+    later.
+    """
+    return partial(_make_where_needed, settings)
+
+
+def _make_where_needed(settings: Settings) -> JobTypes:
+    if parent_process() is not None:  # the worker itself does no rows
+        configure_logs(settings.log)
+        warm_up = Timer(WARM_UP_AFTER_S, _load_kernels)
+        warm_up.daemon = True
+        warm_up.start()
+    return make_job_types(settings)
+
+
+def _load_kernels() -> None:
+    from surveys.fits.compressed import warm_up
+
+    warm_up()
 
 
 def make_job_types(settings: Settings) -> JobTypes:

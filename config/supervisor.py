@@ -65,14 +65,19 @@ class _Child:
         self._started = self._pause = 0.0
 
     def start(self) -> None:
-        """Fork."""
+        """Fork; a system that has no room for a process now is asked again."""
         parent = os.getpid()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        self.pid = os.fork()
+        self._started = time.monotonic()
+        try:
+            self.pid = os.fork()
+        except OSError as fault:
+            _log.error("%s cannot be started: %s", self.role.name, fault.strerror)
+            self._put_off()
+            return
         if self.pid == 0:
             _become(self.role, parent)
-        self._started = time.monotonic()
         _log.info("%s started", self.role.name, extra={"pid": self.pid})
 
     def reap(self) -> bool:
@@ -84,12 +89,16 @@ class _Child:
             return False
         self.pid = None
         self.status = os.waitstatus_to_exitcode(status)
+        self._put_off()
+        return True
+
+    def _put_off(self) -> None:
+        """Start it later, the later the more often it was of no use."""
         lived = time.monotonic() - self._started
         self._pause = (
             0.0 if lived > SHORT_LIFE_S else min(max(2 * self._pause, FIRST_PAUSE_S), LONGEST_PAUSE_S)
         )
         self.start_at = time.monotonic() + self._pause
-        return True
 
     def send(self, number: int) -> None:
         """Signal it, if it lives."""
@@ -197,8 +206,8 @@ class Supervisor:
         _log.error("the private Redis has ended by itself")
         try:
             self._redis.start()
-        except ServerNotStarted as fault:
-            _log.error("%s", fault)
+        except (ServerNotStarted, OSError) as fault:  # the disk may be full
+            _log.error("the private Redis cannot be started: %s", fault)
             self._redis_at = time.monotonic() + LONGEST_PAUSE_S
 
     @staticmethod

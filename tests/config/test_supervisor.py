@@ -253,16 +253,28 @@ def die():
     note("die")
     raise ValueError("of no use")
 
+def fork_or_fail():
+    if os.environ.get("FAILS") and "web" in open(sys.argv[1]).read():
+        del os.environ["FAILS"]
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+
+fork, os.fork = os.fork, fork_or_fail
 web, *others = [Role(name, globals()[name], 0.5) for name in sys.argv[2:]]
 sys.exit(Supervisor(web, lambda: others, None).run())
 """
 
 
-def supervise(data: Path, *roles: str) -> tuple[subprocess.Popen[str], Callable[[], list[str]]]:
+def supervise(
+    data: Path, *roles: str, **environ: str
+) -> tuple[subprocess.Popen[str], Callable[[], list[str]]]:
     notes = data / "notes"
     notes.touch()
     process = subprocess.Popen(
-        [sys.executable, "-c", ROLES, str(notes), *roles], stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", ROLES, str(notes), *roles],
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **environ},
     )
     return process, lambda: notes.read_text().split()
 
@@ -279,6 +291,14 @@ def test_one_that_dies_at_once_is_started_again_but_not_all_the_time(data: Path)
     assert process.wait(DEADLINE_S) == 0
     # Without pauses it would have been hundreds of times.
     assert notes().count("die") < 10
+
+
+def test_a_system_that_has_no_room_for_a_process_is_asked_again(data: Path) -> None:
+    process, notes = supervise(data, "sleep", "die", FAILS="1")
+    eventually(lambda: notes().count("die") >= 2)
+    process.terminate()
+    assert process.wait(DEADLINE_S) == 0
+    assert notes().count("web") == 1
 
 
 def test_one_that_does_not_stop_is_killed_by_a_further_signal(data: Path) -> None:

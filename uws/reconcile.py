@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -26,6 +26,8 @@ ORPHAN_AGE_S = 3600.0
 SILENT_LEASES = 20
 #: So many jobs of the results store are looked up at a time.
 JOBS_AT_ONCE = 200
+#: Whoever is told to stop does not wait longer for files to be removed.
+STOP_S = 2.0
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -62,32 +64,47 @@ class Reconciler:
         self._finish = finish_with(types)
         self._settings = settings
         self._scan_at = 0.0
-        self._steps: tuple[tuple[Trouble, Callable[[], None]], ...] = tuple(
-            (Trouble(what), step)
-            for what, step in (
-                ("taking back tasks", self._reclaim),
-                ("ending overdue jobs", self._end_overdue),
-                ("destroying jobs", self._destroy),
-                ("forgetting jobs", self._forget),
-                ("ringing", self._ring),
-                ("forgetting workers", self._forget_workers),
-            )
+        self._job_steps = _steps(
+            ("taking back tasks", self._reclaim),
+            ("ending overdue jobs", self._end_overdue),
+            ("destroying jobs", self._destroy),
+            ("ringing", self._ring),
+            ("forgetting workers", self._forget_workers),
         )
-        self._orphans = Trouble("looking for orphans")
+        self._file_steps = _steps(("forgetting jobs", self._forget))
+        self._scan_steps = _steps(("looking for orphans", self._scan))
 
     def run(self, stop: threading.Event) -> None:
-        """Do everything again and again until `stop` is set."""
-        while not stop.is_set():
-            self.once()
-            stop.wait(self._settings.reconcile_s)
+        """Do everything again and again until `stop` is set.
+
+        Files have a thread of their own: there may be very many, and their store may hang, but lost tasks are
+        taken back in time.
+        """
+        files = threading.Thread(
+            target=self._repeat, args=(self._look_after_files, stop), name="files", daemon=True
+        )
+        files.start()
+        self._repeat(self._look_after_jobs, stop)
+        files.join(STOP_S)
 
     def once(self) -> None:
         """Do everything once; a step that fails does not keep the others from being taken."""
-        for trouble, step in self._steps:
-            _take(step, trouble)
+        self._look_after_jobs()
+        self._look_after_files()
+
+    def _look_after_jobs(self) -> None:
+        _take(self._job_steps)
+
+    def _look_after_files(self) -> None:
+        _take(self._file_steps)
         if time.monotonic() >= self._scan_at:
             self._scan_at = time.monotonic() + self._settings.orphan_scan_s
-            _take(self._scan, self._orphans)
+            _take(self._scan_steps)
+
+    def _repeat(self, once: Callable[[], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            once()
+            stop.wait(self._settings.reconcile_s)
 
     def _reclaim(self) -> None:
         settings = self._settings
@@ -149,12 +166,20 @@ class Reconciler:
             self._bell.tell(job_id, phase)
 
 
-def _take(step: Callable[[], None], trouble: Trouble) -> None:
-    try:
-        step()
-        trouble.over()
-    except Exception as fault:
-        trouble.say(fault)
+_Steps = Sequence[tuple[Trouble, Callable[[], None]]]
+
+
+def _steps(*named: tuple[str, Callable[[], None]]) -> _Steps:
+    return [(Trouble(what), step) for what, step in named]
+
+
+def _take(steps: _Steps) -> None:
+    for trouble, step in steps:
+        try:
+            step()
+            trouble.over()
+        except Exception as fault:
+            trouble.say(fault)
 
 
 def _is_of(container: str, claims: Iterable[str]) -> bool:

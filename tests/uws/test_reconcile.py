@@ -311,6 +311,42 @@ def test_f57_two_at_once_do_no_harm(place: Place) -> None:
         assert (job.phase, job.event_seq) == (Phase.ERROR, 4)
 
 
+class HangingResults(ResultStore):
+    """Files cannot be removed, and that takes for ever."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.is_asked, self.may_go_on = threading.Event(), threading.Event()
+
+    def remove_job(self, job_id: str) -> None:
+        self.is_asked.set()
+        self.may_go_on.wait(PATIENCE_S)
+
+
+def test_f46_a_store_that_hangs_keeps_no_lost_task_from_being_taken_back(place: Place) -> None:
+    place.settings = replace(place.settings, reconcile_s=0.01)
+    store = HangingResults(str(place.folder / "results"), place.folder / "spool")
+    gone, lost = place.submit(), place.submit()
+    place.jobs.destroy(gone)
+    place.set_job(gone, gone_ms=1)
+    stop = threading.Event()
+    thread = threading.Thread(target=place.reconciler(results=store).run, args=(stop,))
+    thread.start()
+    try:
+        assert store.is_asked.wait(PATIENCE_S)
+        assert place.claim().job_id == lost
+        place.set_tasks(lease_until_ms=NowMs() - 1)
+        end = time.monotonic() + PATIENCE_S
+        while place.claims.claim(LANES) is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        store.may_go_on.set()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
 def test_it_goes_on_until_it_is_told_to_stop(place: Place) -> None:
     place.settings = replace(place.settings, reconcile_s=0.01)
     stop = threading.Event()

@@ -136,7 +136,7 @@ class Waiting:
             self._count += 1
             self._told(self._count)
             self._waiters.setdefault(job_id, set()).add(waiter)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
                 self._thread.start()
             self._changed.notify_all()

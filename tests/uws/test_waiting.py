@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 
 from tests.support.databases import sqlite
 from tests.support.redis import OwnRedis, own_redis
-from uws.bell import Bell
+from uws.bell import Bell, Listener
 from uws.job import NewJob
 from uws.phase import Phase
 from uws.store.jobs import Jobs
@@ -75,6 +75,32 @@ class Client(threading.Thread):
     def end(self) -> None:
         self.join(DEADLINE_S)
         assert not self.is_alive()
+
+
+class BrokenOnce(Bell):
+    """A bell that nobody can listen to, the first time."""
+
+    has_failed = False
+
+    def listen(self) -> Listener:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("what nobody has thought of")
+        return super().listen()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_its_thread_is_started_again_when_it_has_ended(jobs: Jobs, server: OwnRedis) -> None:
+    bell = BrokenOnce(server.url)
+    waiting = Waiting(jobs, bell, most=100)
+    job_id = new_job(jobs)
+    waiting.wait(job_id, Phase.PENDING, 0.1)
+    eventually(lambda: "waiting" not in {thread.name for thread in threading.enumerate()})
+    client = Client(waiting, job_id)
+    jobs.end(job_id, Phase.ABORTED)
+    client.end()
+    waiting.close()
+    bell.close()
 
 
 def eventually(holds: Callable[[], object]) -> None:

@@ -117,7 +117,7 @@ class Doer:
         except _StorageFault as fault:
             _log.warning("a result could not be written: %s", fault, extra={"job_id": task.job_id})
             left = Left.STORAGE
-        self._cell[ROW] = NO_ROW
+        self._begin(NO_ROW)
         answer = Answer(tuple(reports), left)
         try:
             container.close(keep=answer.has_files)
@@ -157,7 +157,7 @@ class Doer:
         return Left.NOTHING
 
     def _begin(self, index: int) -> None:
-        # In this order: who sees the row sees its beginning.
+        # In this order: a row is never seen with the beginning of the one before it.
         self._cell[BEGAN] = time.monotonic_ns()
         self._cell[ROW] = index
 

@@ -25,6 +25,8 @@ from uws.verdict import Answer, Died, Ended, Halt, Killed
 POLL_S = 0.1
 STOP_S = 1.0
 REST_S = 2.0
+#: A process that takes no tasks after so long never will.
+START_S = 120.0
 
 _spawn = multiprocessing.get_context("spawn")
 _terminal = (signal.SIGINT, signal.SIGTERM)
@@ -64,6 +66,10 @@ class Child:
                 self._rest_until = time.monotonic() + REST_S
             _log.error("the child has died", extra={"cause": self._process.kill()})
             self._process = None
+        if self._process is not None and self._process.is_late():
+            _log.error("the child does not start", extra={"cause": self._process.kill()})
+            self._process = None
+            self._rest_until = time.monotonic() + REST_S
         if (rest_s := self._rest_until - time.monotonic()) > 0:
             time.sleep(min(rest_s, within_s))
             return False
@@ -114,6 +120,7 @@ class Child:
 
     def _await(self, process: _Process, claim: Claim, path: Path, watch: Callable[[], Halt | None]) -> Ended:
         process.cell[ROW] = NO_ROW
+        process.cell[BEGAN] = time.monotonic_ns()
         process.cell[DRAIN] = 0
         if not process.send(Task(claim.job_type, claim.job_id, claim.owner, claim.rows, path)):
             return Died(process.row, process.kill())
@@ -142,6 +149,7 @@ class _Process:
         self._process = _spawn.Process(
             target=serve, args=(theirs, self.cell, types, memory_bytes, os.getpid())
         )
+        self._started = time.monotonic()
         _start(self._process)
         theirs.close()
         self.pid: int = self._process.pid or 0
@@ -157,16 +165,18 @@ class _Process:
 
     @property
     def row_s(self) -> float:
-        """Seconds since it was begun."""
-        # Read in this order, as they are written in the other.
-        row = self.row
-        return 0.0 if row is None else (time.monotonic_ns() - self.cell[BEGAN]) / 1e9
+        """Seconds since it was begun, or what comes before the first row or after the last one."""
+        return (time.monotonic_ns() - self.cell[BEGAN]) / 1e9
 
     def is_ready(self, within_s: float) -> bool:
         """See for so long whether it takes tasks."""
         if not self._is_ready and self.wait(within_s):
             self._is_ready = self.receive() is True
         return self._is_ready
+
+    def is_late(self) -> bool:
+        """See whether it should have been ready long ago."""
+        return time.monotonic() - self._started > START_S and not self.is_ready(0)
 
     def is_dead(self) -> bool:
         """See whether it is no more."""

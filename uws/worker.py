@@ -1,7 +1,8 @@
 """A worker: claims tasks, has its child do them, commits what became of them.
 
-The main thread claims, watches the child and commits; a second one says that the worker lives, and renews the
-claim in hand. Rings only save time: without Redis the database is asked every now and then.
+The main thread claims, watches the child and commits; a second one says that the worker lives, renews the
+claim in hand, and ends the process when the first one hangs. Rings only save time: without Redis the database
+is asked every now and then.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
+from typing import NoReturn
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from uws.bell import Bell, BellSilent
@@ -42,11 +44,16 @@ ASK_S = 2.0
 #: How often it is asked whether the task in hand is still wanted.
 LOOK_S = 1.0
 BEAT_S = 5.0
+#: In a flood of work for the first lane the others get a task now and then.
+TURN_S = 10.0
+#: A main thread that hangs for so many leases with a task in hand never gets it done.
+STUCK_LEASES = 20
 #: Wait for a child that is being started, before looking whether to stop.
 WARM_S = 0.2
 
-#: What a database that is away gives, and one that has too much to do: it is asked again.
-DatabaseAway = (OperationalError, InterfaceError, PoolTimeoutError)
+#: What a database gives that is away, or read-only, or has too much to do, or has ended the transaction of
+#: one who was frozen: it is asked again.
+DatabaseAway = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 
 UNRECORDED = "Error: what became of the row could not be recorded"
 
@@ -94,6 +101,8 @@ class Worker:
         self._stop = threading.Event()
         self._gone = threading.Event()
         self._claim: Claim | None = None  # in hand; the heart renews it
+        self._pulse = 0  # grows as long as the main thread goes on
+        self._turn_at = time.monotonic()  # when a task of another lane than the first was asked for
         self._database = Trouble("the database")
         self._heart = Trouble("the heartbeat")
 
@@ -153,7 +162,7 @@ class Worker:
         """Do one task; False if there is none, or this is to stop."""
         while not self._stop.is_set() and not self._child.ready(WARM_S):
             pass
-        if self._stop.is_set() or (claim := self._claims.claim(self._lanes)) is None:
+        if self._stop.is_set() or (claim := self._claims.claim(self._lanes_now())) is None:
             return False
         self._claim = claim
         try:
@@ -164,9 +173,28 @@ class Worker:
             self._claim = None
         return True
 
+    def _lanes_now(self) -> Sequence[Lane]:
+        """Lanes in the order in which it is their turn."""
+        now = time.monotonic()
+        if now - self._turn_at < TURN_S:
+            return self._lanes
+        self._turn_at = now
+        return self._lanes[::-1]
+
+    def _go_on(self) -> None:
+        self._pulse += 1
+
     def _do(self, claim: Claim) -> None:
         """Have a claimed task done, and commit what became of it."""
-        watch = _Watch(self._claims, claim, self._child, self._stop, self._settings.drain_s, self._database)
+        watch = _Watch(
+            self._claims,
+            claim,
+            self._child,
+            self._stop,
+            self._settings.drain_s,
+            self._database,
+            self._go_on,
+        )
         ended = self._published(claim, watch)
         if not (isinstance(ended, Answer) and ended.has_files):
             self._results.discard(claim)
@@ -198,6 +226,7 @@ class Worker:
         """Commit a settlement; while the database is away it is tried again, for as long as a lease lasts."""
         began = time.monotonic()
         while True:
+            self._go_on()
             try:
                 phase = self._claims.settle(claim, settlement, self._finish(claim.job_type))
             except LostClaim:
@@ -249,12 +278,18 @@ class Worker:
     def _live(self) -> None:
         """Say that this worker lives, and renew the claim in hand, until the end."""
         pause = min(self._settings.renew_s, BEAT_S)
+        seen, still_s = -1, 0.0
         while not self._gone.is_set():
+            # Counted in beats: a process that was frozen as a whole goes on when it wakes.
+            still_s = still_s + pause if self._claim is not None and self._pulse == seen else 0.0
+            seen = self._pulse
+            if still_s > STUCK_LEASES * self._settings.lease_s:
+                _end_stuck(self.worker_id)
             try:
-                self._upkeep.beat(self.worker_id, socket.gethostname(), os.getpid(), self._lanes)
                 # A claim is renewed while it is being settled too, and after it has been drained.
                 if (claim := self._claim) is not None:
                     self._claims.renew(claim)
+                self._upkeep.beat(self.worker_id, socket.gethostname(), os.getpid(), self._lanes)
                 self._tally.store(self._upkeep.count)
                 self._heart.over()
             except Exception as fault:
@@ -281,6 +316,7 @@ class _Watch:
         stop: threading.Event,
         drain_s: float,
         trouble: Trouble,
+        go_on: Callable[[], None],
     ) -> None:
         self.hold = Hold.HELD
         self._claims = claims
@@ -289,12 +325,14 @@ class _Watch:
         self._stop = stop
         self._drain_s = drain_s
         self._trouble = trouble
+        self._go_on = go_on
         self._looked = time.monotonic()
         self._drained: float | None = None
 
     def __call__(self) -> Halt | None:
         """Say whether the child is to be killed, and why."""
         now = time.monotonic()
+        self._go_on()
         if self._stop.is_set():
             if self._drained is None:
                 self._drained = now
@@ -313,6 +351,12 @@ class _Watch:
         except DatabaseAway as fault:
             # The work may be in vain, or not.
             self._trouble.say(fault)
+
+
+def _end_stuck(worker_id: str) -> NoReturn:
+    """End at once: whoever started this process starts another, and the lease of the task ends."""
+    _log.critical("the worker hangs, and ends itself", extra={"worker": worker_id})
+    os._exit(os.EX_SOFTWARE)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

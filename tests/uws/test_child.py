@@ -299,6 +299,33 @@ def test_an_answer_is_never_taken_for_that_of_another_task(
     assert statuses(ended) == [RowStatus.EMPTY]
 
 
+def test_f06_one_that_is_frozen_before_its_first_row_is_not_waited_for_without_end(
+    make_child: Callable[..., Child], tmp_path: Path
+) -> None:
+    child = make_child(row_limit_s=0.5)
+    until(lambda: child.ready(1))
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGSTOP)
+    ended = child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
+    assert ended == Killed(None, Halt.ROW_LIMIT)
+
+
+def test_one_that_does_not_start_is_replaced(
+    make_child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = make_child()
+    assert not child.ready(0)
+    assert child.pid is not None
+    first = child.pid
+    os.kill(first, signal.SIGSTOP)
+    monkeypatch.setattr("uws.runner.START_S", 0.0)
+    assert not child.ready(0)
+    assert not is_alive(first)
+    monkeypatch.undo()
+    until(lambda: child.ready(1))
+    assert child.pid != first
+
+
 def test_without_job_types_it_is_never_ready(make_child: Callable[..., Child]) -> None:
     child = make_child(broken_types)
     pids = set()

@@ -13,12 +13,12 @@ from config.logs import configure_logs
 from config.settings import LogSettings
 
 def connect(url):
-    words = url.partition("hunter")
+    words = url.split()
     raise ValueError("it does not answer")
 
 configure_logs(LogSettings("info", "{form}"))
 try:
-    connect("redis://:hunter2@example.org")
+    connect("redis://:" + "".join(["hun", "ter2"]) + "@example.org")  # lines of the program may be shown
 except ValueError:
     structlog.get_logger().exception("ours")
     logging.getLogger("library").exception("of a library")
@@ -32,5 +32,5 @@ def test_a_traceback_has_no_values_of_variables(form: str) -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stderr.count("it does not answer") >= 2
     assert ran.stderr.count("connect") >= 2
-    assert "hunter" not in ran.stderr.replace('url.partition("hunter")', "")
+    assert "hunter" not in ran.stderr
     assert ran.stdout == ""

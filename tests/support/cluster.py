@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,7 +88,7 @@ class Cluster:
 
     @cached_property
     def results(self) -> ResultStore:
-        return results_of(self.folder)
+        return ResultStore(str(self.folder / "results"), self.folder / "spool")
 
     @cached_property
     def bell(self) -> Bell:
@@ -103,9 +103,9 @@ class Cluster:
     def reconciler(self) -> Reconciler:
         return Reconciler(self.upkeep, self.results, self.bell, toy_types(), self.settings)
 
-    def start_worker(self, *lanes: str) -> subprocess.Popen[bytes]:
-        """Start a worker, of both lanes unless some are named."""
-        return self._start("worker", *(lanes or ("high", "low")))
+    def start_worker(self, *lanes: str, moment: str = "") -> subprocess.Popen[bytes]:
+        """Start a worker, of both lanes unless some are named, that dies at a `moment` if one is named."""
+        return self._start("worker", *(lanes or ("high", "low")), moment=moment)
 
     def start_reconciler(self) -> subprocess.Popen[bytes]:
         """Start a reconciler."""
@@ -218,21 +218,23 @@ class Cluster:
                 if container not in named:
                     self.results.remove(container)
 
-    def _start(self, role: str, *lanes: str) -> subprocess.Popen[bytes]:
-        told = self.folder / "cluster.json"
+    def _start(self, role: str, *lanes: str, moment: str = "") -> subprocess.Popen[bytes]:
+        name = f"{role}-{len(list(self.folder.glob('*.log')))}"
+        told = self.folder / f"{name}.json"
         told.write_text(
             json.dumps(
                 {
                     "folder": str(self.folder),
                     "database_url": self.database_url,
                     "redis_url": self.redis_url,
+                    "moment": moment,
                     "settings": dataclasses.asdict(self.settings),
                 }
             )
         )
-        log = (self.folder / f"{role}-{len(list(self.folder.glob('*.log')))}.log").open("wb")
+        log = (self.folder / f"{name}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.cluster", role, str(told), *lanes],
+            [sys.executable, "-m", "tests.support.process", role, str(told), *lanes],
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parents[2],
@@ -266,30 +268,3 @@ def until(holds: Callable[[], bool], patience_s: float = PATIENCE_S, told: Calla
     while not holds():
         assert time.monotonic() < end, f"it did not happen within {patience_s:g} s\n{told()}"
         time.sleep(0.02)
-
-
-def results_of(folder: Path) -> ResultStore:
-    """Results store of a cluster."""
-    return ResultStore(str(folder / "results"), folder / "spool")
-
-
-def main(role: str, told: str, *lanes: str) -> None:
-    """Be one of the processes."""
-    import threading
-
-    from uws.worker import Worker
-
-    said: Mapping[str, Any] = json.loads(Path(told).read_text())
-    settings = JobSettings(**said["settings"])
-    engine = make_engine(said["database_url"])
-    results, bell = results_of(Path(said["folder"])), Bell(said["redis_url"])
-    if role == "worker":
-        Worker(engine, toy_types, results, bell, settings, lanes).run()  # type: ignore[arg-type]
-        return
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    Reconciler(Upkeep(engine), results, bell, toy_types(), settings).run(stop)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

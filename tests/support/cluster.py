@@ -163,6 +163,8 @@ class Cluster:
 
     def check(self) -> None:
         """Assert whatever must hold when everything has come to rest."""
+        # A worker sees within a second that its job has ended, and clears away what it has made.
+        until(lambda: not self._in_hand(), told=self.told)
         self._remove_orphans()
         with self.engine.connect() as connection:
             jobs = connection.execute(select(JobRow.__table__)).mappings().all()
@@ -182,6 +184,11 @@ class Cluster:
             assert attempts <= self.settings.max_attempts
             assert kills <= 2
         self._check_files(jobs, results)
+
+    def _in_hand(self) -> bool:
+        with self.engine.connect() as connection:
+            some = connection.execute(select(TaskRow.task_id).where(TaskRow.state == "running").limit(1))
+            return some.first() is not None
 
     def _check_rows(self, results: Any) -> dict[str, dict[int, set[int]]]:
         rows: dict[str, dict[int, set[int]]] = {}

@@ -1,7 +1,8 @@
 """Parts of a worker that end its process, or hang, at a moment of the test's choosing.
 
 The moments: `claimed`, between the claim of a task and its work; `published`, when its container is there,
-but nothing is committed; `committed`, before anybody is told; `hangs`, while the container is being published.
+but nothing is committed; `committed`, before anybody is told; `hangs`, while the container is being
+published.
 """
 
 from __future__ import annotations

@@ -5,24 +5,100 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from surveys.request import CutoutRequest, Interval
+from surveys.request import CutoutRequest, Cuts, Interval, MosaicOptions, PictureOptions
 from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+from surveys.survey import Role
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+
+Method = Literal["copy", "paste", "resample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A layer of a piece that is read with it: its weight, mask or psf."""
+
+    role: Role
+    dataset: str
+    file_size: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one image gives to a cutout: `box`, inside the image of that artifact as it was indexed."""
+    """What one image gives to a cutout.
+
+    Parameters
+    ----------
+    artifact_id, dataset, file_size, mtime_ns
+        The image, as it was indexed.
+    box
+        The pixels of it that are read.
+    ranges
+        ``(axis, first, end)`` of each further axis that is not taken whole: 0-based FITS number, half-open.
+    scale
+        Factor that brings its pixel values to the zero point of the first piece.
+    unique
+        Its part of the sky that no other image has: ``(ra_min, ra_max, dec_min, dec_max)`` in ICRS degrees;
+        () where none is declared.
+    companions
+        Layers that are read with it.
+    """
 
     artifact_id: int
     dataset: str
     file_size: int
     mtime_ns: int
     box: PixelBox
+    ranges: tuple[tuple[int, int, int], ...] = ()
+    scale: float = 1.0
+    unique: tuple[float, ...] = ()
+    companions: tuple[Companion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixels of an output.
+
+    Parameters
+    ----------
+    box
+        Pixels on the plane of the image of the first piece, out of which it may stick; or, where there is a
+        `wcs_text`, on a plane of its own, then beginning at 0, 0.
+    wcs_text
+        Cards (80 characters each, no END) of that plane's WCS; "" for that of the first piece's image.
+    """
+
+    box: PixelBox
+    wcs_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One image of a product: all pieces of one band, and how they are put together.
+
+    Parameters
+    ----------
+    band
+        Label of the band.
+    pieces
+        One at least; the first is the reference, whose grid, zero point and header the part has.
+    grid
+        Its pixels.
+    method
+        ``copy``: one image, pixels as stored; ``paste``: images of one pixel grid; ``resample``.
+    clipped
+        Whether the stencil reaches beyond the data: the product is cut down to it, or padded.
+    """
+
+    band: str
+    pieces: tuple[Piece, ...]
+    grid: Grid
+    method: Method = "copy"
+    clipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +120,50 @@ class CutoutPlan:
         What was asked.
     generation
         Generation of the survey's index the pieces were found in.
-    pieces
-        Empty when the filters select nothing: that is an answer, not an error.
-    grid
-        The output's box in pixels of the first piece's image. It may stick out of the image
-        (CENTER + SIZE): then the product is padded. None when `pieces` is empty.
-    clipped
-        Whether the stencil reaches beyond the image: the product is cut down to it, or padded (`padded`).
+    parts
+        Images of the product, one a band. Empty when the filters select nothing: that is an answer, not an
+        error.
     cost
         What it takes.
     """
 
     request: CutoutRequest
     generation: int
-    pieces: tuple[Piece, ...]
-    grid: PixelBox | None
-    clipped: bool
+    parts: tuple[Part, ...]
     cost: Cost
     plan_version: int = PLAN_VERSION
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What is read, of all parts."""
+        return (
+            self.parts[0].pieces
+            if len(self.parts) == 1
+            else tuple(p for part in self.parts for p in part.pieces)
+        )
+
+    @property
+    def grid(self) -> PixelBox | None:
+        """Pixels of the first part; None of an empty plan."""
+        return self.parts[0].grid.box if self.parts else None
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the stencil reaches beyond the data of any part."""
+        return any(part.clipped for part in self.parts)
+
+    @property
     def padded(self) -> bool:
-        """Whether the product holds pixels that no image has."""
-        return self.grid is not None and self.grid.pixels > sum(piece.box.pixels for piece in self.pieces)
+        """Whether the product of one image holds pixels that the image does not have."""
+        return any(
+            part.method == "copy" and part.grid.box.pixels > sum(piece.box.pixels for piece in part.pieces)
+            for part in self.parts
+        )
+
+    @property
+    def resampled(self) -> bool:
+        """Whether pixel values are interpolated between those of the images."""
+        return any(part.method == "resample" for part in self.parts)
 
     def to_json(self) -> str:
         """Write the plan as one line of JSON, keys in a fixed order; infinities as ``Infinity``."""
@@ -90,11 +187,32 @@ class CutoutPlan:
         return cls(
             request=_request(plan["request"]),
             generation=plan["generation"],
-            pieces=tuple(Piece(**piece | {"box": PixelBox(**piece["box"])}) for piece in plan["pieces"]),
-            grid=None if plan["grid"] is None else PixelBox(**plan["grid"]),
-            clipped=plan["clipped"],
+            parts=tuple(_part(part) for part in plan["parts"]),
             cost=Cost(**plan["cost"]),
         )
+
+
+def _part(fields: Mapping[str, Any]) -> Part:
+    grid = fields["grid"]
+    return Part(
+        **dict(fields)
+        | {
+            "pieces": tuple(_piece(piece) for piece in fields["pieces"]),
+            "grid": Grid(PixelBox(**grid["box"]), grid["wcs_text"]),
+        }
+    )
+
+
+def _piece(fields: Mapping[str, Any]) -> Piece:
+    return Piece(
+        **dict(fields)
+        | {
+            "box": PixelBox(**fields["box"]),
+            "ranges": tuple(tuple(limits) for limits in fields["ranges"]),
+            "unique": tuple(fields["unique"]),
+            "companions": tuple(Companion(**companion) for companion in fields["companions"]),
+        }
+    )
 
 
 def _request(fields: Mapping[str, Any]) -> CutoutRequest:
@@ -106,7 +224,15 @@ def _request(fields: Mapping[str, Any]) -> CutoutRequest:
         time_mjd=None if fields["time_mjd"] is None else Interval(**fields["time_mjd"]),
         pol=tuple(fields["pol"]),
         filters=tuple(fields["filters"]),
+        mosaic=MosaicOptions(**fields["mosaic"]),
+        picture=None if fields["picture"] is None else _picture(fields["picture"]),
     )
+
+
+def _picture(fields: Mapping[str, Any]) -> PictureOptions:
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    cuts = None if fields["cuts"] is None else Cuts(**fields["cuts"])
+    return PictureOptions(**dict(fields) | lists | {"cuts": cuts})
 
 
 def _stencil(fields: dict[str, Any]) -> Stencil:

@@ -20,7 +20,7 @@ from surveys.fits.product import DEFAULT_SITE, Site, bitpix_of, fits_size
 from surveys.image import ImageRecord
 from surveys.index.catalog import Candidate, Catalog
 from surveys.largest import nearest_allowed
-from surveys.plan import Cost, CutoutPlan, Piece
+from surveys.plan import Cost, CutoutPlan, Grid, Part, Piece
 from surveys.request import CutoutRequest, Interval
 from surveys.sky.overlap import centered_box, pixel_box, sticks_out
 from surveys.sky.pixels import PixelBox
@@ -101,14 +101,15 @@ def plan_cutout(
     else:
         found = _in_survey(request, survey, rest[0] if rest else None, catalog, generation, limits)
     if found is None:
-        return CutoutPlan(request, generation, (), None, False, Cost(0, 0, 0))
+        return CutoutPlan(request, generation, (), Cost(0, 0, 0))
     record = found.record
     depth = _depth(record)
     _check_size(request, found, limits)
     piece = Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, found.inside)
     bytes_out = fits_size(record, found.grid, request, catalog, site, clipped=not found.whole)
     cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
-    return CutoutPlan(request, generation, (piece,), found.grid, not found.whole, cost)
+    part = Part(record.band, (piece,), Grid(found.grid), "copy", not found.whole)
+    return CutoutPlan(request, generation, (part,), cost)
 
 
 def _check_filters(request: CutoutRequest, survey: Survey) -> None:

@@ -18,10 +18,10 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from surveys.errors import BrokenImage
-from surveys.fits import kernels
 from surveys.fits.cut import DTYPES, INFLATE_ERRORS, Pixels, Reader, Strip
 from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord, ZtileLayout
+from surveys.kernels import rice as kernels
 from surveys.sky.pixels import PixelBox
 
 Ints = NDArray[np.int64]

@@ -25,6 +25,7 @@ from soda.rows import TASK_BYTES, TASK_S, PlannedRow, tasks_of
 from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.index.ingest import index_survey
+from surveys.plan import PLAN_VERSION
 from surveys.planner import Limits
 from surveys.sky.pixels import PixelBox
 from tests.support.service import did, index_all, pixels_of, settings_of, write_surveys
@@ -239,7 +240,7 @@ def test_what_must_be_decoded_is_part_of_the_price(tmp_path: Path) -> None:
 def test_a_plan_of_another_version_is_made_again(kind: SodaJobs) -> None:
     made = plan(kind, ("ID", did("tiny/g/a")), CIRCLE)
     (row,) = rows_of(made)
-    older = row.payload["plan"].replace('"plan_version":1', '"plan_version":0')
+    older = row.payload["plan"].replace(f'"plan_version":{PLAN_VERSION}', '"plan_version":0')
     assert older != row.payload["plan"]
     payload = {**row.payload, "plan": older}
     (outcome,) = kind.run(Work("job", "", (replace(row, payload=payload),)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from surveys.execute import execute
 from surveys.fits.source import Source
 from surveys.image import FileFacts, ImageRecord, ZtileLayout
-from surveys.plan import Cost, CutoutPlan, Piece
+from surveys.plan import Cost, CutoutPlan, Grid, Part, Piece
 from surveys.request import CutoutRequest
 from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import CenteredBox, Size
@@ -213,7 +213,8 @@ def plan_of(record: ImageRecord, grid: PixelBox | None = None, **changes: Any) -
     inside = grid.clip(record.nx, record.ny)
     assert inside is not None
     piece = Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, inside)
-    return CutoutPlan(request, 1, (piece,), grid, grid != inside, Cost(0, 0, 0))
+    part = Part(record.band, (piece,), Grid(grid), "copy", grid != inside)
+    return CutoutPlan(request, 1, (part,), Cost(0, 0, 0))
 
 
 def open_product(content: bytes, scaled: bool = False) -> fits.PrimaryHDU:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from surveys.errors import BrokenImage
-from surveys.fits import kernels
 from surveys.fits.compressed import RiceReader, SectionReader, open_tiles, warm_up
 from surveys.fits.source import Source
 from surveys.image import ImageRecord
+from surveys.kernels import rice as kernels
 from surveys.sky.pixels import PixelBox
 from tests.support.tiles import FileCatalog, cut, same_bits, sky, write_compressed
 

@@ -54,9 +54,8 @@ def test_every_request_has_a_header_of_its_own(catalog: FileCatalog) -> None:
     record, source = catalog.artifact(1), Source()
     for x in (0, 5, 50):
         for clipped in (True, False):
-            plan = replace(
-                plan_of(record, PixelBox(x, x + 9, 3, 7), canonical=f"sync?ID={x}"), clipped=clipped
-            )
+            plan = plan_of(record, PixelBox(x, x + 9, 3, 7), canonical=f"sync?ID={x}")
+            plan = replace(plan, parts=(replace(plan.parts[0], clipped=clipped),))
             header = open_product(execute(plan, catalog, source).tobytes()).header
             assert (header["X0"], header["CLIPPED"], header["CUT_URL"]) == (x + 1, clipped, f"sync?ID={x}")
 

@@ -1,9 +1,4 @@
-"""Compiled loops: Rice decompression and the values of quantised pixels (FITS 4.0, sections 10.2 and 10.4).
-
-Importing this module imports numba; only `surveys.fits.compressed` does, when a compressed image is cut. The
-kernels are compiled at their first use and kept on disk; none of them holds the GIL, none is parallel.
-Beside each stands its twin in plain Python, which tests compare it with.
-"""
+"""Rice decompression and the values of quantised pixels (FITS 4.0, sections 10.2 and 10.4)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ import structlog
 from flask import Flask, request
 from gunicorn.http.errors import ParseException
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -56,6 +57,8 @@ from vosi.views import Described
 GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
 DATABASE_RETRY_S = 10
+#: What a database gives that is away, or read-only, or has too much to do.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, NoConnection)
 
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
@@ -275,7 +278,7 @@ def answer_errors(app: Flask) -> None:
         fault = UsageError("the body of the request is not valid HTTP", "Are its chunks as they must be?")
         return error_response(fault, request)
 
-    def database_error(error: OperationalError) -> Response:
+    def database_error(error: SQLAlchemyError) -> Response:
         log.error("the database failed", request_id=request.environ.get(REQUEST_ID), exc_info=error)
         fault = ServiceUnavailable(
             "the database does not answer", "Try again a little later.", retry_after_s=DATABASE_RETRY_S
@@ -291,7 +294,7 @@ def answer_errors(app: Flask) -> None:
         (ProtocolError, protocol_error),
         (HTTPException, http_error),
         (ParseException, broken_body),
-        (OperationalError, database_error),
+        *((kind, database_error) for kind in DATABASE_AWAY),
         (Exception, unexpected),
     )
     for kind, handler in handlers:

@@ -14,6 +14,7 @@ import pytest
 import structlog
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from structlog.testing import CapturingLogger
 from structlog.typing import Processor
 
@@ -211,6 +212,20 @@ def test_http_13_a_database_that_fails(folder: Path, captured: CapturingLogger) 
     assert answer.headers["Retry-After"] == "10"
     assert answer.text.startswith("ServiceUnavailable: the database does not answer")
     assert b"the database does not answer" in client.get("/availability").data
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError, InternalError])
+def test_http_13_whatever_a_database_that_is_away_raises_is_503(kind: type[DBAPIError]) -> None:
+    app = Flask(__name__)
+    answer_errors(app)
+
+    @app.route("/")
+    def read() -> str:
+        raise kind("SELECT 1", {}, Exception("cannot execute UPDATE in a read-only transaction"))
+
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert "read-only" not in answer.text
 
 
 def test_a_begun_answer_waits_for_its_turn() -> None:

@@ -78,11 +78,13 @@ def demo(workers: int | None) -> None:
     are there already are kept.
     """
     from config.demo import DEMO, make_demo
+    from config.kernels import compile_kernels
     from config.settings import available_cores
     from dali.xtypes import format_numbers
 
     settings = read_settings()
     workers = workers or available_cores()
+    compile_kernels(click.echo)
     with _progress("making the demo survey") as progress:
         report = make_demo(settings.data.path / "demo", workers=workers, progress=progress)
     click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import parent_process
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
 from config import redis_server
+from config.kernels import load_kernels_soon
 from config.logs import configure_logs
 from config.settings import Settings, SettingsError
 from soda.jobtype import JobLimits, SodaJobs
@@ -30,8 +30,8 @@ from uws.waiting import Waiting
 if TYPE_CHECKING:
     from config.app import Parts
 
-#: The compiled kernels take most of a second: not before a process takes its first task, which most often is
-#: what it was started for.
+#: The compiled kernels take most of a second to load: not before a process takes its first task, which most
+#: often is what it was started for.
 WARM_UP_AFTER_S = 2.0
 
 
@@ -121,16 +121,8 @@ def job_types_of(settings: Settings) -> Callable[[], JobTypes]:
 def _make_where_needed(settings: Settings) -> JobTypes:
     if parent_process() is not None:  # the worker itself does no rows
         configure_logs(settings.log)
-        warm_up = Timer(WARM_UP_AFTER_S, _load_kernels)
-        warm_up.daemon = True
-        warm_up.start()
+        load_kernels_soon(WARM_UP_AFTER_S)
     return make_job_types(settings)
-
-
-def _load_kernels() -> None:
-    from surveys.fits.compressed import warm_up
-
-    warm_up()
 
 
 def make_job_types(settings: Settings) -> JobTypes:

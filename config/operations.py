@@ -53,6 +53,7 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     from config import server
     from config.app import declared_surveys
     from config.jobs import result_store
+    from config.kernels import compile_kernels
     from config.logs import configure_logs
     from config.metrics import share
     from config.redis_server import PrivateRedis, ServerNotStarted
@@ -64,6 +65,7 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     # What is wrong is said here, once, and not by each process.
     declared_surveys(settings)
     result_store(settings)
+    compile_kernels(click.echo)
     with database(settings):
         pass  # migrated; each process opens its own connections
     try:
@@ -112,11 +114,13 @@ def worker(lanes: tuple[Lane, ...]) -> None:
     or Redis does not answer, that is said in the log, and tried again.
     """
     from config.jobs import redis_url
+    from config.kernels import compile_kernels
     from config.logs import configure_logs
     from uws.bell import Bell
 
     settings = read_settings()
     configure_logs(settings.log)
+    compile_kernels(click.echo)
     _await_database(settings)
     bell = Bell(redis_url(settings))
     bell.check()  # says in the log if it is silent

@@ -9,8 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
-from importlib import import_module
-from threading import Thread, Timer
+from threading import Thread
 from typing import Any
 
 from flask import Flask
@@ -21,6 +20,7 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from config.app import JOBS, MONITOR, create_app
+from config.kernels import load_kernels_soon
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, UsageError
 from dali.responses import TEXT, error_text
@@ -131,17 +131,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_OBJECTS)
-        # The compiled kernels take a second to load: not at start, nor while the first client waits for them.
-        warm_up = Timer(WARM_UP_AFTER_S, _load_kernels)
-        warm_up.daemon = True
-        warm_up.start()
+        # Loading takes a second of work: not at start, nor while the first client waits for it.
+        load_kernels_soon(WARM_UP_AFTER_S, gc.freeze)
         if self._when_up is not None and worker.age == 1:
             Thread(target=self._when_up, name="when-up", daemon=True).start()
-
-
-def _load_kernels() -> None:
-    import_module("surveys.fits.compressed")
-    gc.freeze()
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped

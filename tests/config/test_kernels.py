@@ -1,0 +1,52 @@
+"""Kernels are compiled once, by whoever starts the program first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.kernels import MODULES, compile_kernels
+
+SOURCES = Path(__file__).parents[2]
+
+
+def started(cache: Path) -> list[str]:
+    """What a program that starts says while it has its kernels compiled, and whether it did that itself."""
+    code = (
+        "import sys; from config.kernels import compile_kernels; compile_kernels(print); "
+        "print(any(name in sys.modules for name in ('numba', 'llvmlite')))"
+    )
+    environ = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(SOURCES)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.deployment
+def test_kernels_are_compiled_at_the_first_start_alone(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert started(cache) == ["compiling what works on pixels; this is done once", "False"]
+    kept = set(cache.rglob("*.nbc"))
+    assert kept, "numba kept nothing"
+    assert started(cache) == ["False"]
+    assert set(cache.rglob("*.nbc")) == kept
+
+
+def test_every_module_of_kernels_can_warm_up() -> None:
+    from importlib import import_module
+
+    assert all(callable(import_module(name).warm_up) for name in MODULES)
+
+
+def test_a_cache_that_cannot_be_written_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("config.kernels.subprocess.run", lambda *arguments, **options: None)
+    said: list[str] = []
+    compile_kernels(said.append)
+    assert said

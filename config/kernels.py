@@ -7,13 +7,13 @@ that it is all there.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -59,15 +59,23 @@ def compile_kernels(say: Callable[[str], object]) -> None:
         If a kernel cannot be compiled.
     """
     done = _stamp()
-    if done is not None and done.exists():
+    if done is None:
+        _compile(say)
         return
+    if done.exists():
+        return
+    with done.with_name("compiling.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several who start, one compiles; let go of when it is closed
+        if not done.exists():
+            _compile(say)
+            done.touch()
+
+
+def _compile(say: Callable[[str], object]) -> None:
     say("compiling what works on pixels; this is done once")
     subprocess.run(  # this very program
         [sys.executable, "-c", "from config.kernels import load_kernels; load_kernels()"], check=True
     )
-    if done is not None:
-        with suppress(OSError):
-            done.touch()
 
 
 def _stamp() -> Path | None:

@@ -9,6 +9,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := surveys soda sia datalink dali uws vosi config
+# What works on pixels, before anything has to wait for it.
+COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile_kernels(print)"
 
 .PHONY: run test faults check bench
 
@@ -16,9 +18,12 @@ run: var/.demo
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
 
 test: .venv/.test
+	$(COMPILE)
 	$(BIN)/pytest $(TESTS)
 
 faults: .venv/.test
+	$(COMPILE)
+	NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/kernels $(COMPILE)
 	$(BIN)/pytest -m 'faults or deployment' $(TESTS)
 
 check: .venv/.test
@@ -28,6 +33,7 @@ check: .venv/.test
 	$(BIN)/lint-imports
 
 bench: .venv/.test
+	$(COMPILE)
 	$(BIN)/python -m benchmarks
 
 $(BIN)/python:

@@ -81,11 +81,11 @@ def _compile(say: Callable[[str], object]) -> None:
 def _stamp() -> Path | None:
     """Where it is noted that everything is compiled; None where nothing can be kept."""
     sources = Path(surveys.kernels.__file__).parent
-    facts = [version("numba"), version("numpy"), sys.version, platform.node(), str(sources), *MODULES]
-    facts += [str(path.stat().st_mtime_ns) for path in sorted(sources.glob("*.py"))]
-    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     kept = os.environ.get("NUMBA_CACHE_DIR")
     folder = Path(kept) if kept else sources / "__pycache__"
+    facts = [version("numba"), version("numpy"), sys.version, platform.node(), str(folder), *MODULES]
+    facts += [str(path.stat().st_mtime_ns) for path in sorted(sources.glob("*.py"))]
+    digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -69,7 +69,8 @@ class Stack:
             "FOUNTAIN_DATA__FOLDER": str(self.images),
             "FOUNTAIN_SURVEYS__DECLARATIONS": str(self.images / "declarations"),
             "FOUNTAIN_SERVER__HOST": "127.0.0.1",
-            "NUMBA_CACHE_DIR": str(self.folder / "cache"),
+            # All stacks have one place for them: to compile takes longer than to start everything.
+            "NUMBA_CACHE_DIR": str(REPOSITORY / ".pytest_cache" / "kernels"),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
         }
         assert set(here) - {"PYTHONPATH"} <= set(own), "a setting of the image is gone"

@@ -35,10 +35,10 @@ from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
 from soda.gate import PixelGate
 from soda.heavier import JOB_TYPE, Heavier
-from soda.params import MEDIA_TYPES, PARAMETERS, SodaParameter
 from soda.preview import PreviewService
 from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
+from soda.table import MEDIA_TYPES, PARAMETERS, SodaParameter
 from surveys.declaration import read_surveys
 from surveys.errors import DeclarationError
 from surveys.fits.product import Site
@@ -234,14 +234,14 @@ def soda_capability(endpoint: Endpoint, result_type: str) -> Capability:
 
 
 def _param(parameter: SodaParameter) -> Param:
-    is_number = parameter.datatype == "double"
+    datatype = {"double": "real", "int": "integer"}.get(parameter.datatype, "string")
     return Param(
         parameter.name,
         parameter.description,
         parameter.ucd,
         parameter.unit,
-        datatype="real" if is_number else "string",
-        arraysize=parameter.arraysize if is_number else "",
+        datatype=datatype,
+        arraysize="" if datatype == "string" else parameter.arraysize or "",
         required=parameter.name == "ID",
         standard=not parameter.extension,
     )

@@ -185,6 +185,26 @@ def parse_size(text: str, name: str) -> tuple[float, float, bool]:
         return width, height, False
 
 
+def parse_angle(text: str, name: str, lowest_deg: float, highest_deg: float) -> float:
+    """Read an angle with its unit, between two limits; degrees come back.
+
+    Units are those of `parse_size`, pixels left out. A number without one is refused: it could be degrees or
+    arcseconds.
+    """
+    between = f"{format_angle(lowest_deg)} to {format_angle(highest_deg)}"
+    with _form(name, "number unit", f"{name}=0.3arcsec"):
+        pairs = _sizes(text, name)
+        if len(pairs) != 1:
+            raise UsageError(f"{name} is one number with a unit, {between}; got {quoted(text)}")
+        ((number, unit),) = pairs
+        if unit not in _PER_DEG:
+            raise UsageError(f"{name} has a unit, deg, arcmin, ', arcsec or \"; got {quoted(text)}")
+        degrees = parse_number(number, name) / _PER_DEG[unit]
+        if not lowest_deg <= degrees <= highest_deg:
+            raise UsageError(f"{name} is an angle from {between}; got {quoted(text)}")
+        return degrees
+
+
 def longitude(degrees: float, name: str) -> float:
     """Longitude reduced to [0, 360), as everywhere here (DALI 1.2, section 3.7)."""
     if 0.0 <= degrees < 360.0:
@@ -207,6 +227,11 @@ def format_number(number: float) -> str:
     if math.isinf(number):
         return "+Inf" if number > 0 else "-Inf"
     return repr(number).removesuffix(".0")
+
+
+def format_angle(degrees: float) -> str:
+    """Show an angle to people, in degrees or arcseconds, whichever is nearer to 1."""
+    return f"{degrees:g}deg" if degrees >= 0.1 else f"{degrees * 3600:g}arcsec"
 
 
 def format_numbers(*numbers: float) -> str:

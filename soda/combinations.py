@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Generic, TypeVar
 
-from soda.params import ManyCutouts, Region
+from soda.params import ManyCutouts, Region, with_bands
 from soda.spelling import with_url
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest
@@ -37,18 +37,19 @@ class Combination:
 
 
 def combinations(many: ManyCutouts, identifiers: Identifiers) -> Iterator[Combination]:
-    """List all combinations of the values of ID, region, BAND and TIME; the last varies fastest.
+    """List all combinations of the values of ID, region, BAND, TIME and RGB; the last varies fastest.
 
     Notes
     -----
     Section 6 asks for each combination of the values; POL and FILTER are single filters whatever their number
     (section 3.3.6).
     """
-    for dataset, stencil, band_m, time_mjd in product(
+    for dataset, stencil, band_m, time_mjd, rgb in product(
         _choices("id", many.datasets),
         _regions(many.regions),
         _choices("band", many.bands_m),
         _choices("time", many.times_mjd),
+        _choices("rgb", many.triplets),
     ):
         cutout = replace(
             many.common,
@@ -56,8 +57,9 @@ def combinations(many: ManyCutouts, identifiers: Identifiers) -> Iterator[Combin
             stencil=stencil.value,
             band_m=band_m.value,
             time_mjd=time_mjd.value,
+            picture=with_bands(many.common.picture, rgb.value),
         )
-        labels = [choice.label for choice in (dataset, stencil, band_m, time_mjd) if choice.label]
+        labels = [choice.label for choice in (dataset, stencil, band_m, time_mjd, rgb) if choice.label]
         yield Combination("-".join(labels), with_url(cutout, identifiers))
 
 

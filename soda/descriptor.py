@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dali.votable import Param, ServiceDescriptor, Values, text_param
-from soda.params import MEDIA_TYPES, PARAMETERS, SodaParameter
 from soda.spelling import canonical_query
+from soda.table import FITS, PARAMETERS, SodaParameter
 from surveys.identifiers import Identifiers
 from surveys.index.facts import DatasetFacts
 from surveys.request import Interval
 
 _ID = PARAMETERS[0]
-#: All but the identifier, and what belongs to the protocol rather than to a dataset.
-_TOLD = tuple(
-    parameter for parameter in PARAMETERS if parameter.name not in ("ID", "RESPONSEFORMAT", "RUNID")
-)
+#: All but the identifier, and what a client calls its request.
+_TOLD = tuple(parameter for parameter in PARAMETERS if parameter.name not in ("ID", "RUNID"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ SYNC = Endpoint(
     "ivo://ivoa.net/std/SODA#sync-1.0",
     "soda",
     "Cutouts, sent at once",
-    MEDIA_TYPES["fits"],
+    FITS,
 )
 #: What it answers is a job, as UWS describes it; parameters that multiply may be repeated.
 ASYNC = Endpoint(
@@ -91,7 +89,7 @@ class Descriptors:
     def of_dataset(self, facts: DatasetFacts, did: str, base_url: str) -> tuple[ServiceDescriptor, ...]:
         """Descriptors of one dataset, `did` being its identifier as a client wrote it."""
         inputs = [_input(_ID, value=did)]
-        inputs += [_input(parameter, limits=_limits(parameter.name, facts)) for parameter in _offered(facts)]
+        inputs += [_input(parameter, limits=_limits(parameter, facts)) for parameter in _offered(facts)]
         query = "" if facts.example is None else canonical_query(facts.example, self._identifiers)
         return tuple(self._descriptor(endpoint, inputs, base_url, query) for endpoint in self.endpoints)
 
@@ -130,12 +128,14 @@ def _offered(facts: DatasetFacts) -> list[SodaParameter]:
         missing.add("TIME")
     if not facts.pol_states:
         missing.add("POL")
+    if "/" in facts.dataset:  # of one band
+        missing |= {parameter.name for parameter in _TOLD if parameter.of_colour} | {"LAYOUT"}
     return [parameter for parameter in _TOLD if parameter.name not in missing]
 
 
-def _limits(name: str, facts: DatasetFacts) -> Values | None:
+def _limits(parameter: SodaParameter, facts: DatasetFacts) -> Values | None:
     """Values of a parameter that select something of a dataset; None where that cannot be said."""
-    match name:
+    match parameter.name:
         case "CIRCLE" if (circle := facts.circle) is not None:
             return Values(maximum=(circle.ra_deg, circle.dec_deg, circle.radius_deg))
         case "POLYGON" if (polygon := facts.polygon) is not None:
@@ -148,8 +148,10 @@ def _limits(name: str, facts: DatasetFacts) -> Values | None:
             return Values(options=facts.pol_states)
         case "FILTER":
             return Values(options=facts.filters)
-        case "MASK" | "CHECKSUM":
-            return Values(options=("true", "false"))
+        case _ if parameter.options:
+            return Values(options=parameter.options)
+        case _ if parameter.lowest is not None or parameter.highest is not None:
+            return Values(parameter.lowest, parameter.highest)
         case _:
             return None
 

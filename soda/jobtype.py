@@ -13,17 +13,10 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
-from soda.params import (
-    MEDIA_TYPES,
-    PARAMETERS,
-    POL_STATES,
-    ManyCutouts,
-    SodaParameter,
-    parse_many,
-    parse_request,
-)
+from soda.params import ManyCutouts, parse_many, parse_request
 from soda.refusals import refusal, unreadable
 from soda.rows import PlannedRow, RowPlanner, no_overlap, said, tasks_of
+from soda.table import PARAMETERS, SodaParameter
 from surveys.errors import BrokenImage, RequestFault, StaleImage
 from surveys.execute import CutoutResult, execute
 from surveys.fits.product import Site
@@ -36,14 +29,6 @@ from surveys.survey import Survey
 from uws.job import Caller, Counts, JobError, Row, RowStatus
 from uws.jobtype import Ending, File, JobPlan, JobRefused, Outcome, Work
 from uws.phase import Phase
-
-#: Values of parameters that have but a few.
-_VALUES = {
-    "POL": POL_STATES,
-    "MASK": ("true", "false"),
-    "CHECKSUM": ("true", "false"),
-    "RESPONSEFORMAT": MEDIA_TYPES,
-}
 
 #: It says nothing of the cutouts, and belongs to the job.
 _CONTROL = ("RUNID",)
@@ -113,11 +98,16 @@ class SodaJobs:
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "SODA cutouts",
-            "description": "One cutout for each combination of the values of ID, region, BAND and TIME.",
+            "description": "One cutout for each combination of the values of ID, region, BAND, TIME and RGB.",
             "type": "object",
             "properties": {p.name: _schema(p) for p in PARAMETERS if p.name not in _CONTROL},
             "required": ["ID"],
-            "dependentRequired": {"CENTER": ["SIZE"], "SIZE": ["CENTER"]},
+            "dependentRequired": {
+                "CENTER": ["SIZE"],
+                "SIZE": ["CENTER"],
+                "PIXSCALE": ["GRID"],
+                "POWER": ["STRETCH"],
+            },
             "additionalProperties": False,
         }
 
@@ -243,6 +233,7 @@ def _too_many(many: ManyCutouts, most: int) -> JobRefused:
         "region": len(many.regions),
         "BAND": len(many.bands_m),
         "TIME": len(many.times_mjd),
+        "RGB": len(many.triplets),
     }
     factors = " x ".join(f"{length} {name}" for name, length in lengths.items() if length > 1)
     longest = max(lengths, key=lambda name: lengths[name])
@@ -255,8 +246,8 @@ def _too_many(many: ManyCutouts, most: int) -> JobRefused:
 
 def _schema(parameter: SodaParameter) -> dict[str, Any]:
     value: dict[str, Any] = {"type": "string"}
-    if parameter.name in _VALUES:
-        value["enum"] = list(_VALUES[parameter.name])
+    if parameter.options:
+        value["enum"] = list(parameter.options)
     described = {"description": parameter.description}
     if parameter.unit:
         described["description"] += f" [{parameter.unit}]"

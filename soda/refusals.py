@@ -5,6 +5,7 @@ from __future__ import annotations
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.identifiers import Identifiers
+from surveys.request import AS_DECLARED, CutoutRequest
 
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
@@ -23,6 +24,19 @@ def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
             return UsageError(str(fault), f"IDs: {', '.join(dids[:NAMED_IMAGES])}{more}")
         case _:
             return UsageError(str(fault))
+
+
+def refuse_unmade(request: CutoutRequest) -> None:
+    """Refuse what is understood but not made yet; it must not be answered with something else."""
+    if request.picture is not None:
+        raise RequestFault("pictures are not made yet: ask for RESPONSEFORMAT=fits")
+    if (request.mosaic, request.edge, request.detail, request.layout) != (
+        AS_DECLARED,
+        "auto",
+        "image",
+        "mef",
+    ):
+        raise RequestFault("mosaics and their options are not made yet: leave them out")
 
 
 def unreadable(dataset: str, fix: str = "") -> ServerError:

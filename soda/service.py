@@ -10,9 +10,10 @@ from dali.errors import ProtocolError, ServerError
 from dali.parameters import Parameters
 from soda.gate import PixelGate
 from soda.heavier import SOMEBODY, Client, Heavier, job_request
-from soda.params import MEDIA_TYPES, SodaRequest, parse_request
-from soda.refusals import refusal, unreadable
+from soda.params import SodaRequest, parse_request
+from soda.refusals import refusal, refuse_unmade, unreadable
 from soda.spelling import canonical_query
+from soda.table import FITS, PICTURE_TYPES
 from surveys.errors import BrokenImage, RequestFault, SeveralImages, StaleImage, TooLarge
 from surveys.execute import describe_cutout, execute, record_of
 from surveys.fits.product import Site
@@ -157,6 +158,7 @@ class SyncService:
         return Asked(request, plan, etag, modified_s, client)
 
     def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
+        refuse_unmade(request.cutout)
         return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
@@ -209,8 +211,8 @@ class SyncService:
 
     def _query(self, request: SodaRequest) -> str:
         query = canonical_query(request.cutout, self._identifiers)
-        is_usual = request.media_type == MEDIA_TYPES["fits"]
-        return query if is_usual else f"{query}&RESPONSEFORMAT={request.media_type}"
+        is_told = request.media_type in (FITS, *PICTURE_TYPES)  # pictures are, in the canonical spelling
+        return query if is_told else f"{query}&RESPONSEFORMAT={request.media_type}"
 
     def _refusal(self, fault: RequestFault, request: SodaRequest, client: Client) -> ProtocolError:
         error = refusal(fault, self._identifiers)

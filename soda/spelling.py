@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 from dali import xtypes
 from surveys.identifiers import Identifiers
-from surveys.request import CutoutRequest
+from surveys.request import AS_DECLARED, CutoutRequest, Cuts, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 
@@ -36,7 +36,71 @@ def canonical_pairs(request: CutoutRequest, identifiers: Identifiers) -> list[tu
     pairs += [("POL", state) for state in request.pol]
     pairs += [("FILTER", label) for label in request.filters]
     pairs += [(name, "true") for name, on in (("MASK", request.mask), ("CHECKSUM", request.checksum)) if on]
+    pairs += _spell_mosaic(request)
+    if request.picture is not None:
+        pairs += _spell_picture(request.picture)
     return pairs
+
+
+def _spell_mosaic(request: CutoutRequest) -> list[tuple[str, str]]:
+    """Spell how images become one, as far as it is not what is done anyway."""
+    asked, usual = request.mosaic, AS_DECLARED
+    words = (
+        ("COMBINE", asked.combine, usual.combine),
+        ("GRID", asked.grid, usual.grid),
+        ("RESAMPLE", asked.resample, usual.resample),
+        ("PHOTSCALE", asked.photscale, usual.photscale),
+        ("BACKGROUND", asked.background, usual.background),
+        ("FLUX", asked.flux, usual.flux),
+        ("EDGE", request.edge, "auto"),
+        ("DETAIL", request.detail, "image"),
+        ("LAYOUT", request.layout, "mef"),
+    )
+    pairs: list[tuple[str, str]] = [(name, word) for name, word, default in words if word != default]
+    if asked.pixscale_deg is not None:
+        pairs.append(("PIXSCALE", f"{xtypes.format_number(asked.pixscale_deg)}deg"))
+    return pairs
+
+
+def _spell_picture(picture: PictureOptions) -> list[tuple[str, str]]:
+    """Spell how pixels become a picture, as far as it is said."""
+    texts = (
+        ("RESPONSEFORMAT", picture.media_type),
+        ("RECIPE", picture.recipe),
+        ("ALGORITHM", picture.algorithm),
+        ("VARIANT", picture.variant),
+        ("RGB", ",".join(picture.bands)),
+        ("STRETCH", picture.stretch),
+        ("CUTS", "" if picture.cuts is None else _spell_cuts(picture.cuts)),
+        ("INVERT", "true" if picture.invert else ""),
+        ("CMAP", picture.colormap),
+        ("MINIMUM", xtypes.format_numbers(*picture.minimum)),
+        ("ORIENT", "" if picture.orient == "native" else picture.orient),
+        ("DRAW", ",".join(picture.draw)),
+        ("LABEL", picture.label),
+    )
+    numbers = (
+        ("POWER", picture.power),
+        ("Q", picture.q),
+        ("SOFTENING", picture.softening),
+        ("CONTRAST", picture.contrast),
+        ("SATURATION", picture.saturation),
+        ("WIDTH", picture.width),
+        ("HEIGHT", picture.height),
+        ("QUALITY", picture.quality),
+    )
+    pairs = [(name, text) for name, text in texts if text]
+    return pairs + [(name, xtypes.format_number(number)) for name, number in numbers if number is not None]
+
+
+def _spell_cuts(cuts: Cuts) -> str:
+    match cuts.kind:
+        case "zscale":
+            return "zscale"
+        case "percent":
+            return f"{xtypes.format_number(cuts.low)}% {xtypes.format_number(cuts.high)}%"
+        case "values":
+            return xtypes.format_numbers(cuts.low, cuts.high)
 
 
 def _spell_stencil(stencil: Stencil | None) -> list[tuple[str, str]]:

@@ -266,4 +266,6 @@ def test_a_descriptor_tells_of_async(service: JobbingService) -> None:
     assert params["contentType"] == "application/xml"
     assert "exampleURL" not in params
     assert of_async.inputs == of_sync.inputs
-    assert "RESPONSEFORMAT" not in {param.name for param in of_async.inputs}
+    (formats,) = (param.values for param in of_async.inputs if param.name == "RESPONSEFORMAT")
+    assert formats is not None
+    assert {"application/fits", "image/png", "image/jpeg"} < set(formats.options)

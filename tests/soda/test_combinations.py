@@ -127,3 +127,24 @@ def test_soda_100_every_value_is_judged_in_the_words_of_sync(
     with pytest.raises(UsageError) as by_sync:
         parse_request(Parameters.from_pairs([*own_id, *wrong]), IDENTIFIERS)
     assert refused.value.sentence == by_sync.value.sentence
+
+
+def test_each_triplet_of_bands_gives_a_picture_of_its_own() -> None:
+    asked = parse_many(
+        Parameters.from_pairs(
+            [
+                ("ID", did("tiny")),
+                *circles(1, 2),
+                ("RESPONSEFORMAT", "png"),
+                ("RGB", "i,r,g"),
+                ("RGB", "z,i,r"),
+            ]
+        ),
+        IDENTIFIERS,
+    )
+    found = list(combinations(asked, IDENTIFIERS))
+    assert len(found) == asked.count == 4
+    assert [c.name for c in found] == ["circle1-rgb1", "circle1-rgb2", "circle2-rgb1", "circle2-rgb2"]
+    pictures = [c.request.picture for c in found]
+    assert [p.bands for p in pictures if p] == [("i", "r", "g"), ("z", "i", "r")] * 2
+    assert found[1].request.canonical.endswith("&RESPONSEFORMAT=image/png&RGB=z,i,r")

@@ -16,6 +16,7 @@ from config.app import Parts, assemble
 from dali.parameters import Parameters
 from dali.votable import Param, ServiceDescriptor, Values
 from soda.descriptor import ASYNC, SYNC, Descriptors
+from soda.table import PARAMETERS
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from tests.support.service import BASE, did, index_all, settings_of, write_surveys
@@ -31,7 +32,7 @@ STANDARD = {
     "TIME": ("time.interval;obs.exposure", "d", "double", "2", "interval"),
     "POL": ("meta.code;phys.polarization", "", "char", "*", ""),
 }
-EXTENSIONS = ["FILTER", "CENTER", "SIZE", "MASK", "CHECKSUM"]
+EXTENSIONS = [parameter.name for parameter in PARAMETERS if parameter.extension]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_sd_06_names_ucds_units_and_types(parts: Parts) -> None:
         for param in found.inputs
     }
     assert {name: told[name] for name in STANDARD} == STANDARD
-    assert list(told) == [*STANDARD, *EXTENSIONS]
+    assert list(told) == [*STANDARD, *EXTENSIONS, "RESPONSEFORMAT"]
 
 
 def test_sd_02_sd_08_sd_09_what_the_service_is(parts: Parts) -> None:
@@ -172,6 +173,25 @@ def test_sd_02_examples_give_data(parts: Parts, client: FlaskClient, dataset: st
     answer = client.get(f"/sync?{url.query}")
     assert answer.status_code == 200, answer.text
     assert len(answer.data) < 100_000
+
+
+def test_what_has_few_values_says_which(parts: Parts) -> None:
+    for parameter in PARAMETERS:
+        if parameter.options and parameter.name != "POL":
+            told = limits(describe(parts, "tiny"), parameter.name)
+            assert told is not None
+            assert told.options == parameter.options
+    quality = limits(describe(parts, "tiny"), "QUALITY")
+    assert quality is not None
+    assert (quality.minimum, quality.maximum) == (1, 95)
+
+
+def test_colour_pictures_are_offered_of_surveys_alone(parts: Parts) -> None:
+    of_colour = {parameter.name for parameter in PARAMETERS if parameter.of_colour}
+    assert {"RGB", "Q", "ALGORITHM"} < of_colour <= inputs(describe(parts, "tiny")).keys()
+    for dataset in ("tiny/g", "tiny/g/a"):
+        assert of_colour.isdisjoint(inputs(describe(parts, dataset)))
+        assert "STRETCH" in inputs(describe(parts, dataset))
 
 
 def test_exposures_together_have_no_example(parts: Parts) -> None:

@@ -343,7 +343,10 @@ def test_the_parameters_are_described(kind: SodaJobs) -> None:
     assert schema["required"] == ["ID"]
     properties = schema["properties"]
     several = {name for name, value in properties.items() if value["type"] == "array"}
-    assert several == {"ID", "POS", "CIRCLE", "POLYGON", "CENTER", "BAND", "TIME", "POL", "FILTER"}
+    assert several == {
+        *("ID", "POS", "CIRCLE", "POLYGON", "CENTER", "BAND", "TIME", "POL", "FILTER"),
+        *("RGB", "DRAW"),
+    }
     assert properties["POL"]["items"]["enum"][0] == "I"
 
 

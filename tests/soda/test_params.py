@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dali.errors import MultiValuedParamNotSupported, NotFound, UsageError
 from dali.parameters import Parameters
-from soda.params import POL_STATES, SodaRequest, parse_request
+from soda.params import SodaRequest, parse_request
+from soda.table import POL_STATES
 from surveys.identifiers import Identifiers
 from surveys.request import Interval
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size
@@ -113,15 +114,20 @@ def test_filter_is_one_filter() -> None:
         ("application/fits", "application/fits"),
         ("image/fits", "image/fits"),
         ("Image/FITS; x=y", "image/fits"),
+        ("png", "image/png"),
+        ("image/png", "image/png"),
+        ("JPG", "image/jpeg"),
+        ("jpeg", "image/jpeg"),
+        ("image/jpeg", "image/jpeg"),
     ],
 )
 def test_soda_84_dali_03_format(text: str, media_type: str) -> None:
     assert parse(ID, ("RESPONSEFORMAT", text)).media_type == media_type
 
 
-@pytest.mark.parametrize("text", ["png", "image/png", "votable", "text/html", "application/fits2"])
+@pytest.mark.parametrize("text", ["gif", "image/jpg", "votable", "text/html", "application/fits2"])
 def test_soda_84_dali_04_format_not_offered(text: str) -> None:
-    with pytest.raises(UsageError, match="RESPONSEFORMAT is fits or application/fits or image/fits"):
+    with pytest.raises(UsageError, match="RESPONSEFORMAT is fits, application/fits, image/fits, png"):
         parse(ID, ("RESPONSEFORMAT", text))
 
 

@@ -17,7 +17,7 @@ from config.app import create_app, soda_capability
 from config.database import make_engine
 from config.discovery import links_capability
 from soda.descriptor import ASYNC, SYNC
-from soda.params import MEDIA_TYPES
+from soda.table import MEDIA_TYPES
 from tests.support.outside import Validate
 from tests.support.service import make_service, settings_of
 from uws.job import LANES

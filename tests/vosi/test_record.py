@@ -20,6 +20,7 @@ from sqlalchemy import select
 from config.cli import main
 from config.database import make_engine
 from config.settings import SettingsError
+from soda.table import PARAMETERS
 from surveys.index.extent import MOC_ORDER, moc_text, read_extent
 from surveys.index.tables import DatasetRow
 from tests.support.outside import Validate
@@ -119,7 +120,7 @@ def test_cap_14_record_has_the_parameters(record: etree._Element) -> None:
     sync = params["SODA#sync-1.0"]
     assert [name for name, param in sync.items() if param.get("use") == "required"] == ["ID"]
     extensions = [name for name, param in sync.items() if param.get("std") == "false"]
-    assert extensions == ["FILTER", "CENTER", "SIZE", "MASK", "CHECKSUM"]
+    assert extensions == [parameter.name for parameter in PARAMETERS if parameter.extension]
     assert {"ID", "MAXREC", "RESPONSEFORMAT"} <= params["DataLink#links-1.1"].keys()
     assert {"POS", "BAND", "TIME"} <= params["SIA#query-2.0"].keys()
 

@@ -72,7 +72,7 @@ class Heavier:
     limits
         The largest cutout a job may make.
     inline_pixels
-        Cutouts up to this size are left to the web server.
+        Cutouts of so many pixels, read or made, are left to the web server.
     wait_s
         How long a worker may take, with the time it is waited for.
     """
@@ -88,7 +88,7 @@ class Heavier:
 
     def takes(self, plan: CutoutPlan) -> bool:
         """Whether the cutout of a plan is for a worker."""
-        return plan.cost.pixels_out > self._inline_pixels
+        return max(plan.cost.pixels_in, plan.cost.pixels_out) > self._inline_pixels
 
     def make(self, query: str, client: Client) -> Made:
         """Have the cutout made that `query` asks for, in the parameters of SODA.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.identifiers import Identifiers
-from surveys.request import AS_DECLARED, CutoutRequest
+from surveys.plan import CutoutPlan
 
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
@@ -26,17 +26,15 @@ def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
             return UsageError(str(fault))
 
 
-def refuse_unmade(request: CutoutRequest) -> None:
-    """Refuse what is understood but not made yet; it must not be answered with something else."""
-    if request.picture is not None:
+def refuse_unmade(plan: CutoutPlan) -> CutoutPlan:
+    """Refuse what is planned but not made yet; it must not be answered with something else."""
+    if plan.request.picture is not None:
         raise RequestFault("pictures are not made yet: ask for RESPONSEFORMAT=fits")
-    if (request.mosaic, request.edge, request.detail, request.layout) != (
-        AS_DECLARED,
-        "auto",
-        "image",
-        "mef",
-    ):
-        raise RequestFault("mosaics and their options are not made yet: leave them out")
+    if plan.parts and not plan.is_plain:
+        raise RequestFault(
+            "mosaics are not made yet, and these images are needed: name one of them as ID",
+        )
+    return plan
 
 
 def unreadable(dataset: str, fix: str = "") -> ServerError:

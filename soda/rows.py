@@ -90,8 +90,8 @@ class RowPlanner:
 
     def plan(self, request: CutoutRequest) -> CutoutPlan:
         """Plan one cutout; raises what `plan_cutout` raises."""
-        refuse_unmade(request)
-        return plan_cutout(request, self._catalog, self._limits, self._can_read, self._site)
+        plan = plan_cutout(request, self._catalog, self._limits, self._can_read, self._site)
+        return refuse_unmade(plan)
 
     def rows(self, many: ManyCutouts, most: int) -> list[PlannedRow]:
         """Plan every combination.
@@ -149,7 +149,7 @@ class RowPlanner:
         if not plan.pieces:
             message = no_overlap(request, self._identifiers)
             return PlannedRow(combination.name, ended(RowStatus.EMPTY, message))
-        (piece,) = plan.pieces
+        records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
         return PlannedRow(
             combination.name,
             {
@@ -157,7 +157,7 @@ class RowPlanner:
                 "query": canonical_query(request, self._identifiers),
                 "media_type": media_type,
             },
-            seconds=seconds_of(plan, record_of(piece, plan.generation, self._catalog)),
+            seconds=seconds_of(plan, records),
             size=plan.cost.bytes_out,
             pixels=plan.cost.pixels_out,
         )

@@ -153,13 +153,16 @@ class SyncService:
         for piece, record in zip(plan.pieces, records, strict=True):
             facts += [piece.artifact_id, piece.file_size, piece.mtime_ns, record.indexed_at.timestamp()]
             facts += [record.pixel_scale_deg, record.nodata]
+        if not plan.is_plain:
+            # What else decides of them: all options, grids, offsets, factors, layers; and what is declared.
+            facts += [repr(plan.request), repr(plan.parts), repr(self._catalog.survey(records[0].survey))]
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
         return Asked(request, plan, etag, modified_s, client)
 
     def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
-        refuse_unmade(request.cutout)
-        return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
+        plan = plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
+        return refuse_unmade(plan)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
         """Make something of a plan; plan again, once, if a file has changed since."""

@@ -67,18 +67,8 @@ class ImageRefused(SurveyError):
 
 
 class StaleImage(SurveyError):
-    """A file is no longer the one that was indexed (size or modification time differ).
-
-    `dataset`, where it is not empty, is what follows ``?`` in the identifier of the image concerned.
-    """
-
-    dataset: str = ""
+    """A file is no longer the one that was indexed (size or modification time differ)."""
 
 
 class BrokenImage(SurveyError):
-    """A file that is indexed cannot be read (truncated, corrupt, gone).
-
-    `dataset`, where it is not empty, is what follows ``?`` in the identifier of the image concerned.
-    """
-
-    dataset: str = ""
+    """A file that is indexed cannot be read (truncated, corrupt, gone)."""

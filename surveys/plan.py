@@ -148,6 +148,17 @@ class CutoutPlan:
         return self.parts[0].grid.box if self.parts else None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the product is a FITS file of pixels of one image as they are, and nothing else."""
+        return (
+            len(self.parts) == 1
+            and self.parts[0].method == "copy"
+            and len(self.parts[0].pieces) == 1
+            and self.request.picture is None
+            and self.request.detail == "image"
+        )
+
+    @property
     def clipped(self) -> bool:
         """Whether the stencil reaches beyond the data of any part."""
         return any(part.clipped for part in self.parts)

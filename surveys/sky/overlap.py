@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from surveys.sky.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
 from surveys.sky.pixels import PixelBox
 from surveys.sky.plane import CONTACT_PX, Ellipse, Extent, Figure
-from surveys.sky.sphere import Booleans, separation_deg, unit_vectors
+from surveys.sky.sphere import Booleans, Floats, circle_points, separation_deg, unit_vectors
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Shape
 from surveys.sky.wcs import CelestialWcs
 
@@ -25,6 +25,8 @@ Integers = NDArray[np.int64]
 MASK_BLOCK = 64
 # Pixels of a mask looked at together: bounds the memory.
 MASK_CHUNK = 2**18
+# How often a frame is widened to find all of a stencil that has no closed form.
+WIDENINGS = 6
 
 
 def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
@@ -36,6 +38,40 @@ def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
         Smallest box that holds every such pixel, at least one; None if there is none.
     """
     return _overlap(stencil, wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+
+
+def box_within(stencil: Shape, wcs: CelestialWcs, frame: PixelBox) -> PixelBox | None:
+    """Pixels of a frame, which may lie beyond the image, that overlap a stencil; None if there is none."""
+    return _overlap(stencil, wcs, frame)
+
+
+def full_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
+    """Pixels that overlap a stencil, on the plane of an image however far that has to be extended.
+
+    Returns
+    -------
+    PixelBox or None
+        None where a part of the stencil has no place on the plane.
+    """
+    figure = _draw(stencil, wcs)
+    if figure is not None:
+        extent = figure.extent()
+        x0, x1 = _pixels_between(extent.x_min, extent.x_max)
+        y0, y1 = _pixels_between(extent.y_min, extent.y_max)
+        return PixelBox(x0, x1, y0, y1)
+    x, y = wcs.to_pixel(_points_of(stencil))
+    if not x.size or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    frame = PixelBox(*_pixels_between(float(x.min()), float(x.max())), *_pixels_between(y.min(), y.max()))
+    for _ in range(WIDENINGS):
+        margin = 2 + max(frame.width, frame.height) // 8
+        frame = PixelBox(frame.x0 - margin, frame.x1 + margin, frame.y0 - margin, frame.y1 + margin)
+        box = _overlap(stencil, wcs, frame)
+        if box is None:
+            return None
+        if frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1:
+            return box
+    return None
 
 
 def sticks_out(stencil: Shape, wcs: CelestialWcs) -> bool:
@@ -125,6 +161,23 @@ def _draw(stencil: Shape, wcs: CelestialWcs) -> Ellipse | Figure | None:
             return wcs.tan.draw_polygon(stencil)
         case Range():  # its parallels are no straight lines
             return None
+
+
+def _points_of(stencil: Shape) -> Floats:
+    """Points of the edge of a stencil, and of its inside."""
+    circle = stencil.bounding_circle()
+    center = np.array(unit_vectors(circle.ra_deg, circle.dec_deg))
+    within = np.concatenate(
+        [center[None], *(circle_points(center, circle.radius_deg * k / 8, 16) for k in range(1, 8))]
+    )
+    return np.concatenate([stencil.boundary(512), within[stencil.contains(within)]])
+
+
+def _pixels_between(low: float, high: float) -> tuple[int, int]:
+    if high - low <= 2.0 * CONTACT_PX:
+        pixel = math.floor((low + high) / 2.0 + 0.5)
+        return pixel, pixel + 1
+    return math.floor(low + 0.5 + CONTACT_PX), math.ceil(high + 0.5 - CONTACT_PX)
 
 
 def _limits(box: PixelBox, margin: float = 0.0) -> Extent:

@@ -180,7 +180,7 @@ def test_soda_104_multiplicity_that_is_not_supported(client: FlaskClient) -> Non
         {"ID": did("tiny/g/a"), "CIRCLE": "150 0 -1"},
         {"ID": did("tiny/g/none"), "CIRCLE": CIRCLE},
         {"ID": did("tiny/g")},
-        {"ID": did("tiny/g"), "CIRCLE": "150.025 0 0.01"},
+        {"ID": did("tiny/g"), "CIRCLE": "150.025 0.028 0.005", "EDGE": "error"},
         {"ID": did("secret/g/a"), "CIRCLE": CIRCLE},
         {"ID": did("tiny/g/a"), "CIRCEL": CIRCLE},
     ],
@@ -197,7 +197,7 @@ def test_soda_100_a_fault_is_told_in_the_words_of_sync(
 
 
 def test_soda_108_a_combination_that_fails_leaves_the_others(client: FlaskClient) -> None:
-    ended = job(client, ID=did("tiny/g"), CIRCLE=[CIRCLE, "150.025 0 0.01"])
+    ended = job(client, ID=did("tiny/g"), CIRCLE=[CIRCLE, "150.025 0.028 0.005"], EDGE="error")
     assert ended.phase == "COMPLETED"
     np.testing.assert_array_equal(pixels(client.get(ended.results["circle1"]).data), pixels_of("a")[INSIDE])
     failed = client.get(ended.results["circle2"])

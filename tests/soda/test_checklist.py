@@ -200,11 +200,6 @@ def test_the_nearest_size_that_is_named_is_accepted(client: FlaskClient, region:
 @pytest.mark.parametrize(
     ("dataset", "region", "names"),
     [
-        ("tiny/g", {"CIRCLE": "150.025 0 0.01"}, ["tiny/g/a", "tiny/g/b"]),
-        ("tiny", {"FILTER": "r", "POS": "RANGE 149.99 150.06 -0.001 0.001"}, ["tiny/r/a", "tiny/r/b"]),
-        ("tiny", {"CENTER": "150.025 0", "SIZE": "100px 10px", "BAND": "5e-7"}, ["tiny/g/a", "tiny/g/b"]),
-        ("tiny", {"CIRCLE": CIRCLE}, ["tiny/g", "tiny/r"]),
-        ("tiny", {"CIRCLE": "150.025 0 0.01", "FILTER": "g"}, ["tiny/g/a", "tiny/g/b"]),
         ("nights", {"CIRCLE": CIRCLE}, ["nights/g/first", "nights/g/second"]),
         ("nights/g", {"CIRCLE": CIRCLE, "TIME": "58000 60000"}, ["nights/g/first", "nights/g/second"]),
     ],

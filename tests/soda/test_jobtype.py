@@ -36,7 +36,8 @@ from uws.phase import Phase
 
 CIRCLE = ("CIRCLE", "150.0 0.0 0.0027")
 NOWHERE = ("CIRCLE", "10.0 0.0 0.0027")
-BETWEEN_TILES = ("CIRCLE", "150.025 0.0 0.01")
+STICKING_OUT = ("CIRCLE", "150.025 0.028 0.005")
+ALL_OR_NOTHING = ("EDGE", "error")
 INSIDE = (slice(90, 110), slice(90, 110))
 LIMITS = JobLimits(Limits(20_000, 1 << 20), max_rows=24, high_rows=4, high_pixels=2000)
 
@@ -123,17 +124,17 @@ def test_soda_102_no_overlap_is_a_row_that_says_so(kind: SodaJobs) -> None:
 
 
 def test_soda_108_what_cannot_be_made_fails_alone(kind: SodaJobs, parts: Parts) -> None:
-    done, failed = run(kind, plan(kind, ("ID", did("tiny/g")), CIRCLE, BETWEEN_TILES))
+    done, failed = run(kind, plan(kind, ("ID", did("tiny/g")), CIRCLE, STICKING_OUT, ALL_OR_NOTHING))
     assert done.status is RowStatus.DONE
     assert failed.status is RowStatus.FAILED
     with pytest.raises(UsageError) as by_sync:
-        parts.sync.ask(Parameters.from_pairs([("ID", did("tiny/g")), BETWEEN_TILES]))
+        parts.sync.ask(Parameters.from_pairs([("ID", did("tiny/g")), STICKING_OUT, ALL_OR_NOTHING]))
     assert failed.message.startswith(f"UsageError: {by_sync.value.sentence}")
 
 
 def test_where_nothing_can_be_made_the_fault_is_raised(kind: SodaJobs) -> None:
-    with pytest.raises(UsageError, match="needs several images") as refused:
-        plan(kind, ("ID", did("tiny/g")), BETWEEN_TILES)
+    with pytest.raises(UsageError, match="of the region lies outside") as refused:
+        plan(kind, ("ID", did("tiny/g")), STICKING_OUT, ALL_OR_NOTHING)
     assert refused.value.status == 400
     with pytest.raises(UsageError, match="has no whole") as several:
         plan(kind, ("ID", did("tiny/g")), ("ID", did("tiny/r")), ("ID", did("tiny/g/a")))

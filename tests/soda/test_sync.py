@@ -195,14 +195,6 @@ def test_exposures_want_one_image(client: FlaskClient) -> None:
     assert get(client, ID=did("nights/g"), CIRCLE=CIRCLE, TIME="59001.005").status_code == 200
 
 
-def test_a_region_over_two_tiles_names_them(client: FlaskClient) -> None:
-    answer = get(client, ID=did("tiny/g"), CIRCLE="150.025 0 0.01")
-    assert answer.status_code == 400
-    assert answer.text.startswith("UsageError: ")
-    assert did("tiny/g/a") in answer.text
-    assert did("tiny/g/b") in answer.text
-
-
 @pytest.mark.parametrize("dataset", ["tiny", "tiny/g"])
 def test_a_survey_has_no_whole(client: FlaskClient, dataset: str) -> None:
     answer = get(client, ID=did(dataset))

@@ -183,18 +183,20 @@ def test_the_tile_that_holds_all_is_chosen_then_the_nearest(
     assert chosen(catalog, asked.pop("dataset"), stencil, **asked) == f"sky/g/{tile_name}"
 
 
-def test_tiles_are_named_where_none_holds_all(catalog: Catalog) -> None:
-    for stencil in (circle(180, radius_px=30), box_of(180, 79.5, 100, 10)):
-        with pytest.raises(SeveralImages, match=r"none holds all of it.*smaller region") as error:
-            plan(catalog, "sky/g", stencil)
-        assert error.value.datasets == ("sky/g/east", "sky/g/west")
+def test_tiles_of_one_pixel_grid_are_pasted_where_none_holds_all(catalog: Catalog) -> None:
+    for stencil, width in ((circle(180, radius_px=30), 61), (box_of(180, 79.5, 100, 10), 100)):
+        made = plan(catalog, "sky/g", stencil)
+        (part,) = made.parts
+        assert [piece.dataset for piece in part.pieces] == ["sky/g/east", "sky/g/west"]
+        assert (part.method, part.grid.box.width, part.clipped) == ("paste", width, False)
+        assert (made.resampled, made.padded) == (False, False)
 
 
-def test_bands_are_named_where_there_are_several(catalog: Catalog) -> None:
+def test_each_band_is_an_image_where_there_are_several(catalog: Catalog) -> None:
     for wide in ({}, {"band_m": Interval(-math.inf, math.inf)}, {"filters": ("g", "r")}):
-        with pytest.raises(SeveralImages, match="the bands g, r: choose one with FILTER or BAND") as error:
-            plan(catalog, "sky", circle(60), **wide)
-        assert error.value.datasets == ("sky/g", "sky/r")
+        made = plan(catalog, "sky", circle(60), **wide)
+        assert [(part.band, part.method) for part in made.parts] == [("g", "copy"), ("r", "copy")]
+        assert [piece.dataset for piece in made.pieces] == ["sky/g/west", "sky/r/west"]
     assert chosen(catalog, "sky", circle(60), filters=("r", "i")) == "sky/r/west"
 
 

@@ -2,7 +2,7 @@
 # make test   the whole test suite
 # make faults kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
 # make check  formatting, lint, types, import contracts
-# make bench  measurements; writes benchmarks/results.md
+# make bench  measurements, with SWarp and Montage where they are installed; writes benchmarks/results.md
 #
 # Each makes .venv itself. PYTHON=python3.13 chooses another Python.
 
@@ -32,7 +32,7 @@ check: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.test
+bench: .venv/.bench
 	$(COMPILE)
 	$(BIN)/python -m benchmarks
 
@@ -46,6 +46,10 @@ $(BIN)/python:
 .venv/.test: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ .venv/.run
+
+.venv/.bench: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	touch $@ .venv/.run .venv/.test
 
 var/.demo: .venv/.run config/surveys/demo.toml $(wildcard config/demo/*.py config/migrations/versions/*.py surveys/index/*.py)
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain demo

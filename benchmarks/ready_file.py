@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Flask, Response, send_file
 
-from config.app import MONITOR, create_app
+from config.app import create_app
 from config.server import Server, open_socket
 from config.settings import load_settings
 
@@ -20,7 +20,7 @@ class ReadyFile(Server):
     def load(self) -> Flask:
         """Make an application that sends a file with Flask's `send_file` and does nothing else."""
         app = Flask("ready-file")
-        app.extensions[MONITOR] = create_app(load_settings()).extensions[MONITOR]
+        app.extensions |= create_app(load_settings()).extensions
 
         @app.get("/sync")
         def ready() -> Response:

@@ -34,6 +34,7 @@ from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
 from soda.gate import PixelGate
+from soda.habits import Habits
 from soda.heavier import JOB_TYPE, Heavier
 from soda.preview import PreviewService
 from soda.responses import EXPOSED_HEADERS
@@ -175,7 +176,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service}
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
-    app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, base_url))
+    habits = Habits(parts.surveys, parts.identifiers)
+    app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, habits, base_url))
     app.register_blueprint(
         uws_views.make_blueprint(
             jobs.service,

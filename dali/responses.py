@@ -96,7 +96,7 @@ def _protocol_error(error: HTTPException, request: Request) -> ProtocolError:
         case 404:
             return NotFound(
                 f"there is nothing at {quoted(request.path)}",
-                "This service answers at /sync, /async, /query, /links, /capabilities and /examples.",
+                "This service answers at /cutout, /sync, /async, /query, /links, /capabilities, /examples.",
             )
         case 405:
             return UsageError(

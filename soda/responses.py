@@ -7,6 +7,7 @@ from werkzeug.http import http_date
 
 from soda.preview import Preview, PreviewService
 from soda.service import Asked, Sent, SyncService
+from soda.table import PICTURE_TYPES
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
 #: Headers of an answer that a script in a browser may read.
@@ -20,7 +21,11 @@ EXPOSED_HEADERS = (
     "Location",
     "Retry-After",
     "X-Cutout-Clipped",
+    "X-Cutout-Covered",
+    "X-Cutout-Inputs",
     "X-Cutout-Padded",
+    "X-Cutout-Remark",
+    "X-Cutout-Resampled",
     "X-Cutout-Status",
     "X-Request-Id",
 )
@@ -62,11 +67,19 @@ def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
 
 def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
     plan = sent.asked.plan
+    # A picture is looked at, a file is kept.
+    shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
     return [
         *_validators(sent.asked.etag, sent.asked.modified_s),
         ("Content-Length", str(sent.size)),
-        ("Content-Disposition", f'attachment; filename="{sent.file_name}"'),
-        ("X-Cutout-Clipped", "true" if plan.clipped else "false"),
-        ("X-Cutout-Padded", "true" if plan.padded else "false"),
+        ("Content-Disposition", f'{shown}; filename="{sent.file_name}"'),
+        ("X-Cutout-Clipped", _word(plan.clipped)),
+        ("X-Cutout-Padded", _word(plan.padded)),
+        ("X-Cutout-Resampled", _word(plan.resampled)),
+        ("X-Cutout-Inputs", str(len(plan.pieces))),
         ("Link", link),
     ]
+
+
+def _word(is_so: bool) -> str:
+    return "true" if is_so else "false"

@@ -1,4 +1,4 @@
-"""``/sync`` and ``/preview``."""
+"""``/sync``, ``/cutout`` and ``/preview``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from flask import Blueprint, Response, request
 
 from dali.responses import LOG_FIELDS
 from dali.views import read_parameters, watch_client
+from soda.habits import Habits, in_habit_words, outside
 from soda.heavier import Client
 from soda.preview import PreviewService
 from soda.responses import cutout_response, preview_response
-from soda.service import SyncService
+from soda.service import Asked, SyncService
 from uws.job import ANONYMOUS, Caller
 
 
@@ -23,20 +24,34 @@ def anonymous() -> Caller:
 def make_blueprint(
     service: SyncService,
     previews: PreviewService,
+    habits: Habits,
     base_url: Callable[[], str],
     caller_of: Callable[[], Caller] = anonymous,
 ) -> Blueprint:
     """Make the resources; during a request, `base_url` gives the service's URL and `caller_of` who asks."""
     blueprint = Blueprint("soda", __name__)
 
-    @blueprint.route("/sync", methods=["GET", "POST"])
-    def sync() -> Response:
-        client = Client(base_url(), caller_of(), watch_client(request))
-        asked = service.ask(read_parameters(request), client)
+    def note(asked: Asked) -> None:
         request.environ[LOG_FIELDS] = {
             "dataset": asked.request.cutout.dataset,
             "run_id": asked.request.run_id,
         }
+
+    @blueprint.route("/sync", methods=["GET", "POST"])
+    def sync() -> Response:
+        client = Client(base_url(), caller_of(), watch_client(request))
+        asked = service.ask(read_parameters(request), client)
+        note(asked)
+        return cutout_response(asked, service, request)
+
+    @blueprint.route("/cutout")
+    def cutout() -> Response:
+        client = Client(base_url(), caller_of(), watch_client(request))
+        with in_habit_words():
+            asked = service.ask(habits.translate(read_parameters(request)), client)
+        note(asked)
+        if asked.is_empty:
+            raise outside(asked.request.cutout)
         return cutout_response(asked, service, request)
 
     @blueprint.route("/preview")

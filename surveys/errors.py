@@ -67,8 +67,18 @@ class ImageRefused(SurveyError):
 
 
 class StaleImage(SurveyError):
-    """A file is no longer the one that was indexed (size or modification time differ)."""
+    """A file is no longer the one that was indexed (size or modification time differ).
+
+    `dataset`, where it is not empty, is what follows ``?`` in the identifier of the image concerned.
+    """
+
+    dataset: str = ""
 
 
 class BrokenImage(SurveyError):
-    """A file that is indexed cannot be read (truncated, corrupt, gone)."""
+    """A file that is indexed cannot be read (truncated, corrupt, gone).
+
+    `dataset`, where it is not empty, is what follows ``?`` in the identifier of the image concerned.
+    """
+
+    dataset: str = ""

@@ -1,0 +1,407 @@
+"""Pixels of an image at positions between them: bilinear, Lanczos-3, and both widened.
+
+Where an output pixel lies on an image is known at nodes every `step` output pixels, and interpolated linearly
+between them. All kernels share these arguments:
+
+``window, x0, y0``
+    Pixels of the image, NaN where there is no data, and which pixel of the image the first of them is. What
+    lies beyond the window lies beyond the image.
+``nodes, step, u0, v0``
+    (3, rows, columns): x and y on the image (0-based, centres whole), and a key; their spacing in output
+    pixels, and the row `v0` and column `u0` of the output arrays at the first of them.
+``area``
+    Columns and rows of the output arrays to be made: first and end column, first and end row.
+``limits``
+    Four numbers, x from and to and y from and to: pixels outside are not of the image; four more: pixels
+    outside have `PENALTY` added to their key.
+``outside``
+    Of the shape of the output: where it is not 0 the key has `PENALTY` added; empty where it never has.
+
+The weights of a pixel's neighbours sum to 1. Neighbours without data have none; the others are then scaled
+up if at least half the weight is theirs, and else the pixel has no data.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[Any]
+
+#: Positions between two pixels for which weights are tabulated; they are linear between these.
+PHASES = 1024
+#: Least part of the weight that pixels with data must have.
+LEAST_WEIGHT = 0.5
+#: More than any key.
+PENALTY = 8.0
+#: Neighbours of less weight do not contribute to a mask.
+NO_WEIGHT = 1e-7
+
+# Sums may be taken in any order, but NaN and infinity keep their meaning.
+_FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+
+def lanczos_weight(distance: Floats) -> Floats:
+    """Weight of a pixel at a distance in pixels, before the weights are made to sum to 1."""
+    return np.where(np.abs(distance) < 3.0, np.sinc(distance) * np.sinc(distance / 3.0), 0.0)
+
+
+def linear_weight(distance: Floats) -> Floats:
+    """Weight of a pixel in bilinear interpolation."""
+    return np.maximum(1.0 - np.abs(distance), 0.0)
+
+
+def weight_table(kernel: str, width: float = 1.0) -> Floats:
+    """Tabulate the weights of the neighbours along one axis.
+
+    Parameters
+    ----------
+    kernel
+        ``lanczos3`` or ``bilinear``.
+    width
+        How much wider than one pixel the kernel is.
+
+    Returns
+    -------
+    ndarray
+        (PHASES + 2, taps): for a position ``i + phase / PHASES`` the weights of the pixels
+        ``i - taps / 2 + 1`` and following; they sum to 1.
+    """
+    weight, reach = (lanczos_weight, 3.0) if kernel == "lanczos3" else (linear_weight, 1.0)
+    half = math.ceil(reach * width)
+    offsets = np.arange(1 - half, half + 1)
+    # One phase more than there are: the fraction of a tiny negative number rounds to 1.
+    phase = np.minimum(np.arange(PHASES + 2), PHASES)[:, np.newaxis] / PHASES
+    weights = weight((offsets - phase) / width)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _lines(nodes: Floats, step: int, row: int, first: int, last: int, line: Floats) -> tuple[int, float]:
+    """Interpolate x, y and key of the nodes `first .. last` to a row counted from the first node."""
+    j = min(row // step, nodes.shape[1] - 2)
+    t = (row - j * step) / step
+    for k in range(3):
+        for i in range(first, last + 1):
+            line[k, i] = nodes[k, j, i] + t * (nodes[k, j + 1, i] - nodes[k, j, i])
+    return j, t
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _misses(line: Floats, i: int, limits: Floats) -> Any:
+    """Whether a cell of the map surely has no pixel of the image."""
+    xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
+    return (
+        (xa < limits[0] and xb < limits[0])
+        or (xa > limits[1] and xb > limits[1])
+        or (ya < limits[2] and yb < limits[2])
+        or (ya > limits[3] and yb > limits[3])
+    )
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _is_inside(line: Floats, i: int, limits: Floats) -> Any:
+    """Whether a cell of the map is surely inside the image, and where nothing is added to its key."""
+    xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
+    return (
+        min(xa, xb) >= max(limits[0], limits[4])
+        and max(xa, xb) <= min(limits[1], limits[5])
+        and min(ya, yb) >= max(limits[2], limits[6])
+        and max(ya, yb) <= min(limits[3], limits[7])
+    )
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _key(
+    key: float, x: float, y: float, limits: Floats, outside: NDArray[np.uint8], row: int, column: int
+) -> float:
+    if len(outside) and outside[row, column]:
+        return key + PENALTY
+    if not (x >= limits[4] and x <= limits[5] and y >= limits[6] and y <= limits[7]):
+        return key + PENALTY
+    return key
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _area_ratio(nodes: Floats, j: int, i: int, t: float, s: float, step: int) -> Any:
+    """Area of an output pixel in pixels of the image, at the place (s, t) of a cell of the map."""
+    xu = (1.0 - t) * (nodes[0, j, i + 1] - nodes[0, j, i]) + t * (nodes[0, j + 1, i + 1] - nodes[0, j + 1, i])
+    yu = (1.0 - t) * (nodes[1, j, i + 1] - nodes[1, j, i]) + t * (nodes[1, j + 1, i + 1] - nodes[1, j + 1, i])
+    xv = (1.0 - s) * (nodes[0, j + 1, i] - nodes[0, j, i]) + s * (nodes[0, j + 1, i + 1] - nodes[0, j, i + 1])
+    yv = (1.0 - s) * (nodes[1, j + 1, i] - nodes[1, j, i]) + s * (nodes[1, j + 1, i + 1] - nodes[1, j, i + 1])
+    return abs(xu * yv - xv * yu) / (step * step)
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _some_weights(table: Pixels, fraction: float, weights: Pixels) -> None:
+    phase = fraction * PHASES
+    i = min(int(phase), PHASES - 1)
+    f = phase - i
+    for k in range(table.shape[1]):
+        weights[k] = table[i, k] + f * (table[i + 1, k] - table[i, k])
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _careful(window: Pixels, ix: int, iy: int, wx: Pixels, wy: Pixels) -> tuple[float, float]:
+    """Weighted sum of the pixels that have data, and their weight; `ix`, `iy` of the first of them all."""
+    total = 0.0
+    weight = 0.0
+    for b in range(len(wy)):
+        y = iy + b
+        if y < 0 or y >= window.shape[0]:
+            continue
+        for a in range(len(wx)):
+            x = ix + a
+            if x < 0 or x >= window.shape[1]:
+                continue
+            value = window[y, x]
+            if np.isfinite(value):
+                k = wx[a] * wy[b]
+                total += k * value
+                weight += k
+    return total, weight
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _renormalised(window: Pixels, ix: int, iy: int, wx: Pixels, wy: Pixels) -> float:
+    total, weight = _careful(window, ix, iy, wx, wy)
+    return total / weight if weight >= LEAST_WEIGHT else np.nan
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _six_by_six(
+    flat: Pixels, at: Any, width: Any, x_table: Pixels, y_table: Pixels, fx: float, fy: float
+) -> Any:
+    # Unsigned numbers spare the look whether an index counts from the end; six names, six registers.
+    u, f = _phase(x_table, fx)
+    v, g = _phase(y_table, fy)
+    w0 = _weight(x_table, u, 0, f)
+    w1 = _weight(x_table, u, 1, f)
+    w2 = _weight(x_table, u, 2, f)
+    w3 = _weight(x_table, u, 3, f)
+    w4 = _weight(x_table, u, 4, f)
+    w5 = _weight(x_table, u, 5, f)
+    value = x_table.dtype.type(0)
+    for k in range(6):
+        value += _weight(y_table, v, k, g) * (
+            w0 * flat[at]
+            + w1 * flat[at + np.uint64(1)]
+            + w2 * flat[at + np.uint64(2)]
+            + w3 * flat[at + np.uint64(3)]
+            + w4 * flat[at + np.uint64(4)]
+            + w5 * flat[at + np.uint64(5)]
+        )
+        at += width
+    return value
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _phase(table: Pixels, fraction: float) -> tuple[Any, Any]:
+    phase = fraction * PHASES
+    i = np.uint64(phase)
+    return i, table.dtype.type(phase - np.float64(i))
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _weight(table: Pixels, i: Any, k: int, f: Any) -> Any:
+    column = np.uint64(k)
+    return table[i, column] + f * (table[i + np.uint64(1), column] - table[i, column])
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def _two_by_two(flat: Pixels, at: Any, width: Any, fx: float, fy: float) -> Any:
+    one = flat.dtype.type(1)
+    u, v = flat.dtype.type(fx), flat.dtype.type(fy)
+    above = at + width
+    low = (one - u) * flat[at] + u * flat[at + np.uint64(1)]
+    return (one - v) * low + v * ((one - u) * flat[above] + u * flat[above + np.uint64(1)])
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def resample(
+    window: Pixels,
+    x0: int,
+    y0: int,
+    nodes: Floats,
+    step: int,
+    u0: int,
+    v0: int,
+    area: tuple[int, int, int, int],
+    limits: Floats,
+    outside: NDArray[np.uint8],
+    ratio: float,
+    number: int,
+    x_table: Pixels,
+    y_table: Pixels,
+    out: Pixels,
+    best: Floats,
+    winner: NDArray[np.int16],
+) -> None:
+    """Give each output pixel for which this image has the smallest key, and data, its value.
+
+    Parameters
+    ----------
+    window, x0, y0, nodes, step, u0, v0, area, limits, outside
+        See the module.
+    ratio
+        Not 0: multiply by this and by the area of the output pixel, in pixels of the window.
+    number
+        Of the image.
+    x_table, y_table
+        Of `weight_table`, along x and y.
+    out, best, winner
+        Output; the smallest key so far, and the number of the image that had it.
+    """
+    across, along = x_table.shape[1], y_table.shape[1]
+    wx, wy = np.empty(across, window.dtype), np.empty(along, window.dtype)
+    line = np.empty((3, nodes.shape[2]))
+    width = np.uint64(window.shape[1])
+    flat = window.reshape(-1)
+    last_x, last_y = window.shape[1] - across, window.shape[0] - along
+    x0, y0 = x0 + across // 2 - 1, y0 + along // 2 - 1
+    inverse = 1.0 / step
+    kind = across if across == along else 0
+    first, last = (area[0] - u0) // step, (area[1] - 1 - u0) // step
+    for row in range(area[2], area[3]):
+        j, t = _lines(nodes, step, row - v0, first, last + 1, line)
+        out_row, best_row, winner_row = out[row], best[row], winner[row]
+        for i in range(first, last + 1):
+            if _misses(line, i, limits):
+                continue
+            simple = len(outside) == 0 and _is_inside(line, i, limits)
+            begin = u0 + i * step
+            xa, ya, ka = line[0, i], line[1, i], line[2, i]
+            dx, dy, dk = (line[0, i + 1] - xa), (line[1, i + 1] - ya), (line[2, i + 1] - ka)
+            for column in range(max(begin, area[0]), min(begin + step, area[1])):
+                c = np.uint64(column)
+                s = (column - begin) * inverse
+                key = ka + s * dk
+                if key >= best_row[c]:
+                    continue
+                x = xa + s * dx
+                y = ya + s * dy
+                if not simple:
+                    if not (x >= limits[0] and x <= limits[1] and y >= limits[2] and y <= limits[3]):
+                        continue
+                    key = _key(key, x, y, limits, outside, row, column)
+                    if key >= best_row[c]:
+                        continue
+                ix, iy = math.floor(x), math.floor(y)
+                fx, fy = x - ix, y - iy
+                ix, iy = ix - x0, iy - y0
+                value = np.nan
+                if ix >= 0 and iy >= 0 and ix <= last_x and iy <= last_y:
+                    at = np.uint64(iy) * width + np.uint64(ix)
+                    if kind == 2:
+                        value = _two_by_two(flat, at, width, fx, fy)
+                    elif kind == 6:
+                        value = _six_by_six(flat, at, width, x_table, y_table, fx, fy)
+                if not np.isfinite(value):
+                    _some_weights(x_table, fx, wx)
+                    _some_weights(y_table, fy, wy)
+                    value = _renormalised(window, ix, iy, wx, wy)
+                    if not np.isfinite(value):
+                        continue
+                if ratio:
+                    value *= ratio * _area_ratio(nodes, j, i, t, s, step)
+                out_row[c] = value
+                best_row[c] = key
+                winner_row[c] = number
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def variance(
+    window: Pixels,
+    x0: int,
+    y0: int,
+    nodes: Floats,
+    step: int,
+    u0: int,
+    v0: int,
+    area: tuple[int, int, int, int],
+    ratio: float,
+    number: int,
+    x_table: Pixels,
+    y_table: Pixels,
+    winner: NDArray[np.int16],
+    out: Pixels,
+) -> None:
+    """Variance of the pixels this image has given: the sum of k² σ²; `window` holds σ²."""
+    wx, wy = np.empty(x_table.shape[1], window.dtype), np.empty(y_table.shape[1], window.dtype)
+    line = np.empty((3, nodes.shape[2]))
+    for row in range(area[2], area[3]):
+        first, last = (area[0] - u0) // step, (area[1] - 1 - u0) // step
+        j, t = _lines(nodes, step, row - v0, first, last + 1, line)
+        for column in range(area[0], area[1]):
+            if winner[row, column] != number:
+                continue
+            i = (column - u0) // step
+            s = (column - u0 - i * step) / step
+            x = line[0, i] + s * (line[0, i + 1] - line[0, i])
+            y = line[1, i] + s * (line[1, i + 1] - line[1, i])
+            ix, iy = math.floor(x), math.floor(y)
+            _some_weights(x_table, x - ix, wx)
+            _some_weights(y_table, y - iy, wy)
+            ix, iy = ix - x0 - len(wx) // 2 + 1, iy - y0 - len(wy) // 2 + 1
+            total = 0.0
+            weight = 0.0
+            for b in range(max(0, -iy), min(len(wy), window.shape[0] - iy)):
+                for a in range(max(0, -ix), min(len(wx), window.shape[1] - ix)):
+                    value = window[iy + b, ix + a]
+                    if np.isfinite(value):
+                        k = wx[a] * wy[b]
+                        weight += k
+                        total += k * k * value
+            if weight < LEAST_WEIGHT:
+                out[row, column] = np.nan
+                continue
+            value = total / (weight * weight)
+            if ratio:
+                value *= (ratio * _area_ratio(nodes, j, i, t, s, step)) ** 2
+            out[row, column] = value
+
+
+@njit(nogil=True, cache=True, fastmath=_FAST)
+def mask_bits(
+    window: Pixels,
+    x0: int,
+    y0: int,
+    nodes: Floats,
+    step: int,
+    u0: int,
+    v0: int,
+    area: tuple[int, int, int, int],
+    number: int,
+    x_table: Pixels,
+    y_table: Pixels,
+    winner: NDArray[np.int16],
+    out: Pixels,
+) -> None:
+    """Bits of the pixels this image has given: all that any contributing neighbour has."""
+    wx, wy = np.empty(x_table.shape[1], x_table.dtype), np.empty(y_table.shape[1], y_table.dtype)
+    line = np.empty((3, nodes.shape[2]))
+    for row in range(area[2], area[3]):
+        first, last = (area[0] - u0) // step, (area[1] - 1 - u0) // step
+        _lines(nodes, step, row - v0, first, last + 1, line)
+        for column in range(area[0], area[1]):
+            if winner[row, column] != number:
+                continue
+            i = (column - u0) // step
+            s = (column - u0 - i * step) / step
+            x = line[0, i] + s * (line[0, i + 1] - line[0, i])
+            y = line[1, i] + s * (line[1, i + 1] - line[1, i])
+            ix, iy = math.floor(x), math.floor(y)
+            _some_weights(x_table, x - ix, wx)
+            _some_weights(y_table, y - iy, wy)
+            ix, iy = ix - x0 - len(wx) // 2 + 1, iy - y0 - len(wy) // 2 + 1
+            bits = window.dtype.type(0)
+            for b in range(max(0, -iy), min(len(wy), window.shape[0] - iy)):
+                for a in range(max(0, -ix), min(len(wx), window.shape[1] - ix)):
+                    if abs(wx[a] * wy[b]) > NO_WEIGHT:
+                        bits |= window[iy + b, ix + a]
+            out[row, column] = bits

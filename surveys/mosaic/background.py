@@ -1,0 +1,156 @@
+"""Constants that make the sky levels of overlapping images agree.
+
+The difference of two images is the median over pixels sampled all over their overlap, so that neither noise
+nor stars count. One constant for each image fits all differences best, in the sense of least squares; that of
+the first image is 0. Images that overlap no other, not even by way of others, keep their level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from surveys.plan import Part
+from surveys.request import CutoutRequest
+from surveys.sky.pixels import PixelBox
+from surveys.sky.sphere import Floats, separation_deg
+from surveys.sky.wcs import CelestialWcs, wcs_of
+from surveys.survey import Survey
+
+if TYPE_CHECKING:
+    from surveys.mosaic.reading import OpenPiece
+
+#: Places of an overlap that are sampled, at most, and the side in pixels of each.
+PLACES = 48
+PLACE_PX = 12
+#: Points along each side of an image that are looked at for an overlap.
+_LATTICE = 33
+#: Fewer common pixels with data say nothing.
+LEAST_PIXELS = 50
+
+
+def is_matched(part: Part, request: CutoutRequest, survey: Survey) -> bool:
+    """Whether the backgrounds of the pieces are made to agree.
+
+    By default those of pictures are, unless the survey says that they are subtracted already.
+    """
+    if len(part.pieces) < 2:
+        return False
+    if request.mosaic.background == "auto":
+        return request.picture is not None and survey.band(part.band).background != "subtracted"
+    return request.mosaic.background == "match"
+
+
+def match_backgrounds(pieces: Sequence[OpenPiece]) -> list[float]:
+    """Return what is to be added to each piece, once it is scaled.
+
+    Raises
+    ------
+    StaleImage, BrokenImage
+        If a file cannot be read.
+    """
+    differences = {
+        (a, b): found
+        for a, b in combinations(range(len(pieces)), 2)
+        if (found := _difference(pieces[a], pieces[b])) is not None
+    }
+    return solve_levels(len(pieces), differences)
+
+
+def solve_levels(count: int, differences: dict[tuple[int, int], tuple[float, float]]) -> list[float]:
+    """Solve for the constants.
+
+    Parameters
+    ----------
+    count
+        Number of images.
+    differences
+        For pairs of them, how much higher the first is than the second, and the weight of that.
+
+    Returns
+    -------
+    list
+        What is added to each; 0 for the first image, and for the first of others not connected to it.
+    """
+    group = list(range(count))
+    for a, b in differences:
+        low, high = sorted((group[a], group[b]))
+        group = [low if g == high else g for g in group]
+    # Each group is held by its first image.
+    rows, values = [], []
+    for (a, b), (difference, weight) in differences.items():
+        row = np.zeros(count)
+        row[a], row[b] = weight, -weight
+        rows.append(row)
+        values.append(-difference * weight)
+    fixed = sorted(set(group))
+    free = [i for i in range(count) if i not in fixed]
+    levels = np.zeros(count)
+    if rows and free:
+        levels[free] = np.linalg.lstsq(np.array(rows)[:, free], np.array(values), rcond=None)[0]
+    return [float(level) for level in levels]
+
+
+def _difference(a: OpenPiece, b: OpenPiece) -> tuple[float, float] | None:
+    """How much higher `a` is than `b` where both have data, and the weight of that; None without overlap."""
+    wcs_a, wcs_b = wcs_of(a.record), wcs_of(b.record)
+    if not _may_meet(wcs_a, wcs_b):
+        return None
+    x, y = np.meshgrid(_spread(wcs_a.nx), _spread(wcs_a.ny))
+    there_x, there_y = wcs_b.to_pixel(wcs_a.to_sky(x, y))
+    common = (there_x >= 0) & (there_x <= wcs_b.nx - 1) & (there_y >= 0) & (there_y <= wcs_b.ny - 1)
+    places = np.argwhere(common)
+    if not len(places):
+        return None
+    chosen = places[np.unique(np.linspace(0, len(places) - 1, PLACES).round().astype(int))]
+    samples = [_sample(a, b, wcs_a, wcs_b, float(x[j, i]), float(y[j, i])) for j, i in chosen]
+    values = np.concatenate(samples)
+    if len(values) < LEAST_PIXELS:
+        return None
+    return float(np.median(values)), float(np.sqrt(len(values)))
+
+
+def _may_meet(a: CelestialWcs, b: CelestialWcs) -> bool:
+    """Whether two images are near enough to each other, by their centres and corners."""
+    centres, radii = [], []
+    for wcs in (a, b):
+        x, y = np.array([0.5, 0, 0, 1, 1]) * wcs.nx - 0.5, np.array([0.5, 0, 1, 0, 1]) * wcs.ny - 0.5
+        vectors = wcs.to_sky(x, y)
+        centres.append(vectors[0])
+        radii.append(float(separation_deg(vectors[1:], vectors[0]).max()))
+    apart = float(separation_deg(centres[0], centres[1]))
+    return not apart > sum(radii)  # NaN: who knows
+
+
+def _spread(length: int) -> Floats:
+    return np.linspace(0, length - 1, min(_LATTICE, length)).round()
+
+
+def _sample(
+    a: OpenPiece, b: OpenPiece, wcs_a: CelestialWcs, wcs_b: CelestialWcs, x: float, y: float
+) -> Floats:
+    """Differences of the pixels of `a` about a place and the nearest pixels of `b`."""
+    half = PLACE_PX // 2
+    box = PixelBox(int(x) - half, int(x) + half, int(y) - half, int(y) + half).clip(wcs_a.nx, wcs_a.ny)
+    if box is None:
+        return np.empty(0)
+    here = np.meshgrid(np.arange(box.x0, box.x1, dtype=float), np.arange(box.y0, box.y1, dtype=float))
+    there = wcs_b.to_pixel(wcs_a.to_sky(*here))
+    there_x, there_y = (np.floor(np.nan_to_num(line, nan=-9.0) + 0.5).astype(np.int64) for line in there)
+    inside = (there_x >= 0) & (there_x < wcs_b.nx) & (there_y >= 0) & (there_y < wcs_b.ny)
+    if not inside.any():
+        return np.empty(0)
+    in_b = PixelBox(
+        int(there_x[inside].min()),
+        int(there_x[inside].max()) + 1,
+        int(there_y[inside].min()),
+        int(there_y[inside].max()) + 1,
+    )
+    if in_b.pixels > 64 * PLACE_PX**2:  # across the seam of a map
+        return np.empty(0)
+    ours, theirs = a.pixels(box)[inside], b.pixels(in_b)[there_y[inside] - in_b.y0, there_x[inside] - in_b.x0]
+    differences = ours.astype(np.float64) - theirs
+    return np.asarray(differences[np.isfinite(differences)])

@@ -1,0 +1,221 @@
+"""Pieces on a grid of their own: their pixels are interpolated to those of the output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surveys.fits.source import Lru
+from surveys.kernels import resample as kernels
+from surveys.mosaic.bands import Band
+from surveys.mosaic.nodes import (
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
+    Area,
+    NodeMap,
+    OutputGrid,
+    make_map,
+    reach_of,
+)
+from surveys.mosaic.ownership import EVERYWHERE, border_limits, outside_own, own_region
+from surveys.mosaic.reading import Blocks, OpenPiece
+from surveys.sky.pixels import PixelBox
+from surveys.sky.sphere import Floats
+from surveys.sky.wcs import wcs_of
+
+#: Kernels are widened where output pixels are larger than those of the image by more than this.
+LEAST_WIDTH = 1.02
+#: Pixels of a window of an image that are held at once.
+WINDOW_PIXELS = 1 << 22
+#: A window is divided where more of it than this, for each pixel that is needed, would be read in vain.
+WASTE = 4
+_SMALL_PX = 128
+_MAPS_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What of an image, in blocks, an area of the output needs."""
+
+    area: Area
+    map: NodeMap
+    box: PixelBox
+
+
+class ResampledPiece:
+    """A piece whose pixels are interpolated.
+
+    Parameters
+    ----------
+    piece
+        Its files open.
+    grid
+        The output.
+    kernel
+        ``lanczos3`` or ``bilinear``.
+    flux
+        Whether values are multiplied by the ratio of the pixels' areas.
+    ranked
+        Whether the order of the pieces decides instead of their distance.
+    """
+
+    def __init__(self, piece: OpenPiece, grid: OutputGrid, kernel: str, flux: bool, ranked: bool) -> None:
+        self.piece = piece
+        record = piece.record
+        self._grid, self._flux, self._ranked = grid, flux, ranked
+        self._wcs = wcs_of(record)
+        self._centre: Floats = self._wcs.to_sky((record.nx - 1) / 2, (record.ny - 1) / 2)
+        self._reach = reach_of(grid, self._wcs)
+        across, up = self._pixel_size()
+        self._blocks = Blocks(_whole(across), _whole(up))
+        widths = (across / self._blocks.width, up / self._blocks.height)
+        self._x_table, self._y_table = (
+            _table(kernel, width if width > LEAST_WIDTH else 1.0, piece.dtype.str) for width in widths
+        )
+        # Where the order decides, no image has a part of the sky of its own.
+        self._region = None if ranked else own_region(piece.piece)
+        border = EVERYWHERE if ranked else border_limits(piece.piece, record)
+        self._limits = self._in_blocks(
+            np.concatenate(([-0.5, record.nx - 0.5, -0.5, record.ny - 0.5], border))
+        )
+        self._maps: Lru[Area, NodeMap] = Lru(_MAPS_KEPT)
+        self._area_ratio = float(self._blocks.width * self._blocks.height)
+
+    def _pixel_size(self) -> tuple[float, float]:
+        """Size of an output pixel along x and y of the image, in its pixels, in the middle."""
+        if self._reach is None:
+            return 1.0, 1.0
+        reach = self._reach
+        u, v = (reach.u0 + reach.u1 - 1) / 2, (reach.v0 + reach.v1 - 1) / 2
+        near = np.array([[u + 0.5, u - 0.5, u, u], [v, v, v + 0.5, v - 0.5]])
+        x, y = self._wcs.to_pixel(self._grid.to_sky(*near))
+        size = math.hypot(x[0] - x[1], x[2] - x[3]), math.hypot(y[0] - y[1], y[2] - y[3])
+        if not all(math.isfinite(length) and length > 0 for length in size):
+            record, grid = self.piece.record, self._grid
+            scale = float(grid.wcs.pixel_scale_deg(*self._middle())) / record.pixel_scale_deg
+            return (scale, scale) if math.isfinite(scale) else (1.0, 1.0)
+        return size
+
+    def _middle(self) -> tuple[float, float]:
+        return self._grid.x0 + self._grid.width / 2, self._grid.y0 + self._grid.height / 2
+
+    def _in_blocks(self, limits: Floats) -> Floats:
+        size = np.tile(np.repeat([self._blocks.width, self._blocks.height], 2), len(limits) // 4)
+        return np.asarray((limits + 0.5) / size - 0.5)
+
+    def give(self, band: Band) -> None:
+        """Interpolate its pixels."""
+        height, width = band.image.shape
+        if band.weight is not None:
+            band.is_variance = True
+        reach = self._reach
+        area = reach and reach.common(Area(0, width, band.y0, band.y0 + height))
+        if reach is None or area is None:
+            return
+        for window in self._windows(area, reach):
+            self._fill(band, window)
+
+    def _windows(self, area: Area, reach: Area) -> Iterator[_Window]:
+        """Cut an area in parts that have one map, and need no large window."""
+        for v in range(area.v0 // BLOCK_ROWS * BLOCK_ROWS, area.v1, BLOCK_ROWS):
+            for u in range(area.u0 // BLOCK_COLUMNS * BLOCK_COLUMNS, area.u1, BLOCK_COLUMNS):
+                block = reach.common(Area(u, u + BLOCK_COLUMNS, v, v + BLOCK_ROWS))
+                part = block and block.common(area)
+                if block is not None and part is not None:
+                    yield from self._divided(part, self._map(block))
+
+    def _map(self, block: Area) -> NodeMap:
+        return self._maps.get(block, lambda: self._make_map(block))
+
+    def _make_map(self, block: Area) -> NodeMap:
+        made = make_map(self._grid, self._wcs, self._centre, block)
+        for k, size in enumerate((self._blocks.width, self._blocks.height)):
+            if size > 1:
+                made.nodes[k] = (made.nodes[k] + 0.5) / size - 0.5
+        if self._ranked:
+            made.nodes[2] = self.piece.number
+        return made
+
+    def _divided(self, area: Area, map_: NodeMap) -> Iterator[_Window]:
+        box = self._box(area, map_)
+        if box is None:
+            return
+        width, height = area.u1 - area.u0, area.v1 - area.v0
+        large = box.pixels > WINDOW_PIXELS or box.pixels > WASTE * area.pixels
+        if not large or max(width, height) <= _SMALL_PX:
+            yield _Window(area, map_, box)
+            return
+        u, v = (area.u0 + area.u1) // 2, (area.v0 + area.v1) // 2
+        halves = (
+            (replace_area(area, u1=u), replace_area(area, u0=u))
+            if width >= height
+            else (replace_area(area, v1=v), replace_area(area, v0=v))
+        )
+        for half in halves:
+            yield from self._divided(half, map_)
+
+    def _box(self, area: Area, map_: NodeMap) -> PixelBox | None:
+        """Pixels, in blocks, that an area needs, neighbours included; None where there are none."""
+        x, y = map_.positions(area)
+        if not np.isfinite(x).any():
+            return None
+        nx, ny = self._blocks.size(self.piece.record.nx, self.piece.record.ny)
+        edges = []
+        for line, table, length in ((x, self._x_table, nx), (y, self._y_table, ny)):
+            half = table.shape[1] // 2
+            low, high = float(np.nanmin(line)), float(np.nanmax(line))
+            edges += [math.floor(max(low, -1.0)) - half, math.ceil(min(high, length + 1.0)) + half + 1]
+        return PixelBox(*edges).clip(nx, ny)
+
+    def _fill(self, band: Band, window: _Window) -> None:
+        area, box, map_ = window.area, window.box, window.map
+        pixels = self.piece.pixels(box, self._blocks)
+        place = (box.x0, box.y0, map_.nodes, map_.step, map_.u0, map_.v0 - band.y0)
+        part = (area.u0, area.u1, area.v0 - band.y0, area.v1 - band.y0)
+        outside = outside_own(self._region, self._grid, area)
+        if len(outside):
+            outside = _placed(outside, band, area)
+        number, tables = self.piece.number, (self._x_table, self._y_table)
+        kernels.resample(
+            pixels, *place, part, self._limits, outside, self._ratio, number, *tables,
+            band.image, band.best, band.winner,
+        )  # fmt: skip
+        if band.weight is not None:
+            variances = self.piece.variances(box, self._blocks)
+            kernels.variance(variances, *place, part, self._ratio, number, *tables, band.winner, band.weight)
+        if band.mask is not None:
+            bits = self.piece.bits(box, self._blocks)
+            kernels.mask_bits(bits, *place, part, number, *tables, band.winner, band.mask)
+
+    @property
+    def _ratio(self) -> float:
+        """What the area of an output pixel in blocks is multiplied by; 0 where values do not grow with it."""
+        return self._area_ratio if self._flux else 0.0
+
+
+def _placed(outside: NDArray[np.uint8], band: Band, area: Area) -> NDArray[np.uint8]:
+    whole = np.zeros(band.image.shape, np.uint8)
+    whole[area.v0 - band.y0 : area.v1 - band.y0, area.u0 : area.u1] = outside
+    return whole
+
+
+def replace_area(area: Area, **changes: int) -> Area:
+    """Return an area with other edges."""
+    edges = {"u0": area.u0, "u1": area.u1, "v0": area.v0, "v1": area.v1} | changes
+    return Area(**edges)
+
+
+def _whole(size: float) -> int:
+    # The last digits of a scale must not decide.
+    return max(1, math.floor(size + 1e-3))
+
+
+@lru_cache(maxsize=64)
+def _table(kernel: str, width: float, dtype: str) -> NDArray[Any]:
+    return kernels.weight_table(kernel, width).astype(dtype)

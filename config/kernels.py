@@ -22,7 +22,7 @@ from threading import Timer
 import surveys.kernels
 
 #: Modules whose `warm_up` compiles or loads kernels.
-MODULES = ("surveys.fits.compressed",)
+MODULES = ("surveys.fits.compressed", "surveys.kernels.resample", "surveys.kernels.area")
 
 
 def load_kernels() -> None:

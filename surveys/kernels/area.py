@@ -184,3 +184,13 @@ def _overlaps(length: int, parts: int) -> Floats:
     pixel = np.arange(length)
     overlap = np.minimum(edges[1:, None], pixel + 1.0) - np.maximum(edges[:-1, None], pixel)
     return np.asarray(np.maximum(overlap, 0.0))
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from disk, before the first request needs them."""
+    for dtype in (np.float32, np.float64):
+        pixels, out = np.zeros((2, 2), dtype), np.zeros((1, 1), dtype)
+        block_mean(pixels, 2, 2, out)
+        block_variance(pixels, 2, 2, out)
+        average(pixels, out)
+    block_or(np.zeros((2, 2), np.int64), 2, 2, np.zeros((1, 1), np.int64))

@@ -35,8 +35,8 @@ Pixels = NDArray[Any]
 
 #: Positions between two pixels for which weights are tabulated; they are linear between these.
 PHASES = 1024
-#: Least part of the weight that pixels with data must have.
-LEAST_WEIGHT = 0.5
+#: Least part of the weight that pixels with data must have: half of it, whatever the last digits are.
+LEAST_WEIGHT = 0.5 - 1e-6
 #: More than any key.
 PENALTY = 8.0
 #: Neighbours of less weight do not contribute to a mask.
@@ -405,3 +405,20 @@ def mask_bits(
                     if abs(wx[a] * wy[b]) > NO_WEIGHT:
                         bits |= window[iy + b, ix + a]
             out[row, column] = bits
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from disk, before the first request needs them."""
+    nodes = np.zeros((3, 2, 2))
+    limits, outside = np.zeros(8), np.zeros((0, 0), np.uint8)
+    best, winner = np.zeros((1, 1)), np.zeros((1, 1), np.int16)
+    area = (0, 1, 0, 1)
+    for dtype in (np.float32, np.float64):
+        window, table = np.zeros((8, 8), dtype), weight_table("bilinear").astype(dtype)
+        place = (0, 0, nodes, 64, 0, 0)
+        resample(
+            window, *place, area, limits, outside, 1.0, 0, table, table, np.zeros((1, 1), dtype), best, winner
+        )
+        variance(window, *place, area, 1.0, 0, table, table, winner, np.zeros((1, 1), np.float32))
+        bits = np.zeros((8, 8), np.int64)
+        mask_bits(bits, *place, area, 0, table, table, winner, np.zeros((1, 1), np.int64))

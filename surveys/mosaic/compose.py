@@ -21,9 +21,10 @@ from surveys.fits.source import Source
 from surveys.mosaic.background import is_matched, match_backgrounds
 from surveys.mosaic.bands import Band, Layers, MosaicPiece
 from surveys.mosaic.nodes import OutputGrid
+from surveys.mosaic.opening import Catalog, open_piece, record_of
 from surveys.mosaic.pasting import PastedPiece
 from surveys.mosaic.pixeltype import PixelType, pixel_type
-from surveys.mosaic.reading import Catalog, OpenPiece, open_piece, record_of, weight_of
+from surveys.mosaic.reading import OpenPiece, weight_of
 from surveys.mosaic.resampling import ResampledPiece
 from surveys.plan import Part
 from surveys.request import CutoutRequest

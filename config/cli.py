@@ -181,7 +181,26 @@ def check(name: str, stamps: int, seed: int | None) -> None:
 @click.option("--pol", multiple=True, metavar="STATE", help="May be repeated.")
 @click.option("--filter", multiple=True, metavar="LABEL", help="Band of the survey. May be repeated.")
 @click.option("--mask", is_flag=True, help="Blank the pixels outside the region.")
+@click.option("--edge", metavar="WORD", help="Region beyond the data: clip, pad or error.")
+@click.option("--combine", metavar="WORD", help="Overlapping images: first, mean, weighted or mosaic.")
+@click.option("--grid", metavar="WORD", help="native, or tan: gnomonic, north up; with --pixscale.")
+@click.option("--pixscale", metavar="ANGLE", help="Pixel scale of --grid tan: 0.3arcsec.")
+@click.option("--detail", metavar="WORD", help="full: weight, mask and psf too.")
 @click.option("--checksum", is_flag=True, help="Write CHECKSUM and DATASUM.")
+@click.option(
+    "--format", metavar="WORD", help="fits, png or jpeg.  [default: by the name of the output, else fits]"
+)
+@click.option("--rgb", metavar="R,G,B", help="Bands of a colour picture: i,r,g.")
+@click.option("--recipe", metavar="NAME", help="Recipe of the survey for pictures, or auto.")
+@click.option("--stretch", metavar="WORD", help="Of pictures of one band: linear, sqrt, log, asinh or power.")
+@click.option("--cuts", metavar="LEVELS", help="Black and white: zscale, '1% 99.5%', or '-0.5 20'.")
+@click.option("--cmap", metavar="NAME", help="Colour map of matplotlib.")
+@click.option("--orient", metavar="WORD", help="native, or north: north up, east left.")
+@click.option("--width", metavar="PIXELS", help="Of the picture.")
+@click.option("--height", metavar="PIXELS", help="Of the picture.")
+@click.option(
+    "-p", "--param", multiple=True, metavar="NAME=VALUE", help="Any other parameter. May be repeated."
+)
 @click.option("--url", metavar="BASE", help="Ask the service at this URL, not the files of this machine.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: the cutout's own name]"
@@ -195,6 +214,10 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     fountain cutout demo/r --circle '150.1 2.2 0.01'
     fountain cutout demo --filter g --center '150.1 2.2' --size 256px -o stamp.fits
     fountain cutout demo/r --circle '150.1 2.2 0.01' --url http://127.0.0.1:8080
+    fountain cutout demo --center '150.1 2.2' --size 60arcsec --rgb i,r,g -o field.png
+    fountain cutout demo/r --center '150.1 2.2' --size 2arcmin --grid tan -p RESAMPLE=bilinear
+
+    All parameters, and what they do: docs/cutouts.md and docs/pictures.md.
 
     Exit status: 0 a file was written, 1 the request is wrong, 3 nothing overlaps.
     """  # noqa: D301  # click wants the character
@@ -202,7 +225,7 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     from dali.errors import ProtocolError
 
     settings = read_settings()
-    pairs = pairs_of(options, settings.identifiers.base)
+    pairs = pairs_of(options, settings.identifiers.base, output)
     try:
         with _progress("cutting", unit="bytes") as progress:
             if url is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import click
 import requests
 
 from config.app import assemble
@@ -29,21 +30,48 @@ class NoOverlap(Exception):
         super().__init__("nothing there: region and filters select no pixel of the data")
 
 
-def pairs_of(options: Mapping[str, object], base: str) -> Pairs:
-    """Options of the command line as parameters of the request; a short ID gets the service's base."""
+#: What a file is by the end of its name.
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+
+#: Options that are called otherwise than their parameters.
+_PARAMETERS = {"format": "responseformat"}
+
+
+def pairs_of(options: Mapping[str, object], base: str, output: Path | None = None) -> Pairs:
+    """Options of the command line as parameters of the request.
+
+    A short ID gets the service's base. A picture is asked for where the name of the output is that of one.
+
+    Raises
+    ------
+    click.UsageError
+        If a parameter is not written ``NAME=VALUE``.
+    """
     pairs: Pairs = []
     for name, value in options.items():
         match value:
             case True:
                 pairs.append((name, "true"))
             case str():
-                pairs.append((name, value))
+                pairs.append((_PARAMETERS.get(name, name), value))
+            case tuple() if name == "param":
+                pairs += map(_pair, value)
             case tuple():
                 pairs += [(name, str(item)) for item in value]
+    known = None if output is None else FORMATS.get(output.suffix.lower())
+    if known and "responseformat" not in {name.lower() for name, _ in pairs}:
+        pairs.append(("responseformat", known))
     return [
         (name, f"{base}?{value}" if name == "id" and not value.lower().startswith("ivo://") else value)
         for name, value in pairs
     ]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.UsageError(f"--param is written NAME=VALUE, such as --param EDGE=pad; got {text!r}")
+    return name, value
 
 
 def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress: Progress) -> Path:
@@ -77,7 +105,7 @@ def fetch_cutout(url: str, pairs: Pairs, output: Path | None, progress: Progress
     NoOverlap
         If nothing overlaps.
     """
-    headers = {"Accept": "application/fits, application/json;q=0.9"}
+    headers = {"Accept": "application/fits, image/*, application/json;q=0.9"}
     try:
         with requests.post(
             f"{url.rstrip('/')}/sync", pairs, headers=headers, stream=True, timeout=TIMEOUT_S

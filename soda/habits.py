@@ -18,9 +18,9 @@ from dali.xtypes import Point, format_numbers, parse_size
 from soda.reader import Reader
 from soda.table import PARAMETERS
 from surveys.errors import UnknownDataset
+from surveys.fits.naming import centre_deg
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest
-from surveys.sky.stencil import CenteredBox
 from surveys.survey import Survey
 
 DEFAULT_SIZE = "256px"
@@ -115,8 +115,7 @@ class Habits:
 
 def outside(cutout: CutoutRequest) -> NotFound:
     """Tell that there is nothing at a place; a browser would show nothing of an answer without content."""
-    stencil = cutout.stencil
-    where = format_numbers(stencil.ra_deg, stencil.dec_deg) if isinstance(stencil, CenteredBox) else "there"
+    where = "" if cutout.stencil is None else format_numbers(*centre_deg(cutout.stencil))
     return NotFound(
         f"{cutout.dataset} has no data at RA, Dec {where} (ICRS degrees) that this asks for",
         f"What there is: /query?POS=CIRCLE {where} 0.01",

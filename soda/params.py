@@ -128,9 +128,10 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
     if not read.given("ID"):
         read.faults.add(UsageError("ID is missing", f"This resource takes {', '.join(NAMES)}."))
     media_type = read.one("RESPONSEFORMAT", _media_type) or FITS
+    mosaic = read_mosaic(read)
     many = ManyCutouts(
         datasets=read.each("ID", lambda did: _dataset(did, identifiers)),
-        regions=_regions(read),
+        regions=_regions(read, mosaic.pixscale_deg),
         bands_m=read.each(
             "BAND", lambda text: Interval(*xtypes.parse_interval(text, "BAND", "wavelengths in metres"))
         ),
@@ -147,7 +148,7 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
             edge=read_edge(read),
             detail=read_detail(read),
             layout=read_layout(read),
-            mosaic=read_mosaic(read),
+            mosaic=mosaic,
             picture=read_picture(read, media_type),
         ),
         media_type=media_type,
@@ -196,7 +197,7 @@ def _dataset(did: str, identifiers: Identifiers) -> str:
         ) from fault
 
 
-def _regions(read: Reader) -> tuple[Region, ...]:
+def _regions(read: Reader, pixscale_deg: float | None) -> tuple[Region, ...]:
     given = [name for name in _SPATIAL if read.given(name)]
     if len(given) > 1 and not read.several:
         read.faults.add(
@@ -206,7 +207,7 @@ def _regions(read: Reader) -> tuple[Region, ...]:
         (name, read.each(name, _SHAPES[name])) for name in given if name != "CENTER"
     ]
     if read.given("CENTER") or read.given("SIZE"):
-        found.append(("CENTER", _centered_boxes(read)))
+        found.append(("CENTER", _centered_boxes(read, pixscale_deg)))
     return tuple(
         Region(name, number, stencil)
         for name, stencils in found
@@ -214,14 +215,19 @@ def _regions(read: Reader) -> tuple[Region, ...]:
     )
 
 
-def _centered_boxes(read: Reader) -> tuple[CenteredBox, ...]:
+def _centered_boxes(read: Reader, pixscale_deg: float | None) -> tuple[CenteredBox, ...]:
     centers = read.each("CENTER", lambda text: xtypes.parse_point(text, "CENTER"))
     size = read.one("SIZE", lambda text: Size(*xtypes.parse_size(text, "SIZE")))
     if read.given("CENTER") != read.given("SIZE"):
         read.faults.add(
             UsageError("CENTER and SIZE go together", "Write CENTER=ra dec and SIZE=30arcsec, or SIZE=256px.")
         )
-    return tuple(CenteredBox(*center, size) for center in centers) if size else ()
+    if size is None:
+        return ()
+    if size.in_pixels and pixscale_deg is not None:
+        # They are pixels of the grid that is asked for, not of an image.
+        size = Size(size.width * pixscale_deg, size.height * pixscale_deg, in_pixels=False)
+    return tuple(CenteredBox(*center, size) for center in centers)
 
 
 def _circle(text: str, name: str = "CIRCLE") -> Circle:

@@ -87,7 +87,8 @@ def draft_picture(
     reference = (holder_of(request, tiles[0]) or tiles[0].overlaps[0]).record
     plane = Plane.of(reference)
     if options.orient == "north" or request.mosaic.grid == "tan":
-        plane = Plane.gnomonic(*centre_of(request.stencil, reference), reference.pixel_scale_deg)
+        scale_deg = request.mosaic.pixscale_deg or reference.pixel_scale_deg
+        plane = Plane.gnomonic(*centre_of(request.stencil, reference), scale_deg)
     box = _box_of_all(request, plane, tiles)
     view = view_of(box, options, plane.scale_deg, request.mosaic.pixscale_deg)
     check_picture(view.width, view.height, len(tiles), limits)

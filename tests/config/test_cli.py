@@ -13,6 +13,7 @@ from astropy.io import fits
 from click.testing import CliRunner, Result
 
 from config.cli import main
+from config.cutouts import pairs_of
 from tests.support.service import BASE, index_all, pixels_of, settings_of, write_surveys
 
 Run = Callable[..., Result]
@@ -134,9 +135,51 @@ def test_cutout_with_every_option(run: Run, folder: Path, tmp_path: Path) -> Non
         assert hdus[0].verify_checksum() == 1
 
 
+def test_options_are_the_parameters_of_the_request() -> None:
+    options = {
+        "id": "tiny",
+        "rgb": "r,g,g",
+        "mask": True,
+        "checksum": False,
+        "format": None,
+        "pol": ("I", "V"),
+    }
+    options["param"] = ("Q=8", "LABEL=a=b")
+    said = [("rgb", "r,g,g"), ("mask", "true"), ("pol", "I"), ("pol", "V"), ("Q", "8"), ("LABEL", "a=b")]
+    assert pairs_of(options, BASE) == [("id", f"{BASE}?tiny"), *said]
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "format_"),
+    [
+        ("a.png", {}, "png"),
+        ("a.PNG", {}, "png"),
+        ("a.jpg", {}, "jpeg"),
+        ("a.fits", {}, None),
+        ("a", {}, None),
+        ("a.png", {"format": "fits"}, "fits"),
+        ("a.png", {"param": ("ResponseFormat=fits",)}, "fits"),
+    ],
+)
+def test_the_name_of_the_output_says_what_it_is(
+    output: str, options: dict[str, object], format_: str | None
+) -> None:
+    pairs = {name.lower(): value for name, value in pairs_of(options, BASE, Path(output))}
+    assert pairs.get("responseformat") == format_
+
+
+@pytest.mark.parametrize("text", ["EDGE", "=pad", ""])
+def test_a_parameter_has_a_name_and_a_value(run: Run, text: str) -> None:
+    failed = run("cutout", "tiny/g/a", "--param", text)
+    assert failed.exit_code == 2
+    assert "NAME=VALUE" in failed.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
+        (("tiny/g/a", "--edge", "wrap"), 1, "EDGE is auto or clip or pad or error"),
+        (("tiny/g/a", "-p", "EDGES=pad"), 1, "Did you mean EDGE?"),
         (("tiny/g/a", "--circle", "1 2"), 1, "Error: CIRCLE needs 3 numbers"),
         (("tiny/g/a", "--circle", "1 2", "--band", "x"), 1, "Also: BAND"),
         (("tiny/g/zz",), 1, "zz"),

@@ -120,6 +120,9 @@ def test_pixel_scale_is_that_of_a_gnomonic_grid(habits: Habits) -> None:
         mosaic = translated(habits, pixscale=text).mosaic
         assert mosaic.grid == "tan"
         assert mosaic.pixscale_deg == 0.36 / 3600
+    box = translated(habits, pixscale="0.36", size="100px").stencil
+    assert isinstance(box, CenteredBox)
+    assert box.size.width == pytest.approx(36 / 3600, rel=1e-12)
     with pytest.raises(UsageError, match="PIXSCALE is that of GRID=tan"):
         translated(habits, pixscale="0.36", grid="native")
 

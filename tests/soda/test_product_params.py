@@ -17,6 +17,7 @@ from soda.table import BY_NAME, PARAMETERS
 from surveys.identifiers import Identifiers
 from surveys.plan import Cost, CutoutPlan
 from surveys.request import AS_DECLARED, CutoutRequest, Cuts, MosaicOptions, PictureOptions
+from surveys.sky.stencil import CenteredBox
 
 IDENTIFIERS = Identifiers("ivo://example.org/fountain")
 IMAGE, SURVEY = (("ID", f"ivo://example.org/fountain?{dataset}") for dataset in ("tiny/g/a", "tiny"))
@@ -84,6 +85,15 @@ def test_pixel_scale_tells_its_range_and_the_way_out() -> None:
     fault = refusal(SURVEY, ("GRID", "tan"), ("PIXSCALE", "0arcsec"))
     assert fault.sentence == 'PIXSCALE is an angle from 0.001arcsec to 1deg; got "0arcsec".'
     assert fault.fix == "Write PIXSCALE=number unit, such as PIXSCALE=0.3arcsec."
+
+
+@pytest.mark.parametrize("more", [(), (PNG,)])
+def test_pixels_are_those_of_the_grid_that_is_asked_for(more: tuple[tuple[str, str], ...]) -> None:
+    grid = (("GRID", "tan"), ("PIXSCALE", "0.3arcsec"))
+    box = parse(SURVEY, ("CENTER", "150 0"), ("SIZE", "255 301px"), *grid, *more).cutout.stencil
+    assert isinstance(box, CenteredBox)
+    assert not box.size.in_pixels
+    assert (box.size.width * 3600 / 0.3, box.size.height * 3600 / 0.3) == pytest.approx((255, 301), rel=1e-12)
 
 
 @pytest.mark.parametrize(

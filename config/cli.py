@@ -90,6 +90,7 @@ def demo(workers: int | None) -> None:
     click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")
     with database(settings) as engine:
         _report(_index(engine, _survey(settings, "demo"), workers))
+        _make_overviews(settings, "demo", workers)
     circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
     click.echo(f"Try: fountain cutout {DEMO.dataset} --circle '{circle}'")
 
@@ -123,7 +124,8 @@ def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> 
     settings = read_settings()
     with database(settings) as engine:
         report = _index(engine, _survey(settings, name), workers or available_cores(), file, checksum)
-    _report(report)
+        _report(report)
+        _make_overviews(settings, name, workers or available_cores())
 
 
 @survey.command("list")
@@ -311,6 +313,33 @@ def _index(
         return index_survey(
             engine, declared, workers=workers, progress=progress, only_file=file, checksum=checksum
         )
+
+
+def _make_overviews(settings: Settings, name: str, workers: int) -> None:
+    """Make what the survey declares of smaller images; says nothing where it declares none."""
+    from config.app import assemble
+    from surveys.mosaic.overviews import Overviews, images_of
+
+    parts = assemble(settings)
+    try:
+        declared = parts.catalog.survey(name)
+        if not declared.overviews or parts.catalog.overviews is None:
+            return
+        with _progress(f"making the overviews of {declared.name}") as progress:
+            report = Overviews(parts.catalog.overviews).make(
+                declared,
+                images_of(declared, parts.catalog),
+                parts.catalog,
+                parts.source,
+                threads=workers,
+                progress=progress,
+            )
+    finally:
+        parts.engine.dispose()
+    for failure in report.failed:
+        click.echo(f"no overview: {failure}", err=True)
+    all_of_them = report.made + report.kept
+    click.echo(f"{declared.name}: {all_of_them} overviews ({report.made} new, {report.removed} removed)")
 
 
 def _report(report: IndexReport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,11 +104,25 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
         linearise=keys.optional("linearise", lambda key: keys.choice(key, ("asinh",))),
         time=_time(keys.table("time")),
         pol_states=tuple(keys.texts("pol_states", ())),
+        overviews=_overviews(keys),
         access=_access(keys),
     )
     keys.finish()
     _check_whole(survey, keys)
     return survey
+
+
+def _overviews(keys: Keys) -> tuple[int, ...]:
+    factors = keys.take("overviews", [])
+    expected = "whole numbers from 2 to 1024, each a multiple of the one before, such as [8, 64]"
+    if not isinstance(factors, list) or any(
+        not isinstance(factor, int) or isinstance(factor, bool) or not 2 <= factor <= 1024
+        for factor in factors
+    ):
+        raise keys.fault("overviews", expected)
+    if any(large % small or large == small for small, large in pairwise(factors)):
+        raise keys.fault("overviews", expected)
+    return tuple(factors)
 
 
 def _band_defaults(keys: Keys) -> dict[str, Any]:

@@ -192,6 +192,9 @@ class Survey:
         Cards added to, or put in the place of, those of the header before anything is read from it.
     linearise
         ``asinh`` where pixels are stored on an asinh scale (BSOFTEN, BOFFSET).
+    overviews
+        Factors by which images are made smaller when they are indexed, for pictures of much sky; each is a
+        multiple of the one before.
     access
         ``public``, or the rules of access, kept as declared.
     """
@@ -218,6 +221,7 @@ class Survey:
     linearise: Literal["asinh"] | None = None
     time: TimeCards = TimeCards()
     pol_states: tuple[str, ...] = ()
+    overviews: tuple[int, ...] = ()
     access: str | Mapping[str, object] = "public"
 
     @property

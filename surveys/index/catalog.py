@@ -94,9 +94,18 @@ class Catalog:
     kept_s
         How long an answer of `generation` is taken to hold: a new index appears after this time at the
         latest. 0 asks the database each time.
+    overviews
+        Folder of the overviews of images; None where there are none.
     """
 
-    def __init__(self, engine: Engine, surveys: Sequence[Survey], kept_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        surveys: Sequence[Survey],
+        kept_s: float = 0.0,
+        overviews: Path | None = None,
+    ) -> None:
+        self.overviews = overviews
         self._engine = _with_single_reads(engine)
         self.surveys = tuple(surveys)
         self._surveys = {survey.name.lower(): survey for survey in surveys}

@@ -22,6 +22,7 @@ from surveys.mosaic.background import is_matched, match_backgrounds
 from surveys.mosaic.bands import Band, Layers, MosaicPiece
 from surveys.mosaic.nodes import OutputGrid
 from surveys.mosaic.opening import Catalog, open_piece, record_of
+from surveys.mosaic.overviews import Overviews
 from surveys.mosaic.pasting import PastedPiece
 from surveys.mosaic.pixeltype import PixelType, pixel_type
 from surveys.mosaic.reading import OpenPiece, weight_of
@@ -184,6 +185,9 @@ class Composition:
             open_piece(piece, i, self._catalog, self._source, self._generation, self._working_type(), needed)
             for i, piece in enumerate(part.pieces)
         ]
+        if self._request.picture is not None and self._survey.overviews and self._catalog.overviews:
+            overviews = Overviews(self._catalog.overviews)
+            opened = [overviews.add_to(piece, self._survey.overviews, self._source) for piece in opened]
         if self.matched:
             offsets = match_backgrounds(opened)
             opened = [replace(piece, offset=offset) for piece, offset in zip(opened, offsets, strict=True)]

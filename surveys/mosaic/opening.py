@@ -21,6 +21,9 @@ from surveys.survey import Nodata, Survey
 class Catalog(Protocol):
     """What mosaics need of the image index."""
 
+    #: Folder of the overviews of images.
+    overviews: Path | None
+
     def survey(self, name: str) -> Survey:
         """Survey of this name."""
 

@@ -58,6 +58,14 @@ class Asinh:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """An image made smaller when it was indexed: `factor` by `factor` of its physical pixels are one."""
+
+    factor: int
+    plane: Plane
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPiece:
     """A piece of a mosaic, its files open.
 
@@ -73,6 +81,8 @@ class OpenPiece:
         As the survey declares them.
     offset
         Added to its pixels, once they are scaled.
+    overviews
+        May be read instead of its pixels where these are averaged; the smallest first.
     """
 
     piece: Piece
@@ -85,6 +95,7 @@ class OpenPiece:
     meaning: WeightMeaning
     asinh: Asinh | None
     offset: float = 0.0
+    overviews: tuple[Overview, ...] = ()
 
     @property
     def record(self) -> ImageRecord:
@@ -114,6 +125,9 @@ class OpenPiece:
         """Physical pixels, scaled and offset, NaN without data; `box` is counted in blocks."""
         if blocks.single:
             return self._pixels(box)
+        for overview in self.overviews:
+            if blocks.width % overview.factor == 0 == blocks.height % overview.factor:
+                return self._from_overview(box, blocks, overview)
         out = np.empty((box.height, box.width), self.dtype)
         for part, inside in self._chunks(box, blocks):
             block_mean(self._pixels(inside), blocks.width, blocks.height, out[part])
@@ -136,6 +150,29 @@ class OpenPiece:
             pixels += self.dtype.type(self.offset)
         pixels[~valid] = np.nan
         return pixels
+
+    def blocks(self, width: float, height: float) -> Blocks:
+        """Blocks to average for output pixels of so many pixels; where it can be, they fit an overview."""
+        # The last digits of a scale must not decide.
+        across, up = (max(1, math.floor(size + 1e-3)) for size in (width, height))
+        for overview in self.overviews:
+            if min(across, up) >= overview.factor:
+                return Blocks(
+                    across // overview.factor * overview.factor, up // overview.factor * overview.factor
+                )
+        return Blocks(across, up)
+
+    def _from_overview(self, box: PixelBox, blocks: Blocks, overview: Overview) -> Pixels:
+        width, height = blocks.width // overview.factor, blocks.height // overview.factor
+        record = overview.plane.record
+        inside = PixelBox(box.x0 * width, box.x1 * width, box.y0 * height, box.y1 * height)
+        inside = inside.clip(record.nx, record.ny) or inside
+        small = np.ascontiguousarray(self._guarded(overview.plane, inside), self.dtype)
+        out = np.empty((box.height, box.width), self.dtype)
+        block_mean(small, width, height, out)
+        out *= self.dtype.type(self.piece.scale)
+        out += self.dtype.type(self.offset)
+        return out
 
     def _is_plain(self) -> bool:
         """Whether physical pixels are the stored ones."""

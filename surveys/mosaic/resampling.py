@@ -24,7 +24,7 @@ from surveys.mosaic.nodes import (
     reach_of,
 )
 from surveys.mosaic.ownership import EVERYWHERE, border_limits, outside_own, own_region
-from surveys.mosaic.reading import Blocks, OpenPiece
+from surveys.mosaic.reading import OpenPiece
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import Floats
 from surveys.sky.wcs import wcs_of
@@ -73,7 +73,7 @@ class ResampledPiece:
         self._centre: Floats = self._wcs.to_sky((record.nx - 1) / 2, (record.ny - 1) / 2)
         self._reach = reach_of(grid, self._wcs)
         across, up = self._pixel_size()
-        self._blocks = Blocks(_whole(across), _whole(up))
+        self._blocks = piece.blocks(across, up)
         widths = (across / self._blocks.width, up / self._blocks.height)
         self._x_table, self._y_table = (
             _table(kernel, width if width > LEAST_WIDTH else 1.0, piece.dtype.str) for width in widths
@@ -209,11 +209,6 @@ def replace_area(area: Area, **changes: int) -> Area:
     """Return an area with other edges."""
     edges = {"u0": area.u0, "u1": area.u1, "v0": area.v0, "v1": area.v1} | changes
     return Area(**edges)
-
-
-def _whole(size: float) -> int:
-    # The last digits of a scale must not decide.
-    return max(1, math.floor(size + 1e-3))
 
 
 @lru_cache(maxsize=64)

@@ -169,6 +169,7 @@ class FileCatalog:
     records: dict[int, ImageRecord] = field(default_factory=dict)
     paths: dict[int, Path] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
+    overviews: Path | None = None
 
     def add(self, path: Path, hdu: int = 0, **changes: Any) -> ImageRecord:
         record = record_of(path, hdu, len(self.records) + 1, **changes)

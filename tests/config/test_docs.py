@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from soda.responses import EXPOSED_HEADERS
+from soda.table import PARAMETERS, POL_STATES
 from surveys.declaration import parse_survey
 from surveys.survey import Publisher
 from tests.conftest import REPOSITORY
@@ -42,6 +44,14 @@ def test_every_key_of_a_declaration_is_in_the_guide() -> None:
         found |= {*keys_of(content), *(key for band in bands.values() for key in keys_of(band))}
     missing = [key for key in found if not re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", text)]
     assert missing == []
+
+
+def test_every_parameter_and_header_of_cutouts_is_in_the_guide() -> None:
+    text = (DOCS / "cutouts.md").read_text(encoding="utf-8")
+    words = {word for parameter in PARAMETERS for word in (parameter.name, *parameter.options)}
+    headers = {name for name in EXPOSED_HEADERS if name.startswith("X-Cutout-")}
+    told = {word for quoted in re.findall(r"`([^`\n]+)`", text) for word in re.split(r"[ ,:=]", quoted)}
+    assert {*words, *headers} - told - set(POL_STATES) == set()
 
 
 def test_the_example_of_the_guide_is_a_survey() -> None:

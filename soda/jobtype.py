@@ -177,8 +177,8 @@ class SodaJobs:
                 self._catalog.refresh()
                 plan = self._plan_again(row)
                 return self._cut(plan, row)
-        except (StaleImage, BrokenImage):
-            return _failed(unreadable(plan.pieces[0].dataset))
+        except (StaleImage, BrokenImage) as fault:
+            return _failed(unreadable(fault.dataset or plan.pieces[0].dataset))
 
     def _plan_of(self, row: Row) -> CutoutPlan:
         try:
@@ -211,7 +211,7 @@ def _told(result: CutoutResult, dataset: str) -> Iterator[bytes]:
     try:
         yield from result.chunks()
     except (StaleImage, BrokenImage) as fault:
-        raise unreadable(dataset) from fault
+        raise unreadable(fault.dataset or dataset) from fault
 
 
 def _failed(fault: ProtocolError, *, transient: bool = False) -> Outcome:

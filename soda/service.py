@@ -172,11 +172,13 @@ class SyncService:
             self._catalog.refresh()
             asked = self._plan(asked.request, asked.client)
         except BrokenImage as fault:
-            raise _broken(asked) from fault
+            raise _broken(asked, fault) from fault
+        except RequestFault as fault:
+            raise self._refusal(fault, asked.request, asked.client) from fault
         try:
             return make(asked)
         except (StaleImage, BrokenImage) as fault:
-            raise _broken(asked) from fault
+            raise _broken(asked, fault) from fault
 
     def _describe(self, asked: Asked) -> Sent:
         product = describe_cutout(asked.plan, self._catalog, self._site)
@@ -237,6 +239,9 @@ class SyncService:
         return True
 
 
-def _broken(asked: Asked) -> ServerError:
-    dataset = asked.plan.pieces[0].dataset if asked.plan.pieces else asked.request.cutout.dataset
-    return unreadable(dataset, "Please report the request id to this service.")
+def _broken(asked: Asked, fault: StaleImage | BrokenImage) -> ServerError:
+    """Name the image that is in the way: a cutout of several is made of all of them, or not at all."""
+    dataset = fault.dataset or (asked.plan.pieces[0].dataset if asked.plan.pieces else "")
+    return unreadable(
+        dataset or asked.request.cutout.dataset, "Please report the request id to this service."
+    )

@@ -22,7 +22,12 @@ from threading import Timer
 import surveys.kernels
 
 #: Modules whose `warm_up` compiles or loads kernels.
-MODULES = ("surveys.fits.compressed", "surveys.kernels.resample", "surveys.kernels.area")
+MODULES = (
+    "surveys.fits.compressed",
+    "surveys.kernels.resample",
+    "surveys.kernels.area",
+    "surveys.picture.render",
+)
 
 
 def load_kernels() -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from surveys.errors import DeclarationError
 from surveys.fits.header import STRUCTURE
+from surveys.recipe import read_recipes
 from surveys.survey import (
     ALL_HDUS,
     FIRST_HDU,
@@ -106,6 +107,11 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
         pol_states=tuple(keys.texts("pol_states", ())),
         overviews=_overviews(keys),
         access=_access(keys),
+        recipes=read_recipes(
+            keys.table("recipes"),
+            tuple(band.label for band in bands),
+            all(band.zeropoint is not None for band in bands),
+        ),
     )
     keys.finish()
     _check_whole(survey, keys)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from surveys.errors import UnknownDataset
+from surveys.recipe import Recipe
 from surveys.template import PathTemplate
 
 Role = Literal["image", "weight", "mask", "psf"]
@@ -197,6 +198,8 @@ class Survey:
         multiple of the one before.
     access
         ``public``, or the rules of access, kept as declared.
+    recipes
+        How its pixels become pictures; of those that suit the bands of a picture the first is the default.
     """
 
     name: str
@@ -223,6 +226,7 @@ class Survey:
     pol_states: tuple[str, ...] = ()
     overviews: tuple[int, ...] = ()
     access: str | Mapping[str, object] = "public"
+    recipes: tuple[Recipe, ...] = ()
 
     @property
     def is_public(self) -> bool:

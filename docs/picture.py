@@ -1,6 +1,6 @@
 """Draws ``docs/demo.png``: the cutout of the demo survey that `make run` shows, and the same place in colour.
 
-Run ``python docs/picture.py`` in an environment with the extra ``docs``. Makes the demo survey in
+Run ``python docs/picture.py`` in the environment of the program. Makes the demo survey in
 ``var/demo`` if it is not there, and cuts it as the service does.
 """
 

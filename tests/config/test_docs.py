@@ -21,7 +21,9 @@ DOCS = REPOSITORY / "docs"
 def keys_of(table: Mapping[str, Any]) -> Iterator[str]:
     for key, value in table.items():
         yield key
-        if isinstance(value, dict) and key not in ("bits", "fix", "access"):
+        if key == "recipes":
+            yield from (one for recipe in value.values() for one in recipe)
+        elif isinstance(value, dict) and key not in ("bits", "fix", "access"):
             yield from keys_of(value)
 
 

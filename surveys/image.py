@@ -78,8 +78,8 @@ class SideTable:
     Parameters
     ----------
     kind
-        ``lookup``: coordinates of a -TAB axis (FITS 4.0, section 8.1); ``beams``: the beam of each channel and
-        polarization, as CASA writes it; ``bounds``: the energies of channels, as OGIP writes EBOUNDS.
+        ``lookup``: coordinates of a -TAB axis (FITS 4.0, section 8.1); ``beams``: the beam of each channel
+        and polarization, as CASA writes it; ``bounds``: energies of channels, as OGIP writes EBOUNDS.
     name
         Its EXTNAME.
     version

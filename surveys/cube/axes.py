@@ -7,7 +7,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from astropy.io import fits
@@ -96,7 +96,7 @@ def axes_in(wcs_text: str, shape: tuple[int, ...]) -> tuple[Axis, ...]:
     header = _header(wcs_text)
     axes = []
     for number, length in enumerate(reversed(shape)):
-        ctype = str(header.get(f"CTYPE{number + 1}", "")).strip().upper()
+        ctype = str(value_of(header, f"CTYPE{number + 1}", "")).strip().upper()
         if not re.match(r"(RA|DEC|[GEHS]LON|[GEHS]LAT|[A-Z]{2}L[NT])-", ctype):
             axes.append(Axis(number, _kind(ctype), ctype, length))
     return tuple(axes)
@@ -161,6 +161,15 @@ def lookups(header: fits.Header, alternate: str = "") -> list[tuple[int, str, in
             name = str(header.get(f"PS{match[1]}_0{alternate}", "")).strip()
             found.append((int(match[1]), name, int(header.get(f"PV{match[1]}_1{alternate}", 1))))
     return found
+
+
+def value_of(header: fits.Header, keyword: str, default: str | float) -> Any:
+    """Value of a card, the default where it is missing or cannot be parsed."""
+    try:
+        value = header.get(keyword, default)
+    except (fits.VerifyError, ValueError):
+        return default
+    return value if isinstance(value, str | int | float) else default
 
 
 def _header(wcs_text: str) -> fits.Header:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +11,15 @@ from astropy.io import fits
 from surveys.cube.axes import Axis, is_open, is_separate, the_axis, touched
 from surveys.cube.spectral import channels_of
 from surveys.cube.stokes import planes_of, states_along
-from surveys.cube.tables import Range, carried
+from surveys.cube.tables import carried
 from surveys.cube.times import moments_of
 from surveys.errors import ImageRefused, RequestFault
 from surveys.image import ImageRecord
+from surveys.plan import Ranges
 from surveys.request import CutoutRequest, Interval
 from surveys.sky.sphere import Vector, unit_vector
 from surveys.sky.stencil import CenteredBox, Circle
 from surveys.sky.wcs import wcs_of
-
-Ranges = tuple[Range, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def axis_ranges(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
     """
     if len(record.shape) < 3 or (request.band_m is None and request.time_mjd is None and not request.pol):
         return WHOLE
-    ranges: list[Range] = []
+    ranges: list[tuple[int, int, int, int]] = []
     remarks: list[str] = []
     for select in (_channels, _moments, _planes):
         found = select(record, request)
@@ -71,7 +69,7 @@ def axis_ranges(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
     return AxisCut(tuple(sorted(ranges)), tuple(remarks))
 
 
-def depth_of(record: ImageRecord, ranges: Sequence[Range] = ()) -> int:
+def depth_of(record: ImageRecord, ranges: Ranges = ()) -> int:
     """Count the planes of the sky in an image, or in a part of it."""
     shape = list(record.shape)
     for axis, first, end, step in ranges:
@@ -84,7 +82,7 @@ def cuts_finely(record: ImageRecord, request: CutoutRequest) -> bool:
     return request.band_m is not None and the_axis("spectral", record.wcs_text, record.shape) is not None
 
 
-def label_of(record: ImageRecord, ranges: Sequence[Range]) -> str:
+def label_of(record: ImageRecord, ranges: Ranges) -> str:
     """Part of a file name that tells cutouts of different planes apart; "" for all planes."""
     words = []
     for axis, first, end, step in ranges:
@@ -96,7 +94,7 @@ def label_of(record: ImageRecord, ranges: Sequence[Range]) -> str:
     return "_".join(words)
 
 
-def side_tables(record: ImageRecord, ranges: Sequence[Range], checksum: bool) -> bytes:
+def side_tables(record: ImageRecord, ranges: Ranges, checksum: bool) -> bytes:
     """Tables that a cutout carries behind its pixels, as bytes of whole HDUs."""
     if not record.tables:
         return b""

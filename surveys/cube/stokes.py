@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from astropy.io import fits
 
+from surveys.cube.axes import value_of
+
 #: Codes of FITS 4.0, table 29.
 STATES = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR"} | {
     -5: "XX",
@@ -52,5 +54,5 @@ def planes_of(wanted: Sequence[str], states: Sequence[str]) -> range | None:
 
 
 def _number(header: fits.Header, keyword: str, default: float) -> float:
-    value = header.get(keyword, default)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+    value = value_of(header, keyword, default)
+    return default if isinstance(value, str | bool) else float(value)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from surveys.errors import ImageRefused
 from surveys.image import SideTable
+from surveys.plan import Ranges
 
 Floats = NDArray[np.float64]
-Range = tuple[int, int, int, int]
 
 BLOCK = 2880
 # Cards of a table of which rows were taken away that would no longer be true.
@@ -62,7 +62,7 @@ def _opened(packed: str) -> fits.BinTableHDU:
 
 def carried(
     tables: Sequence[SideTable],
-    ranges: Sequence[Range],
+    ranges: Ranges,
     spectral: int | None,
     stokes: int | None,
     checksum: bool = False,

@@ -67,6 +67,7 @@ def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
 
 def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
     plan = sent.asked.plan
+    remarks = dict.fromkeys(_plain(remark) for part in plan.parts for remark in part.remarks)
     # A picture is looked at, a file is kept.
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
     return [
@@ -77,9 +78,15 @@ def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
         ("X-Cutout-Padded", _word(plan.padded)),
         ("X-Cutout-Resampled", _word(plan.resampled)),
         ("X-Cutout-Inputs", str(len(plan.pieces))),
+        *(("X-Cutout-Remark", remark) for remark in remarks),
         ("Link", link),
     ]
 
 
 def _word(is_so: bool) -> str:
     return "true" if is_so else "false"
+
+
+def _plain(text: str) -> str:
+    """Text as a header may have it: a line of ASCII."""
+    return "".join(character if " " <= character <= "~" else "?" for character in text)

@@ -16,9 +16,6 @@ PLAN_VERSION = 2
 
 Method = Literal["copy", "paste", "resample"]
 
-#: ``(axis, first, end, step)`` of each axis that is not taken whole: 0-based FITS number, half-open.
-Ranges = tuple[tuple[int, int, int, int], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Companion:
@@ -41,7 +38,7 @@ class Piece:
     box
         The pixels of it that are read.
     ranges
-        What is taken of those of its further axes that are not taken whole.
+        ``(axis, first, end)`` of each further axis that is not taken whole: 0-based FITS number, half-open.
     scale
         Factor that brings its pixel values to the zero point of the first piece.
     unique
@@ -56,7 +53,7 @@ class Piece:
     file_size: int
     mtime_ns: int
     box: PixelBox
-    ranges: Ranges = ()
+    ranges: tuple[tuple[int, int, int], ...] = ()
     scale: float = 1.0
     unique: tuple[float, ...] = ()
     companions: tuple[Companion, ...] = ()
@@ -95,8 +92,6 @@ class Part:
         ``copy``: one image, pixels as stored; ``paste``: images of one pixel grid; ``resample``.
     clipped
         Whether the stencil reaches beyond the data: the product is cut down to it, or padded.
-    remarks
-        What the user should know of how the request was understood, a sentence each.
     """
 
     band: str
@@ -104,7 +99,6 @@ class Part:
     grid: Grid
     method: Method = "copy"
     clipped: bool = False
-    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +164,6 @@ class CutoutPlan:
         return any(part.clipped for part in self.parts)
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What the user should know of how the request was understood, each sentence once."""
-        return tuple(dict.fromkeys(remark for part in self.parts for remark in part.remarks))
-
-    @property
     def padded(self) -> bool:
         """Whether the product of one image holds pixels that the image does not have."""
         return any(
@@ -221,7 +210,6 @@ def _part(fields: Mapping[str, Any]) -> Part:
         | {
             "pieces": tuple(_piece(piece) for piece in fields["pieces"]),
             "grid": Grid(PixelBox(**grid["box"]), grid["wcs_text"]),
-            "remarks": tuple(fields.get("remarks", ())),
         }
     )
 

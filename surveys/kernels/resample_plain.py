@@ -5,12 +5,13 @@ Weights come from the formula here, not from a table, and nothing is done in par
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, lanczos_weight, linear_weight, taps_of
+from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, lanczos_weight, linear_weight
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[Any]
@@ -37,12 +38,12 @@ def weights_plain(
 
     Both have the shape (neighbours, positions …); neighbours beyond the window have the index -1.
     """
-    weight = lanczos_weight if kernel == "lanczos3" else linear_weight
+    weight, reach = (lanczos_weight, 3.0) if kernel == "lanczos3" else (linear_weight, 1.0)
     lines = []
     for line, width in zip((x, y), widths, strict=True):
-        half = taps_of(kernel, width) // 2
+        half = math.ceil(reach * width)
         pixels = np.floor(line).astype(np.int64) + np.arange(1 - half, half + 1).reshape(-1, *[1] * x.ndim)
-        weights = weight(pixels - line, width)
+        weights = weight((pixels - line) / width)
         lines.append((pixels, weights / weights.sum(axis=0)))
     (columns, across), (rows, along) = lines
     index = rows[:, None] * window.shape[1] + columns
@@ -85,3 +86,8 @@ def mask_bits_plain(
     index, weights = weights_plain(window, x, y, kernel, widths)
     bits = np.where((index < 0) | (np.abs(weights) <= NO_WEIGHT), 0, window.reshape(-1)[index])
     return np.asarray(np.bitwise_or.reduce(bits, axis=0))
+
+
+def tally_plain(winner: NDArray[np.int16], counts: NDArray[np.int64]) -> None:
+    """Count the pixels that each image has given; the twin of `tally`."""
+    counts += np.bincount(winner.ravel() + 1, minlength=len(counts) + 1)[1:]

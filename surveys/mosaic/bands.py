@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from surveys.kernels.resample import tally
 from surveys.mosaic.reading import OpenPiece
 
 Pixels = NDArray[Any]
@@ -74,10 +75,9 @@ class Band:
 
     def counts(self) -> tuple[NDArray[np.int64], int]:
         """Pixels that each piece gave to, and pixels with data."""
-        pieces = len(self.gained)
-        numbers = np.bincount(self.winner.ravel() + 1, minlength=pieces + 1)
-        covered = self.winner.size - int(numbers[0])
-        return (self.gained if self.gained.any() else numbers[1:]), covered
+        numbers = np.zeros(len(self.gained), np.int64)
+        tally(self.winner, numbers)
+        return (self.gained if self.gained.any() else numbers), int(numbers.sum())
 
     def blank(self, where: Booleans, fill: float) -> None:
         """Take the data of some pixels away."""

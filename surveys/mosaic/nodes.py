@@ -134,9 +134,10 @@ class NodeMap:
         i = np.minimum(u // self.step, nodes.shape[1] - 2)
         j = np.minimum(v // self.step, nodes.shape[0] - 2)
         s, t = u / self.step - i, (v / self.step - j)[:, None]
-        low = nodes[np.ix_(j, i)] + s * (nodes[np.ix_(j, i + 1)] - nodes[np.ix_(j, i)])
-        high = nodes[np.ix_(j + 1, i)] + s * (nodes[np.ix_(j + 1, i + 1)] - nodes[np.ix_(j + 1, i)])
-        return np.asarray(low + t * (high - low))
+        left, right = nodes[:, i], nodes[:, i + 1]
+        lines = left + s * (right - left)
+        low = lines[j]
+        return np.asarray(low + t * (lines[j + 1] - low))
 
 
 def make_map(grid: OutputGrid, wcs: CelestialWcs, centre: Floats, area: Area) -> NodeMap:

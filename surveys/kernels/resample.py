@@ -117,7 +117,7 @@ def _is_inside(line: Floats, i: int, limits: Floats) -> Any:
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def _has_neighbours(line: Floats, i: int, x0: int, y0: int, last_x: int, last_y: int) -> bool:
+def _has_neighbours(line: Floats, i: int, x0: int, y0: int, last_x: int, last_y: int) -> Any:
     """Whether all neighbours of all pixels of a cell of the map are in the window."""
     xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
     return (
@@ -329,25 +329,24 @@ def resample(
             xa, ya, ka = line[0, i], line[1, i], line[2, i]
             dx, dy, dk = (line[0, i + 1] - xa), (line[1, i + 1] - ya), (line[2, i + 1] - ka)
             start, end = max(begin, area[0]), min(begin + step, area[1])
-            whole = simple and kind != 0 and _has_neighbours(line, i, x0, y0, last_x, last_y)
-            if whole:
-                whole = _whole_cell(
+            if simple and kind and _has_neighbours(line, i, x0, y0, last_x, last_y):  # noqa: SIM102
+                # (numba puts no function in its place behind an `and`)
+                if _whole_cell(
                     flat, width, x0, y0, xa, dx, ya, dy, begin, start, inverse, kind, x_table, y_table,
                     end - start, values,
-                )  # fmt: skip
-            if whole:
-                for n in range(end - start):
-                    c = np.uint64(start + n)
-                    s = (start + n - begin) * inverse
-                    key = ka + s * dk
-                    if key < best_row[c]:
-                        value = values[n]
-                        if ratio:
-                            value *= ratio * _area_ratio(nodes, j, i, t, s, step)
-                        out_row[c] = value
-                        best_row[c] = key
-                        winner_row[c] = number
-                continue
+                ):  # fmt: skip
+                    if ratio:
+                        for n in range(end - start):
+                            s = (start + n - begin) * inverse
+                            values[n] *= ratio * _area_ratio(nodes, j, i, t, s, step)
+                    for n in range(end - start):
+                        c = np.uint64(start + n)
+                        key = ka + (start + n - begin) * inverse * dk
+                        if key < best_row[c]:
+                            out_row[c] = values[n]
+                            best_row[c] = key
+                            winner_row[c] = number
+                    continue
             for column in range(start, end):
                 c = np.uint64(column)
                 s = (column - begin) * inverse

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from surveys.errors import AccessDenied, RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site, fits_size
 from surveys.index.catalog import Catalog
+from surveys.picture.look import look_of
 from surveys.plan import Cost, CutoutPlan, Grid, Part
-from surveys.planning.bands import colours_of, draft_fits, draft_picture, picture_bands
+from surveys.planning.bands import draft_fits, draft_picture
 from surveys.planning.cost import cost_of
 from surveys.planning.images import Overlap, at_the_edge, depth_of, in_image, piece_of
 from surveys.planning.limits import Limits as Limits
@@ -71,10 +72,12 @@ def plan_cutout(
         tiles = _tiles(request, survey, rest[0] if rest else None, catalog, generation, limits)
     if not tiles:
         return CutoutPlan(request, generation, (), Cost(0, 0, 0))
+    if request.picture is not None:
+        look_of(request, survey)  # refuses what cannot be drawn
     if (only := _single(request, tiles)) is not None:
         return _plan_image(request, generation, at_the_edge(request, only), catalog, limits, site)
     if request.picture is not None:
-        drafts = draft_picture(request, request.picture, colours_of(request.picture, tiles), limits)
+        drafts = draft_picture(request, request.picture, tiles, limits)
     else:
         drafts = draft_fits(request, tiles, limits)
     parts = parts_of(request, survey, generation, drafts, catalog)
@@ -94,8 +97,8 @@ def _tiles(
     """Find the images of a survey, or of one of its bands, that answer a request."""
     bands = wanted_bands(request, survey, label)
     search = TileSearch(request, survey, generation, catalog, limits)
-    if request.picture is not None:
-        bands = picture_bands(request.picture, survey, bands)
+    if request.picture is not None and bands:
+        bands = [survey.band(label) for label in dict.fromkeys(look_of(request, survey).bands)]
     tiles = search.run(bands)
     return [the_only_exposure(tiles)] if tiles and search.wants_one else tiles
 

@@ -13,9 +13,9 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from surveys.errors import ImageRefused
+from surveys.fits.header import card
+from surveys.picture.place import Place
 from surveys.sky.sphere import Floats, ra_dec_deg
-from surveys.sky.wcs import CelestialWcs
 
 #: A picture whose coordinates AVM gives with a larger error, in pixels, has to be resampled.
 AGREEMENT_PX = 0.5
@@ -47,6 +47,11 @@ class Plane:
     cd: tuple[float, float, float, float]
     error_px: float
 
+    @property
+    def is_avm(self) -> bool:
+        """Whether AVM gives the coordinates to half a pixel; else the picture needs another grid."""
+        return self.error_px <= AGREEMENT_PX
+
 
 @dataclass(frozen=True, slots=True)
 class Caption:
@@ -62,42 +67,41 @@ class Caption:
     bands: tuple[str, ...] = ()
 
 
-def fits_avm(wcs_text: str, nx: int, ny: int) -> bool:
-    """Whether AVM can give the coordinates of a picture to half a pixel.
-
-    Parameters
-    ----------
-    wcs_text
-        Cards of the WCS of the picture's pixels, 80 characters each, celestial axes first and second.
-    nx, ny
-        Its pixels.
-
-    Returns
-    -------
-    bool
-        If not, the picture has to be made on another grid: a gnomonic one.
-    """
-    try:
-        return fit_plane(CelestialWcs.from_text(wcs_text, 0, 1, nx, ny)).error_px <= AGREEMENT_PX
-    except ImageRefused:
-        return False
+def tan_cards(plane: Plane) -> str:
+    """Cards of the WCS of a plane, 80 characters each: the grid of a picture that AVM can describe."""
+    cd = zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), plane.cd, strict=True)
+    return "".join(
+        (
+            card("CTYPE1", "RA---TAN", "gnomonic projection"),
+            card("CTYPE2", "DEC--TAN", "gnomonic projection"),
+            card("CRPIX1", plane.crpix[0], "reference pixel"),
+            card("CRPIX2", plane.crpix[1], "reference pixel"),
+            card("CRVAL1", plane.ra_deg, "[deg] right ascension of the reference pixel"),
+            card("CRVAL2", plane.dec_deg, "[deg] declination of the reference pixel"),
+            *(card(key, value) for key, value in cd),
+            card("CUNIT1", "deg"),
+            card("CUNIT2", "deg"),
+            card("RADESYS", "ICRS", "celestial frame"),
+        )
+    )
 
 
-def fit_plane(wcs: CelestialWcs) -> Plane:
-    """Gnomonic plane that a WCS is, or is most like over its pixels."""
-    if wcs.tan is not None:
+def fit_plane(place: Place) -> Plane:
+    """Gnomonic plane that the WCS of a picture is, or is most like over its pixels."""
+    tan = place.wcs.tan
+    if tan is not None:
         # It keeps its point of contact, which may lie far outside the picture.
-        ra, dec = (float(value) for value in ra_dec_deg(np.array(wcs.tan.tangent)))
-        turn = np.array([wcs.tan.first, wcs.tan.second]) @ np.array(_axes(ra, dec)).T
-        matrix = np.reshape(wcs.tan.matrix, (2, 2)) @ turn * math.radians(1.0)
-        return Plane(ra, dec, (wcs.tan.x0 + 1.0, wcs.tan.y0 + 1.0), _cd(matrix), 0.0)
+        ra, dec = (float(value) for value in ra_dec_deg(np.array(tan.tangent)))
+        turn = np.array([tan.first, tan.second]) @ np.array(_axes(ra, dec)).T
+        matrix = np.reshape(tan.matrix, (2, 2)) @ turn * math.radians(1.0)
+        return Plane(ra, dec, (tan.x0 - place.x0 + 1.0, tan.y0 - place.y0 + 1.0), _cd(matrix), 0.0)
     x, y = (
         grid.ravel()
         for grid in np.meshgrid(
-            np.linspace(-0.5, wcs.nx - 0.5, _POINTS), np.linspace(-0.5, wcs.ny - 0.5, _POINTS)
+            np.linspace(-0.5, place.width - 0.5, _POINTS), np.linspace(-0.5, place.height - 0.5, _POINTS)
         )
     )
-    sky, touch = wcs.to_sky(x, y), wcs.to_sky((wcs.nx - 1) / 2, (wcs.ny - 1) / 2).reshape(3)
+    sky, touch = place.to_sky(x, y), place.to_sky((place.width - 1) / 2, (place.height - 1) / 2)
     depth = sky @ touch
     if not np.isfinite(depth).all() or depth.min() <= 0.0:
         return Plane(0.0, 0.0, (0.0, 0.0), (1.0, 0.0, 0.0, 1.0), math.inf)
@@ -168,7 +172,7 @@ def describe(caption: Caption, plane: Plane | None, nx: int, ny: int) -> bytes:
             lines.append(f"<{name}>{escape(value)}</{name}>")
     lines.append("<avm:Type>Observation</avm:Type><avm:MetadataVersion>1.2</avm:MetadataVersion>")
     lines += _observation(caption)
-    if plane is not None and plane.error_px <= AGREEMENT_PX:
+    if plane is not None and plane.is_avm:
         lines += _spatial(plane, nx, ny)
     body = "\n".join(lines)
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveys.picture.place import Place
 from surveys.sky.sphere import Floats, ra_dec_deg, unit_vectors
-from surveys.sky.wcs import CelestialWcs
 
 Point = tuple[float, float]
 
@@ -53,22 +53,24 @@ class Line:
     anchor: str
 
 
-def graticule(wcs: CelestialWcs, font_px: float, top: float = 0.0) -> tuple[Line, ...]:
+def graticule(place: Place, font_px: float, top: float = 0.0) -> tuple[Line, ...]:
     """Lines of the coordinate grid of a picture, labels in letters of `font_px`, none in the `top` rows."""
     x, y = (
         grid.ravel()
-        for grid in np.meshgrid(np.linspace(0, wcs.nx - 1, _SIDE), np.linspace(0, wcs.ny - 1, _SIDE))
+        for grid in np.meshgrid(
+            np.linspace(0, place.width - 1, _SIDE), np.linspace(0, place.height - 1, _SIDE)
+        )
     )
-    ra, dec = ra_dec_deg(wcs.to_sky(x, y))
+    ra, dec = ra_dec_deg(place.to_sky(x, y))
     known = np.isfinite(ra)
     ra, dec = ra[known], dec[known]
     if ra.size == 0:
         return ()
     low, high = float(dec.min()), float(dec.max())
     first, width = _ra_range(ra)
-    if _has_pole(wcs, 1.0):
+    if _has_pole(place, 1.0):
         high, first, width = 90.0, 0.0, 360.0
-    if _has_pole(wcs, -1.0):
+    if _has_pole(place, -1.0):
         low, first, width = -90.0, 0.0, 360.0
     dec_step, ra_step = _step(_DEC_STEPS, high - low), _step(_RA_STEPS, width)
     lines = []
@@ -76,21 +78,21 @@ def graticule(wcs: CelestialWcs, font_px: float, top: float = 0.0) -> tuple[Line
         if abs(value) < 90.0:
             along = np.linspace(first - 0.05 * width, first + 1.05 * width, _POINTS)
             lines.append(
-                _line(wcs, along, np.full(_POINTS, value), _dec_text(value, dec_step), font_px, top, "dec")
+                _line(place, along, np.full(_POINTS, value), _dec_text(value, dec_step), font_px, top, "dec")
             )
     reach = 0.05 * (high - low)
     for value in _values(first, min(first + width, first + 360.0 - ra_step), ra_step):
         down, up = max(low - reach, -90.0 + dec_step / 4), min(high + reach, 90.0 - dec_step / 4)
         along = np.linspace(down, up, _POINTS)
         lines.append(
-            _line(wcs, np.full(_POINTS, value), along, _ra_text(value % 360.0, ra_step), font_px, top, "ra")
+            _line(place, np.full(_POINTS, value), along, _ra_text(value % 360.0, ra_step), font_px, top, "ra")
         )
     return tuple(line for line in lines if line.runs)
 
 
-def _has_pole(wcs: CelestialWcs, z: float) -> bool:
-    x, y = wcs.to_pixel(np.array([[0.0, 0.0, z]]))
-    return bool(-0.5 <= x[0] <= wcs.nx - 0.5 and -0.5 <= y[0] <= wcs.ny - 0.5)
+def _has_pole(place: Place, z: float) -> bool:
+    x, y = place.to_pixel(np.array([[0.0, 0.0, z]]))
+    return bool(-0.5 <= x[0] <= place.width - 0.5 and -0.5 <= y[0] <= place.height - 0.5)
 
 
 def _ra_range(ra: Floats) -> tuple[float, float]:
@@ -111,26 +113,24 @@ def _values(low: float, high: float, step: float) -> list[float]:
     ]
 
 
-def _line(
-    wcs: CelestialWcs, ra: Floats, dec: Floats, text: str, font_px: float, top: float, kind: str
-) -> Line:
-    x, y = wcs.to_pixel(unit_vectors(ra, dec))
+def _line(place: Place, ra: Floats, dec: Floats, text: str, font_px: float, top: float, kind: str) -> Line:
+    x, y = place.to_pixel(unit_vectors(ra, dec))
     with np.errstate(invalid="ignore"):
-        inside = (x >= -1.0) & (x <= wcs.nx) & (y >= -1.0) & (y <= wcs.ny)
+        inside = (x >= -1.0) & (x <= place.width) & (y >= -1.0) & (y <= place.height)
     runs, run = [], []
     for px, py, shown in zip(x, y, inside, strict=True):
         if shown:
-            run.append((float(px) + 0.5, wcs.ny - 0.5 - float(py)))
+            run.append((float(px) + 0.5, place.height - 0.5 - float(py)))
         elif run:
             runs.append(tuple(run))
             run = []
     runs = [one for one in [*runs, tuple(run)] if len(one) > 1]
-    at, anchor = _label(runs, wcs, text, font_px, top, kind)
+    at, anchor = _label(runs, place, text, font_px, top, kind)
     return Line(text, tuple(runs), at, anchor)
 
 
 def _label(
-    runs: list[tuple[Point, ...]], wcs: CelestialWcs, text: str, font_px: float, top: float, kind: str
+    runs: list[tuple[Point, ...]], place: Place, text: str, font_px: float, top: float, kind: str
 ) -> tuple[Point | None, str]:
     """Where the line leaves the picture: declinations at the left, right ascensions at the top."""
     room = 0.35 * font_px
@@ -140,11 +140,11 @@ def _label(
     length = 0.47 * font_px * len(text)
     if kind == "dec":
         x, y = min(ends, key=lambda point: point[0])
-        if x <= 0.3 * wcs.nx and top + 2.4 * font_px < y < wcs.ny - 5 * font_px:
+        if x <= 0.3 * place.width and top + 2.4 * font_px < y < place.height - 5 * font_px:
             return (max(x, 0.0) + room, y - room / 2), "lb"
     else:
         x, y = min(ends, key=lambda point: point[1])
-        if y <= 0.3 * wcs.ny and 0 < x < wcs.nx - length - 2 * room:
+        if y <= 0.3 * place.height and 0 < x < place.width - length - 2 * room:
             return (x + room, max(y, top) + room), "lt"
     return None, ""
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from surveys.errors import RequestFault
+from surveys.identifiers import is_layer
 from surveys.picture.colours import is_colormap, nearest_colormap
 from surveys.recipe import AUTO, STRETCHES, Algorithm, Recipe
-from surveys.request import PictureOptions
+from surveys.request import CutoutRequest, PictureOptions
 from surveys.survey import Survey
 
 MEDIA_TYPES = ("image/png", "image/jpeg")
@@ -58,6 +59,31 @@ class Look:
     def is_colour(self) -> bool:
         """Whether several bands make it."""
         return self.recipe.algorithm != "grey"
+
+
+def look_of(request: CutoutRequest, survey: Survey) -> Look:
+    """Decide how the picture of a request is made, whatever images there are.
+
+    Raises
+    ------
+    RequestFault
+        As `choose_look`.
+    """
+    if request.picture is None:
+        raise ValueError("the request is of no picture")
+    _, *rest = request.dataset.split("/")
+    if is_layer(request.dataset):
+        # Levels of images are not those of weights and masks.
+        survey = replace(survey, recipes=())
+    if rest:
+        return choose_look(request.picture, survey, [survey.band(rest[0]).label])
+    left = [
+        band.label
+        for band in survey.bands
+        if (not request.filters or band.label in request.filters)
+        and (request.band_m is None or request.band_m.overlaps(band.em_min_m, band.em_max_m))
+    ]
+    return choose_look(request.picture, survey, left)
 
 
 def choose_look(options: PictureOptions, survey: Survey, bands: Sequence[str]) -> Look:

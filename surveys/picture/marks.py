@@ -19,9 +19,9 @@ from PIL import Image, ImageDraw, ImageFont
 from surveys.errors import RequestFault
 from surveys.picture.colours import NO_DATA
 from surveys.picture.graticule import Line, graticule
+from surveys.picture.place import Place
 from surveys.request import PictureOptions
 from surveys.sky.sphere import Floats
-from surveys.sky.wcs import CelestialWcs
 
 Bytes = NDArray[np.uint8]
 Point = tuple[float, float]
@@ -44,15 +44,15 @@ _FINE = 3
 _RIM_OPACITY = 0.62
 
 
-def draw_marks(pixels: Bytes, wcs: CelestialWcs | None, options: PictureOptions) -> Bytes:
+def draw_marks(pixels: Bytes, place: Place | None, options: PictureOptions) -> Bytes:
     """Draw what is asked for.
 
     Parameters
     ----------
     pixels
         Shape (h, w, 1) or (h, w, 3), the upper row first.
-    wcs
-        Of the picture, rows counted from the bottom; None where it has no place on the sky.
+    place
+        Of the picture; None where it has no place on the sky.
     options
         `draw` and `label`.
 
@@ -66,18 +66,18 @@ def draw_marks(pixels: Bytes, wcs: CelestialWcs | None, options: PictureOptions)
     RequestFault
         If a mark needs a place on the sky.
     """
-    if wcs is None and set(options.draw) - {"center"}:
+    if place is None and set(options.draw) - {"center"}:
         mark = next(mark for mark in options.draw if mark != "center")
         raise RequestFault(f"DRAW={mark} needs a picture that has a place on the sky")
     sheet = _Sheet(pixels)
-    if wcs is not None and "grid" in options.draw:
-        sheet.grid(graticule(wcs, sheet.font_px, sheet.label_height(options.label)))
+    if place is not None and "grid" in options.draw:
+        sheet.grid(graticule(place, sheet.font_px, sheet.label_height(options.label)))
     if "center" in options.draw:
         sheet.center()
-    if wcs is not None and "scalebar" in options.draw:
-        sheet.scalebar(wcs)
-    if wcs is not None and "compass" in options.draw:
-        sheet.compass(wcs)
+    if place is not None and "scalebar" in options.draw:
+        sheet.scalebar(place)
+    if place is not None and "compass" in options.draw:
+        sheet.compass(place)
     if options.label:
         sheet.label(options.label)
     return sheet.finished()
@@ -138,9 +138,9 @@ class _Sheet:
             layer.path([(x + gap * dx, y + gap * dy), (x + end * dx, y + end * dy)], 1.4 * self.stroke)
         layer.lay(GREEN)
 
-    def scalebar(self, wcs: CelestialWcs) -> None:
+    def scalebar(self, place: Place) -> None:
         """Bar in the lower left corner, of a round length at the centre of the picture."""
-        scale = float(wcs.pixel_scale_deg((self.width - 1) / 2, (self.height - 1) / 2)) * 3600
+        scale = place.scale_deg * 3600
         arcsec = bar_length_arcsec(scale * self.width)
         length, tick = arcsec / scale, 0.32 * self.font_px
         x, y = self.margin, self.height - self.margin - tick
@@ -153,10 +153,10 @@ class _Sheet:
         middle = max(x + length / 2, self.margin + self._width(angle_text(arcsec)) / 2)
         self._text(angle_text(arcsec), (middle, y - tick - 0.25 * self.font_px), "mb", WHITE)
 
-    def compass(self, wcs: CelestialWcs) -> None:
+    def compass(self, place: Place) -> None:
         """Arrows to north and east at the centre of the picture, in the lower right corner."""
-        arms = {"N": _direction(wcs, self.width, self.height, 0.0)}
-        arms["E"] = _direction(wcs, self.width, self.height, 90.0)
+        arms = {"N": _direction(place, self.width, self.height, 0.0)}
+        arms["E"] = _direction(place, self.width, self.height, 90.0)
         length = 2.6 * self.font_px
         reach = 1.55 * self.font_px  # of letters, beyond the arrows
         ends = {name: (length * dx, length * dy) for name, (dx, dy) in arms.items()}
@@ -285,17 +285,17 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont, room: float) -> str:
     return f"{line}…"
 
 
-def _direction(wcs: CelestialWcs, width: int, height: int, angle_deg: float) -> Point:
+def _direction(place: Place, width: int, height: int, angle_deg: float) -> Point:
     """Direction on the sheet, a unit vector, of a position angle at its centre."""
     x, y = (width - 1) / 2, (height - 1) / 2
-    here = wcs.to_sky(x, y).reshape(3)
+    here = place.to_sky(x, y).reshape(3)
     ra = math.atan2(here[1], here[0])
     east = np.array([-math.sin(ra), math.cos(ra), 0.0])
     north: Floats = np.cross(here, east)
     angle = math.radians(angle_deg)
-    step = math.radians(float(wcs.pixel_scale_deg(x, y)))
+    step = math.radians(place.scale_deg)
     there = here + step * (math.cos(angle) * north + math.sin(angle) * east)
-    px, py = wcs.to_pixel(there / np.linalg.norm(there))
+    px, py = place.to_pixel(there / np.linalg.norm(there))
     dx, dy = float(px) - x, y - float(py)
     length = math.hypot(dx, dy)
     return (dx / length, dy / length) if length > 0 else (0.0, -1.0)

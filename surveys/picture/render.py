@@ -16,9 +16,9 @@ from surveys.picture.encode import QUALITY, encode_jpeg, encode_png
 from surveys.picture.levels import factors, measured_colour, measured_grey, sky_of
 from surveys.picture.look import Look
 from surveys.picture.marks import draw_marks
+from surveys.picture.place import Place
 from surveys.recipe import Recipe
 from surveys.request import Cuts, PictureOptions
-from surveys.sky.wcs import CelestialWcs
 
 Image = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Picture:
 def render(
     images: Sequence[Image | None],
     look: Look,
-    wcs_text: str,
+    place: Place | None,
     options: PictureOptions,
     *,
     zeropoints: Sequence[float | None] = (),
@@ -75,8 +75,8 @@ def render(
         that of the FITS file, which becomes the lowest. None for a band without any image here.
     look
         How it is made, by `choose_look`.
-    wcs_text
-        Cards of the WCS of these pixels, 80 characters each; "" where they have no place on the sky.
+    place
+        Of these pixels; None where they have none on the sky.
     options
         What the request says of file, marks and label.
     zeropoints
@@ -91,11 +91,10 @@ def render(
     """
     pixels, used, covered = colour_pixels(images, look, zeropoints)
     height, width = pixels.shape[:2]
-    wcs = CelestialWcs.from_text(wcs_text, 0, 1, width, height) if wcs_text else None
     if options.draw or options.label:
-        pixels = draw_marks(pixels, wcs, options)
+        pixels = draw_marks(pixels, place, options)
     caption = replace(caption or Caption(), recipe=cite(used, look), bands=look.bands)
-    xmp = describe(caption, None if wcs is None else fit_plane(wcs), width, height)
+    xmp = describe(caption, None if place is None else fit_plane(place), width, height)
     if options.media_type == "image/jpeg":
         content = encode_jpeg(pixels, xmp, QUALITY if options.quality is None else options.quality)
     else:
@@ -298,4 +297,4 @@ def warm_up() -> None:
         *(Recipe("auto", 0, name, unit="pixel") for name in ("lupton", "stiff")),
     ):
         bands = ("a",) if recipe.algorithm == "grey" else ("a", "b", "c")
-        render([plane] * len(bands), Look(bands, recipe, True), "", options)
+        render([plane] * len(bands), Look(bands, recipe, True), None, options)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from surveys.errors import RequestFault
+from surveys.picture.avm import fit_plane, tan_cards
+from surveys.picture.place import Place
 from surveys.picture.size import View, view_of
 from surveys.planning.images import depth_of
 from surveys.planning.limits import Limits, check_grid, check_picture
@@ -25,10 +28,6 @@ from surveys.planning.planes import Plane, centre_of, zoomed
 from surveys.planning.tiles import Tiles
 from surveys.request import CutoutRequest, PictureOptions
 from surveys.sky.pixels import PixelBox
-from surveys.survey import Band, Survey
-
-#: Bands of a colour picture.
-COLOURS = 3
 
 
 def draft_fits(request: CutoutRequest, tiles: Sequence[Tiles], limits: Limits) -> list[Draft]:
@@ -90,6 +89,11 @@ def draft_picture(
         scale_deg = request.mosaic.pixscale_deg or reference.pixel_scale_deg
         plane = Plane.gnomonic(*centre_of(request.stencil, reference), scale_deg)
     box = _box_of_all(request, plane, tiles)
+    fitted = fit_plane(Place(plane.wcs, box.x0, box.y0, box.width, box.height))
+    if not fitted.is_avm and math.isfinite(fitted.error_px):
+        # Its own coordinates could not be written into the picture.
+        plane = Plane.from_text(tan_cards(fitted), plane.scale_deg, box.width, box.height)
+        box = _box_of_all(request, plane, tiles)
     view = view_of(box, options, plane.scale_deg, request.mosaic.pixscale_deg)
     check_picture(view.width, view.height, len(tiles), limits)
     drafts = [
@@ -138,39 +142,3 @@ def _refuse_cubes(tiles: Sequence[Tiles]) -> None:
                     f"{found.record.dataset} is a cube of {depth} planes, and a picture shows "
                     "one: ask for FITS"
                 )
-
-
-def picture_bands(options: PictureOptions, survey: Survey, bands: Sequence[Band]) -> list[Band]:
-    """Choose the bands of a picture, the red one first.
-
-    Parameters
-    ----------
-    options
-        May name them.
-    bands
-        Those that the identifier and the filters leave.
-
-    Raises
-    ------
-    RequestFault
-        If a band is named that is not among them.
-    """
-    left = {band.label: band for band in bands}
-    for label in options.bands:
-        if label not in left:
-            known = ", ".join(left) or "none"
-            raise RequestFault(f"RGB {label!r} is no band of this request; of {survey.name} it has {known}")
-    return [left[label] for label in options.bands] or list(bands)
-
-
-def colours_of(options: PictureOptions, tiles: Sequence[Tiles]) -> list[Tiles]:
-    """Put the bands of a picture in order, red first: as asked for, else the longest wavelength first.
-
-    Of more than three the first, a middle one and the last are taken.
-    """
-    if options.bands:
-        return list(tiles)
-    ordered = sorted(tiles, key=lambda of_band: -(of_band.band.em_min_m + of_band.band.em_max_m))
-    if len(ordered) <= COLOURS:
-        return ordered
-    return [ordered[0], ordered[(len(ordered) - 1) // 2], ordered[-1]]

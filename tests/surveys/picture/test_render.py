@@ -152,7 +152,7 @@ def test_a_recipe_of_pixel_values_needs_no_zero_point() -> None:
 
 def test_without_a_zero_point_levels_are_measured_and_that_is_said() -> None:
     picture = render(
-        noisy_sky(50), Look(("i", "r", "g"), LUPTON, False), "", PNG, zeropoints=(25.0, None, 25.0)
+        noisy_sky(50), Look(("i", "r", "g"), LUPTON, False), None, PNG, zeropoints=(25.0, None, 25.0)
     )
     assert picture.recipe.startswith("auto: lupton of i,r,g")
     assert picture.recipe.endswith("levels in pixel values")
@@ -180,8 +180,8 @@ def test_a_pixel_without_data_in_a_band_has_the_mean_of_the_others_there() -> No
 def test_a_band_without_any_image_is_the_mean_of_the_others_and_is_named() -> None:
     red, _, blue = noisy_sky(40)
     look = Look(("i", "r", "g"), LUPTON, False)
-    without = render([red, None, blue], look, "", PNG, zeropoints=(22.5,) * 3)
-    mean = render([red, (red + blue) / 2, blue], look, "", PNG, zeropoints=(22.5,) * 3)
+    without = render([red, None, blue], look, None, PNG, zeropoints=(22.5,) * 3)
+    mean = render([red, (red + blue) / 2, blue], look, None, PNG, zeropoints=(22.5,) * 3)
     assert without.missing == ("r",)
     assert mean.missing == ()
     assert without.content == mean.content
@@ -191,14 +191,14 @@ def test_the_part_with_data_is_told_and_the_rest_of_a_png_transparent() -> None:
     image = noisy_sky(40)[0]
     image[:10] = np.nan
     look = Look(("r",), GREY, False)
-    picture = render([image], look, "", PNG)
+    picture = render([image], look, None, PNG)
     assert picture.covered == 0.75
     opened = Pillow.open(BytesIO(picture.content))
     assert opened.mode == "L"
     alpha = np.asarray(opened.convert("RGBA"))[..., 3]
     assert (alpha[30:] == 0).all()  # the first rows of the image are the lowest of the picture
     assert (alpha[:30] == 255).all()
-    jpeg = Pillow.open(BytesIO(render([image], look, "", replace(PNG, media_type="image/jpeg")).content))
+    jpeg = Pillow.open(BytesIO(render([image], look, None, replace(PNG, media_type="image/jpeg")).content))
     assert abs(float(np.asarray(jpeg)[33:].mean()) - NO_DATA[0]) < 2
 
 
@@ -217,7 +217,7 @@ def test_an_asymmetric_source_is_the_right_way_up() -> None:
 def test_the_same_request_gives_the_same_bytes(media_type: str) -> None:
     options = PictureOptions(media_type, label="twice", draw=("center",))
     look = choose_look(options, survey(LUPTON), ("g", "r", "i"))
-    first, second = (render(noisy_sky(60), look, "", options, zeropoints=(22.5,) * 3) for _ in range(2))
+    first, second = (render(noisy_sky(60), look, None, options, zeropoints=(22.5,) * 3) for _ in range(2))
     assert first == second
 
 
@@ -240,7 +240,7 @@ def test_measured_levels_do_not_depend_on_the_unit(algorithm: str) -> None:
 def test_measured_levels_of_nothing_and_of_equal_pixels(algorithm: str, value: float) -> None:
     count = 1 if algorithm == "grey" else 3
     look = Look(("i", "r", "g")[:count], Recipe("auto", 0, algorithm, unit="pixel"), True)  # type: ignore[arg-type]
-    picture = render([np.full((9, 9), value, np.float32)] * count, look, "", PNG)
+    picture = render([np.full((9, 9), value, np.float32)] * count, look, None, PNG)
     assert picture.covered == (0.0 if np.isnan(value) else 1.0)
     assert Pillow.open(BytesIO(picture.content)).size == (9, 9)
 
@@ -256,7 +256,7 @@ def test_the_sky_of_images_that_hold_it_can_be_subtracted() -> None:
 def test_a_picture_tells_its_recipe_with_all_numbers() -> None:
     options = replace(PNG, q=5.0)
     look = choose_look(options, survey(replace(LUPTON, black={"i": -0.1, "r": 0.0, "g": 0.0})), "gri")
-    picture = render(noisy_sky(20), look, "", options, zeropoints=(22.5,) * 3)
+    picture = render(noisy_sky(20), look, None, options, zeropoints=(22.5,) * 3)
     assert picture.recipe == (
         "gri/1 changed by Q: lupton of i,r,g; Q 5; S 30; m 0; black -0.1/0/0; levels in nanomaggies"
     )

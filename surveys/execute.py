@@ -171,7 +171,7 @@ def _make(product: Product, file: OpenFile) -> bytes:
     pixels = buffer[start:end].view(product.dtype)
     pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
     valid = 0 if product.must_count else product.pixels
-    with open_reader(product.record, product.inside, file) as reader:
+    with open_reader(product.record, product.inside, file, product.cut.ranges) as reader:
         for strip in product.strips(STRIP_BYTES):
             part = pixels[strip.plane0 : strip.plane1, strip.y0 - grid.y0 : strip.y1 - grid.y0]
             product.fill(reader, strip, part)
@@ -179,7 +179,9 @@ def _make(product: Product, file: OpenFile) -> bytes:
                 valid += product.count_valid(part)
     total = Checksum()
     if product.request.checksum:
-        total.add(buffer[start:])
+        total.add(buffer[start : start + product.unit_size])
+    if product.tables:
+        buffer[start + product.unit_size :] = np.frombuffer(product.tables, np.uint8)
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
     return memory.getvalue()
 
@@ -206,14 +208,14 @@ def _stream(product: Product, header: bytes, file: OpenFile) -> Iterator[bytes]:
     yield header
     for part in _parts(product, file):
         yield part.tobytes()
-    yield bytes(product.size - product.header_size - product.data_size)
+    yield bytes(product.unit_size - product.data_size) + product.tables
 
 
 def _parts(product: Product, file: OpenFile) -> Iterator[Pixels]:
     """Yield the pixels of a product strip by strip, all in the same memory."""
     frame, grid = product.frame, product.grid
     memory = np.empty(0, product.dtype)
-    with open_reader(product.record, product.inside, file) as reader:
+    with open_reader(product.record, product.inside, file, product.cut.ranges) as reader:
         for strip in product.strips(STRIP_BYTES):
             shape = frame.shape(strip.plane1 - strip.plane0, strip.y1 - strip.y0, grid.width)
             count = math.prod(shape)

@@ -72,6 +72,29 @@ class ZtileLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class SideTable:
+    """A binary table of the same file that belongs to the axes of an image.
+
+    Parameters
+    ----------
+    kind
+        ``lookup``: coordinates of a -TAB axis (FITS 4.0, section 8.1); ``beams``: the beam of each channel
+        and polarization, as CASA writes it; ``bounds``: energies of channels, as OGIP writes EBOUNDS.
+    name
+        Its EXTNAME.
+    version
+        Its EXTVER.
+    packed
+        Header and data, deflated, in base 64: `surveys.cube.tables` opens it.
+    """
+
+    kind: Literal["lookup", "beams", "bounds"]
+    name: str
+    version: int
+    packed: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One image HDU of one file (an artifact of a dataset).
 
@@ -111,6 +134,8 @@ class ImageRecord:
         When the index read it (UTC): DATE of every product.
     nodata
         Value of a pixel without data as declared (``nan``, or a number), or None when only BLANK/NaN count.
+    tables
+        Tables that belong to its axes; a cutout carries them.
     """
 
     artifact_id: int
@@ -141,6 +166,7 @@ class ImageRecord:
     indexed_at: datetime
     nodata: float | None = None
     ztiles: ZtileLayout | None = None
+    tables: tuple[SideTable, ...] = ()
 
     @property
     def nx(self) -> int:

@@ -16,6 +16,9 @@ PLAN_VERSION = 2
 
 Method = Literal["copy", "paste", "resample"]
 
+#: ``(axis, first, end, step)`` of each axis that is not taken whole: 0-based FITS number, half-open.
+Ranges = tuple[tuple[int, int, int, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Companion:
@@ -38,7 +41,7 @@ class Piece:
     box
         The pixels of it that are read.
     ranges
-        ``(axis, first, end)`` of each further axis that is not taken whole: 0-based FITS number, half-open.
+        What is taken of those of its further axes that are not taken whole.
     scale
         Factor that brings its pixel values to the zero point of the first piece.
     unique
@@ -53,7 +56,7 @@ class Piece:
     file_size: int
     mtime_ns: int
     box: PixelBox
-    ranges: tuple[tuple[int, int, int], ...] = ()
+    ranges: Ranges = ()
     scale: float = 1.0
     unique: tuple[float, ...] = ()
     companions: tuple[Companion, ...] = ()
@@ -92,6 +95,8 @@ class Part:
         ``copy``: one image, pixels as stored; ``paste``: images of one pixel grid; ``resample``.
     clipped
         Whether the stencil reaches beyond the data: the product is cut down to it, or padded.
+    remarks
+        What the user should know of how the request was understood, a sentence each.
     """
 
     band: str
@@ -99,6 +104,7 @@ class Part:
     grid: Grid
     method: Method = "copy"
     clipped: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,11 @@ class CutoutPlan:
         return any(part.clipped for part in self.parts)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of how the request was understood, each sentence once."""
+        return tuple(dict.fromkeys(remark for part in self.parts for remark in part.remarks))
+
+    @property
     def padded(self) -> bool:
         """Whether the product of one image holds pixels that the image does not have."""
         return any(
@@ -210,6 +221,7 @@ def _part(fields: Mapping[str, Any]) -> Part:
         | {
             "pieces": tuple(_piece(piece) for piece in fields["pieces"]),
             "grid": Grid(PixelBox(**grid["box"]), grid["wcs_text"]),
+            "remarks": tuple(fields.get("remarks", ())),
         }
     )
 

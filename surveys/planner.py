@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site, fits_size
 from surveys.index.catalog import Catalog
@@ -11,7 +12,7 @@ from surveys.picture.look import look_of
 from surveys.plan import Cost, CutoutPlan, Grid, Part
 from surveys.planning.bands import draft_fits, draft_picture
 from surveys.planning.cost import cost_of
-from surveys.planning.images import Overlap, at_the_edge, depth_of, in_image, piece_of
+from surveys.planning.images import Overlap, at_the_edge, cut_of, in_image, piece_of
 from surveys.planning.limits import Limits as Limits
 from surveys.planning.limits import check_image, check_parts
 from surveys.planning.mosaics import holder_of
@@ -114,11 +115,13 @@ def _plan_image(
     request: CutoutRequest, generation: int, found: Overlap, catalog: Catalog, limits: Limits, site: Site
 ) -> CutoutPlan:
     record = found.record
-    depth = depth_of(record)
+    cut = cut_of(request, record)
+    depth = planes_in(record, cut.ranges)
     check_image(request, record, found.grid, depth, limits)
-    bytes_out = fits_size(record, found.grid, request, catalog, site, clipped=not found.whole)
+    bytes_out = fits_size(record, found.grid, request, catalog, site, not found.whole, cut)
     cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
-    part = Part(record.band, (piece_of(record, found.inside),), Grid(found.grid), "copy", not found.whole)
+    piece = piece_of(record, found.inside, cut)
+    part = Part(record.band, (piece,), Grid(found.grid), "copy", not found.whole, cut.remarks)
     return CutoutPlan(request, generation, (part,), cost)
 
 

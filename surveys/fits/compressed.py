@@ -7,7 +7,6 @@ astropy. Both give the same bits.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
@@ -18,10 +17,11 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from surveys.errors import BrokenImage
-from surveys.fits.cut import DTYPES, INFLATE_ERRORS, Pixels, Reader, Strip
+from surveys.fits.cut import DTYPES, INFLATE_ERRORS, Pixels, Reader, Selection, Strip
 from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord, ZtileLayout
 from surveys.kernels import rice as kernels
+from surveys.plan import Ranges
 from surveys.sky.pixels import PixelBox
 
 Ints = NDArray[np.int64]
@@ -36,14 +36,14 @@ _ITEM_BYTES = {"B": 1, "I": 2, "J": 4, "E": 4, "D": 8, "K": 8}
 _RANDOM = kernels.random_values()
 
 
-def open_tiles(record: ImageRecord, box: PixelBox, file: OpenFile) -> Reader:
-    """Return a reader of the columns of `box` of a tile-compressed image."""
+def open_tiles(record: ImageRecord, box: PixelBox, file: OpenFile, ranges: Ranges = ()) -> Reader:
+    """Return a reader of the columns of `box` of a tile-compressed image, and of ranges of its other axes."""
     layout = record.ztiles
     if layout is None:
         raise BrokenImage(f"The index does not say how {record.file.name} is compressed.")
     if _is_native(record, layout):
-        return RiceReader(record, layout, box, file)
-    return SectionReader(record, box, file)
+        return RiceReader(record, layout, box, file, ranges)
+    return SectionReader(record, box, file, ranges)
 
 
 def _is_native(record: ImageRecord, layout: ZtileLayout) -> bool:
@@ -88,10 +88,9 @@ def warm_up() -> None:
 class _TileReader(ABC):
     """What readers of tiles share: strips as ranges on the axes of the image."""
 
-    def __init__(self, record: ImageRecord, box: PixelBox) -> None:
+    def __init__(self, record: ImageRecord, box: PixelBox, ranges: Ranges) -> None:
         self.record = record
-        self._columns = (box.x0, box.x1)
-        self._slow = record.shape[: len(record.shape) - 1 - record.y_axis]
+        self._wanted = Selection(record, box, ranges)
 
     def __enter__(self) -> Self:
         return self
@@ -102,24 +101,17 @@ class _TileReader(ABC):
         """Nothing is held by default."""
 
     def read(self, strip: Strip, out: Pixels) -> None:
-        """Decode all planes at once, or one by one where the strip does not have them all."""
-        if strip.plane1 - strip.plane0 == math.prod(self._slow):
-            low, high = self._ranges((0,) * len(self._slow), self._slow, strip)
-            out[...] = self._decode(low, high).reshape(out.shape)
-            return
-        for plane in range(strip.plane0, strip.plane1):
-            index = tuple(int(i) for i in np.unravel_index(plane, self._slow))
-            low, high = self._ranges(index, tuple(i + 1 for i in index), strip)
-            target = out[plane - strip.plane0]
-            target[...] = self._decode(low, high).reshape(target.shape)
-
-    def _ranges(self, low: Axes, high: Axes, strip: Strip) -> tuple[Axes, Axes]:
-        starts, stops = [0] * len(self.record.shape), list(self.record.shape)
-        starts[: len(low)], stops[: len(high)] = low, high
-        y, x = len(starts) - 1 - self.record.y_axis, len(starts) - 1 - self.record.x_axis
-        starts[y], stops[y] = strip.y0, strip.y1
-        starts[x], stops[x] = self._columns
-        return tuple(starts), tuple(stops)
+        """Decode the wanted part of each axis; where pixels of one are skipped, those taken one by one."""
+        for taken, target in self._wanted.blocks(strip, out):
+            skipping = [axis for axis, part in enumerate(taken) if part.step != 1]
+            for index in np.ndindex(*(len(taken[axis]) for axis in skipping)):
+                place: list[slice] = [slice(None)] * len(taken)
+                block = list(taken)
+                for axis, i in zip(skipping, index, strict=True):
+                    place[axis] = slice(i, i + 1)
+                    block[axis] = range(taken[axis][i], taken[axis][i] + 1)
+                low, high = tuple(part.start for part in block), tuple(part.stop for part in block)
+                target[tuple(place)] = self._decode(low, high).reshape([len(part) for part in block])
 
     @abstractmethod
     def _decode(self, low: Axes, high: Axes) -> Pixels:
@@ -129,8 +121,8 @@ class _TileReader(ABC):
 class SectionReader(_TileReader):
     """Pixels of any compressed image, by astropy."""
 
-    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
-        super().__init__(record, box)
+    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile, ranges: Ranges = ()) -> None:
+        super().__init__(record, box, ranges)
         self._stream = file.stream()
         try:
             self._hdus = fits.open(self._stream, do_not_scale_image_data=True)
@@ -156,8 +148,15 @@ class SectionReader(_TileReader):
 class RiceReader(_TileReader):
     """Decodes the wanted tiles of a Rice-compressed image, each as far as its last wanted pixel."""
 
-    def __init__(self, record: ImageRecord, layout: ZtileLayout, box: PixelBox, file: OpenFile) -> None:
-        super().__init__(record, box)
+    def __init__(
+        self,
+        record: ImageRecord,
+        layout: ZtileLayout,
+        box: PixelBox,
+        file: OpenFile,
+        ranges: Ranges = (),
+    ) -> None:
+        super().__init__(record, box, ranges)
         self._layout, self._file = layout, file
         native = np.dtype(DTYPES[record.bitpix]).newbyteorder("=")
         self._dtype = native if record.bitpix < 0 else np.dtype(np.int32)

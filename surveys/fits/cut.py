@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from surveys.errors import BrokenImage
 from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord
+from surveys.plan import Ranges
 from surveys.sky.pixels import PixelBox
 
 Pixels = NDArray[Any]
@@ -28,6 +29,14 @@ DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _INFLATE_BYTES = 1 << 20
 # isal declares its error as an object, not as a class.
 INFLATE_ERRORS = (OSError, EOFError, cast("type[Exception]", igzip_lib.IsalError))
+
+
+def taken_of(record: ImageRecord, ranges: Ranges) -> list[range]:
+    """Tell what is taken of each axis of an image, numpy order."""
+    taken = [range(length) for length in record.shape]
+    for axis, first, end, step in ranges:
+        taken[-1 - axis] = range(first, end, step)
+    return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,13 @@ class Frame:
     within: int
 
     @classmethod
-    def of(cls, record: ImageRecord) -> Frame:
-        """Gather the axes of an image."""
+    def of(cls, record: ImageRecord, ranges: Ranges = ()) -> Frame:
+        """Gather the axes of an image, or of the part of it that some ranges of its other axes make."""
         x = len(record.shape) - 1 - record.x_axis
         y = len(record.shape) - 1 - record.y_axis
         shape = record.shape
+        if ranges:
+            shape = tuple(len(taken) for taken in taken_of(record, ranges))
         return cls(
             math.prod(shape[:y]), shape[y], math.prod(shape[y + 1 : x]), shape[x], math.prod(shape[x + 1 :])
         )
@@ -66,7 +77,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A range of planes and of rows, 0-based and half-open."""
+    """A range of planes (of those taken, not of the file) and of rows, 0-based and half-open."""
 
     plane0: int
     plane1: int
@@ -116,15 +127,56 @@ class Reader(AbstractContextManager["Reader"], Protocol):
         """Let go of the file."""
 
 
-def open_reader(record: ImageRecord, box: PixelBox, file: OpenFile) -> Reader:
-    """Return a reader of the columns of `box`, a box inside the image."""
+def open_reader(record: ImageRecord, box: PixelBox, file: OpenFile, ranges: Ranges = ()) -> Reader:
+    """Return a reader of the columns of `box`, a box inside the image, and of ranges of its other axes.
+
+    Its strips have the `Frame` of the image with these ranges.
+    """
     if record.storage == "plain":
-        return PlainReader(record, box, file)
+        return PlainPartReader(record, box, file, ranges) if ranges else PlainReader(record, box, file)
     if record.storage == "gzip":
-        return GzipReader(record, box, file)
+        return GzipPartReader(record, box, file, ranges) if ranges else GzipReader(record, box, file)
     from surveys.fits.compressed import open_tiles  # numba is imported only where tiles are cut
 
-    return open_tiles(record, box, file)
+    return open_tiles(record, box, file, ranges)
+
+
+class Selection:
+    """Which pixels of all axes are wanted, strip by strip.
+
+    Parameters
+    ----------
+    record, box, ranges
+        The image, the wanted columns, and what is taken of its axes beside those of the sky.
+    """
+
+    def __init__(self, record: ImageRecord, box: PixelBox, ranges: Ranges) -> None:
+        self.taken = taken_of(record, ranges)
+        self.y = len(record.shape) - 1 - record.y_axis
+        self.x = len(record.shape) - 1 - record.x_axis
+        self.taken[self.x] = range(box.x0, box.x1)
+        self._slow = tuple(len(taken) for taken in self.taken[: self.y])
+        self._planes = math.prod(self._slow)
+
+    def blocks(self, strip: Strip, out: Pixels) -> Iterator[tuple[list[range], Pixels]]:
+        """Yield what is taken of each axis, and the part of `out` for it, in that shape.
+
+        All planes at once, or one by one where the strip does not have them all.
+        """
+        rows = range(strip.y0, strip.y1)
+        if strip.plane1 - strip.plane0 == self._planes:
+            yield self._block(self.taken[: self.y], rows, out)
+            return
+        for plane in range(strip.plane0, strip.plane1):
+            index = np.unravel_index(plane, self._slow)
+            slow = [taken[int(i)] for taken, i in zip(self.taken, index, strict=False)]
+            target = out[plane - strip.plane0]
+            yield self._block([range(i, i + 1) for i in slow], rows, target)
+
+    def _block(self, slow: list[range], rows: range, out: Pixels) -> tuple[list[range], Pixels]:
+        taken = [*slow, rows, *self.taken[self.y + 1 :]]
+        # The axes of a frame are only split, so that this is `out` itself, never a copy.
+        return taken, out.reshape([len(part) for part in taken])
 
 
 class _RowReader:
@@ -213,3 +265,50 @@ class GzipReader(_RowReader):
             raise BrokenImage(f"{self.name} is shorter than its header says.")
         self._position += count
         return data
+
+
+class PlainPartReader(_RowReader):
+    """A part of the axes of pixels that lie in the file as they are."""
+
+    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile, ranges: Ranges) -> None:
+        super().__init__(record, box, file)
+        self._wanted = Selection(record, box, ranges)
+        lengths = record.shape[1:]
+        item = abs(record.bitpix) // 8
+        self._strides = [item * math.prod(lengths[axis:]) for axis in range(len(record.shape))]
+
+    def read(self, strip: Strip, out: Pixels) -> None:
+        """Copy each wanted pixel from its place."""
+        for taken, target in self._wanted.blocks(strip, out):
+            offset = self.offset + sum(
+                part.start * stride for part, stride in zip(taken, self._strides, strict=True)
+            )
+            strides = tuple(part.step * stride for part, stride in zip(taken, self._strides, strict=True))
+            self.file.copy_block(offset, strides, target)
+
+
+class GzipPartReader(GzipReader):
+    """A part of the axes of pixels in a gzip file, inflated as far as the last wanted plane."""
+
+    def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile, ranges: Ranges) -> None:
+        super().__init__(record, box, file)
+        self._wanted = Selection(record, box, ranges)
+        self._shape = record.shape
+        self._dtype = DTYPES[record.bitpix]
+
+    def read(self, strip: Strip, out: Pixels) -> None:
+        """Inflate the wanted rows of the wanted planes, and keep the wanted part of each."""
+        y = self._wanted.y
+        at_once = max(1, _INFLATE_BYTES // self.row_bytes)
+        for taken, target in self._wanted.blocks(strip, out):
+            kept = tuple(slice(part.start, part.stop, part.step) for part in taken[y + 1 :])
+            for index in np.ndindex(*(len(part) for part in taken[:y])):
+                place = tuple(part[i] for part, i in zip(taken, index, strict=False))
+                plane = int(np.ravel_multi_index(place, self._shape[:y])) if y else 0
+                self._skip_to(self.start_of(plane, strip.y0))
+                rows = target[index]
+                for start in range(0, len(rows), at_once):
+                    wanted = rows[start : start + at_once]
+                    inflated = self._take(len(wanted) * self.row_bytes)
+                    whole = np.frombuffer(inflated, self._dtype).reshape(len(wanted), *self._shape[y + 1 :])
+                    wanted[...] = whole[(slice(None), *kept)]

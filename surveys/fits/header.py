@@ -32,6 +32,8 @@ _COMPRESSION = re.compile(
     r"|ZERO))"
 )
 _PIXEL_CARD = re.compile(r"(CRPIX|LTV|CNPIX)(\d+)([A-Z]?)")
+# What grows with the distance of pixels along their axis.
+_STEP_CARD = re.compile(r"CDELT(\d+)[A-Z]?|CD\d+_(\d+)[A-Z]?|LTM\d+_(\d+)")
 _AXIS_CARD = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT|CRPIX)(\d+)([A-Z]?)|(?:CD|PC)(\d+)_(\d+)([A-Z]?)")
 _NUMBER = re.compile(r" *([+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?) *(?:/(.*))?$")
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -101,7 +103,7 @@ class Patch:
     comment: str
     slot: str
     base: float | None = None
-    factor: int = 1
+    factor: float = 1
 
     def text(self, value: Value) -> bytes:
         """Write the card with a value, as `card` does."""
@@ -142,7 +144,9 @@ class _Builder:
         text = card(keyword, value, comment)
         self.cards.extend(text[i : i + CARD] for i in range(0, len(text), CARD))
 
-    def slot(self, keyword: str, comment: str, slot: str, base: float | None = None, factor: int = 1) -> None:
+    def slot(
+        self, keyword: str, comment: str, slot: str, base: float | None = None, factor: float = 1
+    ) -> None:
         offset = len(self.cards) * CARD
         self.patches.append(Patch(offset, keyword, comment, slot, base, factor))
         self.cards.append(card(keyword, 0, comment))
@@ -151,12 +155,58 @@ class _Builder:
         return HeaderTemplate("".join(self.cards).encode("ascii"), tuple(self.patches))
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What of the axes beside those of the sky is the same for all cutouts of one template.
+
+    Parameters
+    ----------
+    steps
+        Of each axis that is cut, ``(0-based FITS number, pixels of the source from one of the cutout to the
+        next)``.
+    spectral
+        Number of the spectral axis, which ALTRPIX of AIPS is about.
+    extended
+        Whether tables follow.
+    """
+
+    steps: tuple[tuple[int, int], ...] = ()
+    spectral: int | None = None
+    extended: bool = False
+
+
+NO_AXES = Axes()
+
+
+class _Slots:
+    """Where the lengths and origins of axes come from."""
+
+    def __init__(self, record: ImageRecord, axes: Axes) -> None:
+        self.steps = dict(axes.steps)
+        self.spectral = axes.spectral if axes.spectral in self.steps else None
+        further = {axis: str(axis) for axis in self.steps}
+        self._names = {record.x_axis: "x", record.y_axis: "y"}
+        self.lengths = {axis: f"n{name}" for axis, name in (self._names | further).items()}
+        self.origins = {axis: f"{name}0" for axis, name in self._names.items()}
+        self.origins |= {axis: f"o{name}" for axis, name in further.items()}
+
+    def pixel(self, builder: _Builder, keyword: str, comment: str, axis: int, base: float) -> None:
+        """Add a card of a pixel of the source: where it is, 1-based, in pixels of the cutout."""
+        step = self.steps.get(axis, 1)
+        if step != 1:
+            base, factor = (base - 1.0) / step + 1.0, -1.0 / step
+            builder.slot(keyword, comment, self.origins[axis], base, factor)
+        else:
+            builder.slot(keyword, comment, self.origins[axis], base, -1)
+
+
 def build_template(
     record: ImageRecord,
     header_text: str,
     bitpix: int,
     set_later: Iterable[str],
     provenance: Iterable[tuple[str, Value, str]],
+    axes: Axes = NO_AXES,
 ) -> HeaderTemplate:
     """Template of the products of one image.
 
@@ -173,11 +223,13 @@ def build_template(
         Keywords the caller writes after the template; the source's cards of these names go.
     provenance
         Cards to set in place of the source's.
+    axes
+        Which further axes are cut, and what comes behind the pixels.
 
     Notes
     -----
     The slots are ``nx``, ``ny`` (lengths of the cut axes), ``x0``, ``y0`` (0-based origin of the cutout in
-    the source image), ``clipped`` and ``frac_ok``.
+    the source image), for the axis of number 2 ``n2`` and ``o2`` likewise, ``clipped`` and ``frac_ok``.
     """
     added = list(provenance)
     dropped = set(set_later) | {keyword for keyword, _, _ in added} | {"X0", "Y0", "CLIPPED", "FRAC_OK"}
@@ -188,16 +240,19 @@ def build_template(
     if record.storage == "tiles" and record.extname == "COMPRESSED_IMAGE":
         dropped |= {"EXTNAME"}  # what compressors call their tables, not a name of the image
     builder = _Builder()
-    _add_structure(builder, record, bitpix)
+    slots = _Slots(record, axes)
+    _add_structure(builder, record, bitpix, slots)
+    if axes.extended:
+        builder.add("EXTEND", True, "tables of the axes follow")
     source = [
         (keyword, line)
         for keyword, line in _split(header_text)
         if keyword not in dropped and _is_wanted(record, keyword)
     ]
-    _add_source(builder, record, source)
+    _add_source(builder, record, source, slots)
     if record.blank is not None and bitpix == record.bitpix > 0 and not _has(source, "BLANK"):
         builder.add("BLANK", record.blank, "stored value of a pixel without data")
-    _add_missing_pixel_cards(builder, record, source)
+    _add_missing_pixel_cards(builder, record, source, slots)
     for keyword, value, comment in added:
         builder.add(keyword, value, comment)
     builder.slot("X0", "first column of this, in the source (1-based)", "x0", 1)
@@ -207,24 +262,16 @@ def build_template(
     return builder.template()
 
 
-def _add_structure(builder: _Builder, record: ImageRecord, bitpix: int) -> None:
+def _add_structure(builder: _Builder, record: ImageRecord, bitpix: int, slots: _Slots) -> None:
     builder.add("SIMPLE", True, "conforms to the FITS standard")
     builder.add("BITPIX", bitpix, "bits per pixel; negative: floating point")
     builder.add("NAXIS", len(record.shape), "number of axes")
     for axis, length in enumerate(reversed(record.shape)):
-        slot = _length_slot(record, axis)
+        slot = slots.lengths.get(axis)
         if slot:
             builder.slot(f"NAXIS{axis + 1}", "length of the axis", slot, 0)
         else:
             builder.add(f"NAXIS{axis + 1}", length, "length of the axis")
-
-
-def _length_slot(record: ImageRecord, axis: int) -> str | None:
-    return {record.x_axis: "nx", record.y_axis: "ny"}.get(axis)
-
-
-def _origin_slot(record: ImageRecord, axis: int) -> str | None:
-    return {record.x_axis: "x0", record.y_axis: "y0"}.get(axis)
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
@@ -245,17 +292,24 @@ def _is_wanted(record: ImageRecord, keyword: str) -> bool:
     return not STRUCTURE.fullmatch(keyword)
 
 
-def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:
+def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]], slots: _Slots) -> None:
     for keyword, line in source:
         match = _PIXEL_CARD.fullmatch(keyword)
-        slot = _origin_slot(record, int(match[2]) - 1) if match else None
-        if match is None or slot is None:
-            builder.cards.append(line)
+        axis = int(match[2]) - 1 if match else slots.spectral if keyword == "ALTRPIX" else None
+        if axis is not None and axis in slots.origins:
+            base, comment = _number(record, keyword, line)
+            if match and match[1] == "CNPIX":
+                builder.slot(keyword, comment, slots.origins[axis], base, 1)
+            else:
+                slots.pixel(builder, keyword, comment, axis, float(base))
             continue
-        base, comment = _number(record, keyword, line)
-        if match[1] != "CNPIX":
-            base = float(base)
-        builder.slot(keyword, comment, slot, base, 1 if match[1] == "CNPIX" else -1)
+        stretched = _STEP_CARD.fullmatch(keyword)
+        step = slots.steps.get(int(stretched[stretched.lastindex or 0]) - 1, 1) if stretched else 1
+        if step == 1:
+            builder.cards.append(line)
+        else:
+            base, comment = _number(record, keyword, line)
+            builder.add(keyword, base / step if keyword.startswith("LTM") else float(base) * step, comment)
 
 
 def _number(record: ImageRecord, keyword: str, line: str) -> tuple[float, str]:
@@ -293,7 +347,9 @@ def unshiftable_card(text: str, axes: Iterable[int]) -> str | None:
     return None
 
 
-def _add_missing_pixel_cards(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]]) -> None:
+def _add_missing_pixel_cards(
+    builder: _Builder, record: ImageRecord, source: list[tuple[str, str]], slots: _Slots
+) -> None:
     """Add the reference pixels the source left at their default, 0, and physical coordinates (LTV, LTM)."""
     keywords = {keyword for keyword, _ in source}
     described: set[tuple[int, str]] = set()
@@ -302,17 +358,20 @@ def _add_missing_pixel_cards(builder: _Builder, record: ImageRecord, source: lis
             letter = match[2] if match[1] else match[5]
             described.update((int(number), letter) for number in match.group(1, 3, 4) if number)
     for number, letter in sorted(described):
-        slot = _origin_slot(record, number - 1)
         keyword = f"CRPIX{number}{letter}"
-        if slot and keyword not in keywords:
-            builder.slot(keyword, "reference pixel", slot, 0.0, -1)
+        if number - 1 in slots.origins and keyword not in keywords:
+            slots.pixel(builder, keyword, "reference pixel", number - 1, 0.0)
+        step = slots.steps.get(number - 1, 1)
+        if step != 1 and not keywords & {f"CDELT{number}{letter}", f"CD{number}_{number}{letter}"}:
+            builder.add(f"CDELT{number}{letter}", float(step), "coordinate increment")
     if not any(keyword.startswith("LTM") for keyword in keywords):
         for axis in range(len(record.shape)):
-            builder.add(f"LTM{axis + 1}_{axis + 1}", 1.0, "pixels of this per pixel of the source")
-    for axis in (record.x_axis, record.y_axis):
-        slot = _origin_slot(record, axis)
-        if slot and f"LTV{axis + 1}" not in keywords:
-            builder.slot(f"LTV{axis + 1}", "pixel 0 of the source, in pixels of this", slot, 0.0, -1)
+            scale = 1.0 / slots.steps.get(axis, 1)
+            builder.add(f"LTM{axis + 1}_{axis + 1}", scale, "pixels of this per pixel of the source")
+    for axis in slots.origins:
+        if f"LTV{axis + 1}" not in keywords:
+            comment = "pixel 0 of the source, in pixels of this"
+            slots.pixel(builder, f"LTV{axis + 1}", comment, axis, 0.0)
 
 
 def _has(cards: list[tuple[str, str]], keyword: str) -> bool:

@@ -42,8 +42,11 @@ def position_name(ra_deg: float, dec_deg: float) -> str:
     return f"J{ra}{'-' if dec_deg < 0 else '+'}{dec}"
 
 
-def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox) -> str:
-    """File name of a product, ASCII and without any separator of folders, at most `MAX_NAME` bytes."""
+def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox, planes: str = "") -> str:
+    """File name of a product, ASCII and without any separator of folders, at most `MAX_NAME` bytes.
+
+    `planes` tells which ones of a cube are in it; "" for all.
+    """
     if stencil is None:
         name = _SUFFIX.sub("", record.file.name)
         only = record.hdu == (1 if record.storage == "tiles" else 0)
@@ -51,4 +54,5 @@ def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox) -
     else:
         parts = [record.survey.upper() + position_name(*centre_deg(stencil)), record.band]
         name = "_".join([part for part in parts if part] + [f"{grid.width}x{grid.height}"])
-    return _UNSAFE.sub("_", name)[: MAX_NAME - len(".fits")] + ".fits"
+    ending = f"_{planes}.fits" if planes else ".fits"
+    return _UNSAFE.sub("_", name)[: MAX_NAME - len(ending)] + ending

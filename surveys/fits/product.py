@@ -1,6 +1,7 @@
 """The FITS product of a cutout: what it will be, known before a pixel is read, and how its bytes are made.
 
-A product is one simple primary HDU with the pixels as the source stores them. Where it needs pixels that do
+A product is one simple primary HDU with the pixels as the source stores them; of a cube, tables that belong
+to its axes follow. Where it needs pixels that do
 not exist (outside of the image, or of the stencil with ``MASK=true``) these are NaN, or BLANK; integers
 that have no BLANK are then turned into physical floating-point values, and HISTORY says so.
 """
@@ -15,9 +16,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from surveys.cube.axes import the_axis
+from surveys.cube.ranges import WHOLE, AxisCut, label_of, side_tables
 from surveys.fits.checksum import Checksum, encode
 from surveys.fits.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
-from surveys.fits.header import BLOCK, HeaderTemplate, Value, build_template, card, end_header, history
+from surveys.fits.header import BLOCK, Axes, HeaderTemplate, Value, build_template, card, end_header, history
 from surveys.fits.naming import centre_deg, product_name
 from surveys.fits.source import Lru
 from surveys.image import ImageRecord
@@ -81,6 +84,10 @@ class Product:
         Of the product.
     template, tail
         The two parts of its header.
+    cut
+        What is taken of the axes beside those of the sky.
+    tables
+        The HDUs behind the pixels.
     """
 
     record: ImageRecord
@@ -92,11 +99,14 @@ class Product:
     bitpix: int
     template: HeaderTemplate
     tail: bytes
+    cut: AxisCut = WHOLE
+    tables: bytes = b""
 
     @property
     def file_name(self) -> str:
         """Name for Content-Disposition."""
-        return product_name(self.record, self.request.stencil, self.grid)
+        planes = label_of(self.record, self.cut.ranges)
+        return product_name(self.record, self.request.stencil, self.grid, planes)
 
     @property
     def header_size(self) -> int:
@@ -116,7 +126,12 @@ class Product:
     @property
     def size(self) -> int:
         """Bytes of the whole product."""
-        return self.header_size + -(-self.data_size // BLOCK) * BLOCK
+        return self.header_size + self.unit_size + len(self.tables)
+
+    @property
+    def unit_size(self) -> int:
+        """Bytes of the pixels in whole blocks."""
+        return -(-self.data_size // BLOCK) * BLOCK
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -147,6 +162,8 @@ class Product:
             "clipped": self.clipped,
             "frac_ok": valid / self.pixels,
         }
+        for axis, first, end, step in self.cut.ranges:
+            values |= {f"n{axis}": len(range(first, end, step)), f"o{axis}": first}
         self.template.write(text, values)
         text[len(self.template.text) :] = self.tail
         if self.request.checksum:
@@ -266,12 +283,13 @@ def describe(
     catalog: HeaderTexts,
     site: Site,
     clipped: bool = False,
+    cut: AxisCut = WHOLE,
 ) -> Product:
     """Describe the product of `grid`; reads no pixel, and the header text only the first time."""
     # A request asks twice: to plan, for the size, and to cut.
     return _products.get(
-        (record.artifact_id, grid, request, site, clipped),
-        lambda: _describe(record, grid, request, catalog, site, clipped),
+        (record.artifact_id, grid, request, site, clipped, cut),
+        lambda: _describe(record, grid, request, catalog, site, clipped, cut),
         lambda product: product.record is record,
     )
 
@@ -283,12 +301,15 @@ def _describe(
     catalog: HeaderTexts,
     site: Site,
     clipped: bool,
+    cut: AxisCut,
 ) -> Product:
     inside = grid.clip(record.nx, record.ny)
     if inside is None:
         raise ValueError("the box has no pixel of the image")
     bitpix = bitpix_of(record, grid, request)
     centred = request.stencil is not None
+    tables = side_tables(record, cut.ranges, request.checksum)
+    axes = _axes(record, cut, bool(tables))
     key = (
         record.file,
         record.hdu,
@@ -298,19 +319,22 @@ def _describe(
         bitpix,
         centred,
         site,
+        axes,
     )
-    template = _templates.get(key, lambda: _template(record, bitpix, centred, catalog, site))
-    tail = _tail(record, grid, request, bitpix, site)
+    template = _templates.get(key, lambda: _template(record, bitpix, centred, catalog, site, axes))
+    tail = _tail(record, grid, request, bitpix, site, cut)
     return Product(
         record,
         request,
         grid,
         clipped,
-        Frame.of(record),
+        Frame.of(record, cut.ranges),
         inside,
         bitpix,
         template,
         end_header(tail, len(template.text)),
+        cut,
+        tables,
     )
 
 
@@ -318,7 +342,8 @@ def describe_plan(plan: CutoutPlan, record: ImageRecord, catalog: HeaderTexts, s
     """Describe the product of a plan of one piece."""
     if plan.grid is None:
         raise ValueError("an empty plan makes no product")
-    return describe(record, plan.grid, plan.request, catalog, site, plan.clipped)
+    cut = AxisCut(plan.pieces[0].ranges, plan.remarks)
+    return describe(record, plan.grid, plan.request, catalog, site, plan.clipped, cut)
 
 
 def fits_size(
@@ -328,13 +353,22 @@ def fits_size(
     catalog: HeaderTexts,
     site: Site = DEFAULT_SITE,
     clipped: bool = False,
+    cut: AxisCut = WHOLE,
 ) -> int:
     """Return the bytes of the product, exactly; opens no file."""
-    return describe(record, grid, request, catalog, site, clipped).size
+    return describe(record, grid, request, catalog, site, clipped, cut).size
+
+
+def _axes(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
+    if not cut.ranges:
+        return Axes(extended=extended)
+    spectral = the_axis("spectral", record.wcs_text, record.shape)
+    steps = tuple((axis, step) for axis, _, _, step in cut.ranges)
+    return Axes(steps, spectral.number if spectral else None, extended)
 
 
 def _template(
-    record: ImageRecord, bitpix: int, centred: bool, catalog: HeaderTexts, site: Site
+    record: ImageRecord, bitpix: int, centred: bool, catalog: HeaderTexts, site: Site, axes: Axes
 ) -> HeaderTemplate:
     set_later = ["CUT_URL", "RA_OBJ", "DEC_OBJ"] if centred else ["CUT_URL"]
     provenance: list[tuple[str, Value, str]] = [
@@ -349,10 +383,12 @@ def _template(
     ]
     if record.file.sha256:
         provenance.insert(6, ("ORIG_SHA", record.file.sha256, "SHA-256 of the source file"))
-    return build_template(record, catalog.header_text(record), bitpix, set_later, provenance)
+    return build_template(record, catalog.header_text(record), bitpix, set_later, provenance, axes)
 
 
-def _tail(record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: int, site: Site) -> str:
+def _tail(
+    record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: int, site: Site, cut: AxisCut
+) -> str:
     """Write the cards whose number or text depends on the request; checksums first, where they are found."""
     cards = [_checksum_cards("0" * 16, "0").decode("ascii")] if request.checksum else []
     if request.stencil is not None:
@@ -361,10 +397,23 @@ def _tail(record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: i
         cards.append(card("DEC_OBJ", dec, "[deg] centre of the region, ICRS"))
     if request.canonical:
         cards.append(card("CUT_URL", request.canonical, "the request"))
-    section = f"[{grid.x0 + 1}:{grid.x1},{grid.y0 + 1}:{grid.y1}]"
+    section = _section(record, grid, cut)
     cards.append(history(f"{site.creator}: pixels {section} of {record.file.name}[{record.hdu}]"))
+    cards += [history(remark) for remark in cut.remarks]
     if bitpix != record.bitpix:
         cards.append(history(f"Integers without BLANK made into physical {-bitpix}-bit floats"))
     if is_masked(request):
         cards.append(history("Pixels with centres outside of the region are blanked (MASK=true)"))
     return "".join(cards)
+
+
+def _section(record: ImageRecord, grid: PixelBox, cut: AxisCut) -> str:
+    """Write the pixels of the source as a section: ``[x1:x2,y1:y2]``, of a cube that is cut all its axes."""
+    celestial = f"{grid.x0 + 1}:{grid.x1}", f"{grid.y0 + 1}:{grid.y1}"
+    if not cut.ranges:
+        return f"[{','.join(celestial)}]"
+    parts = [f"1:{length}" for length in reversed(record.shape)]
+    parts[record.x_axis], parts[record.y_axis] = celestial
+    for axis, first, end, step in cut.ranges:
+        parts[axis] = f"{first + 1}:{end}" + (f":{step}" if step != 1 else "")
+    return f"[{','.join(parts)}]"

@@ -7,7 +7,9 @@ what a cold cutout costs is the wait for each row.
 
 from __future__ import annotations
 
+import math
 import mmap
+import operator
 import os
 import threading
 from collections import OrderedDict
@@ -15,7 +17,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,9 @@ V = TypeVar("V")
 
 _READERS = 16
 _SAMPLES = 5
+# What lies between wanted items is read with them up to this; and memory of what is read at once.
+_SMALL_BYTES = 16 << 10
+_BATCH_BYTES = 8 << 20
 
 
 class Lru(Generic[K, V]):
@@ -108,6 +113,46 @@ class OpenFile:
             for n in range(lines)
         ]
         self._read_all(targets, cold)
+
+    def copy_block(self, offset: int, strides: tuple[int, ...], out: NDArray[Any]) -> None:
+        """Fill `out` with items that lie at equal distances in the file along each of its axes.
+
+        Parameters
+        ----------
+        offset
+            Of the first item in the file.
+        strides
+            Distance in the file between neighbours along each axis of `out`, the slowest first.
+        out
+            Any shape and strides; of the type of the items.
+        """
+        shape = out.shape
+        spans = [
+            out.itemsize + sum((n - 1) * s for n, s in zip(shape[axis:], strides[axis:], strict=True))
+            for axis in range(out.ndim + 1)
+        ]
+        self._check_end(offset + spans[0])
+        longest = max(range(out.ndim), key=lambda axis: (shape[axis] - 1) * strides[axis])
+        cold = self._is_cold(offset, strides[longest], shape[longest])
+        if self._map is not None and not cold:
+            np.copyto(out, np.ndarray(shape, out.dtype, self._map, offset, strides))
+            return
+        # As few reads as need not take much more of the file than is wanted.
+        outer = next(
+            axis
+            for axis, span in enumerate(spans)
+            if span <= max(_SMALL_BYTES, 2 * math.prod(shape[axis:]) * out.itemsize)
+        )
+        span, inner = spans[outer], (shape[outer:], out.dtype)
+        places = list(np.ndindex(shape[:outer]))
+        at_once = max(1, _BATCH_BYTES // span)
+        for start in range(0, len(places), at_once):
+            batch = places[start : start + at_once]
+            buffer = np.empty((len(batch), span), np.uint8)
+            offsets = (offset + sum(map(operator.mul, place, strides)) for place in batch)
+            self._read_all(list(zip(offsets, buffer, strict=True)), cold)
+            for place, read in zip(batch, buffer, strict=True):
+                out[place] = np.ndarray(*inner, read.data, 0, strides[outer:])
 
     def gather(self, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.int64]]:
         """Ranges of the file: a read-only buffer that holds them all, and where in it each of them starts."""

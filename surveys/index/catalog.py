@@ -222,7 +222,10 @@ class Catalog:
     def attributes_of(self, images: Sequence[ImageRecord]) -> dict[int, Mapping[str, Any]]:
         """Find the `attributes` of some images, by artifact."""
         rows = self._of_images(images, DatasetRow.attributes)
-        return {key: dict(row.attributes) for key, row in rows.items()}
+        return {
+            key: {name: value for name, value in row.attributes.items() if name != "tables"}
+            for key, row in rows.items()
+        }
 
     def _of_images(self, images: Sequence[ImageRecord], *columns: Any) -> dict[int, Row[Any]]:
         """Columns of the datasets of some images, after their artifacts.

@@ -97,7 +97,6 @@ class DatasetFacts:
 
 def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> DatasetFacts:
     """Facts of one image."""
-    band = survey.band(image.band)
     known = image.t_min_mjd is not None and image.t_max_mjd is not None
     on_sky = not is_layer(image.dataset) or _is_on_sky(image)
     return DatasetFacts(
@@ -106,7 +105,7 @@ def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> Datas
         image=image,
         circle=_covering_circle(place) if on_sky else None,
         polygon=_polygon(place.s_region) if on_sky else None,
-        band_m=Interval(band.em_min_m, band.em_max_m),
+        band_m=_band_of(image, survey),
         time_mjd=Interval(image.t_min_mjd or 0.0, image.t_max_mjd or 0.0) if known else None,
         pol_states=image.pol_states,
         filters=(image.band,),
@@ -114,6 +113,12 @@ def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> Datas
         example=CutoutRequest(image.dataset, _small_circle(place)) if on_sky else None,
         on_sky=on_sky,
     )
+
+
+def _band_of(image: ImageRecord, survey: Survey) -> Interval:
+    """Wavelengths of an image: those of its channels, else of its band."""
+    band = survey.band(image.band)
+    return Interval(image.em_min_m or band.em_min_m, image.em_max_m or band.em_max_m)
 
 
 def facts_of_bands(survey: Survey, dataset: str, places: list[Row[Any]]) -> DatasetFacts:

@@ -103,6 +103,10 @@ class FitsFile:
             yield Hdu(number, text, header, start, length, self._bytes.reaches(end))
             offset = start + -(-length // BLOCK) * BLOCK
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Read bytes of the (inflated) file; of a gzip file only forward, and not while `hdus` is walking."""
+        return self._bytes.read(offset, length)
+
     def _header_text(self, offset: int, number: int) -> str | None:
         """Cards of the header that begins at `offset`; None where no HDU begins."""
         text = ""

@@ -24,7 +24,7 @@ from surveys.index.unique import UniqueAreas
 from surveys.survey import Survey
 
 #: Raised when the same file would be read differently: then every file is read anew.
-READING = 2
+READING = 3
 
 #: What a declaration tells about files; the rest of it is not in the index.
 _TOLD = (

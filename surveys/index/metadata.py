@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from astropy.io import fits
 from astropy.time import Time
 
+from surveys.cube.extent import states_of
 from surveys.index.fitsfile import card_number, card_value
 from surveys.survey import Survey, TimeCards
 
@@ -23,14 +24,6 @@ _MIDDLES = ("MJD-AVG", "DATE-AVG", "MJD-MID")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(T\d\d:\d\d(:\d\d(\.\d*)?)?Z?)?\Z")
 _OLD = re.compile(r"(\d\d)/(\d\d)/(\d\d)\Z")
 _SCALES = {"UTC": "utc", "TAI": "tai", "TT": "tt", "TDT": "tt", "TDB": "tdb", "TCB": "tcb", "TCG": "tcg"}
-
-# FITS 4.0, table 29.
-_STOKES = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR"} | {
-    -5: "XX",
-    -6: "YY",
-    -7: "XY",
-    -8: "YX",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +61,7 @@ def times_of(header: fits.Header, survey: Survey) -> Times:
 
 def pol_states_of(header: fits.Header, shape: tuple[int, ...], survey: Survey) -> tuple[str, ...]:
     """Polarization states along the STOKES axis in its order, else those declared."""
-    for axis in range(1, len(shape) + 1):
-        if str(card_value(header, f"CTYPE{axis}") or "").strip().upper() != "STOKES":
-            continue
-        start = card_number(header, f"CRVAL{axis}")
-        step, pixel = card_number(header, f"CDELT{axis}"), card_number(header, f"CRPIX{axis}")
-        if start is None:
-            return survey.pol_states
-        step, pixel = 1.0 if step is None else step, 0.0 if pixel is None else pixel
-        codes = [start + step * (plane + 1 - pixel) for plane in range(min(shape[-axis], 16))]
-        states = [_STOKES.get(round(code), "") for code in codes if abs(code - round(code)) < 1e-6]
-        return tuple(states) if len(states) == shape[-axis] and all(states) else survey.pol_states
-    return survey.pol_states
+    return states_of(header, shape) or survey.pol_states
 
 
 def _exptime(header: fits.Header, declared: TimeCards) -> float | None:

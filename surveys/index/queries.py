@@ -52,6 +52,7 @@ _IMAGE_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     DatasetRow.t_max,
     DatasetRow.pol_states,
     DatasetRow.s_pixel_scale_deg,
+    DatasetRow.attributes,
 )
 
 

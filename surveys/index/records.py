@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from surveys.image import FileFacts, ImageRecord, ZtileLayout
+from surveys.image import FileFacts, ImageRecord, SideTable, ZtileLayout
 from surveys.survey import Survey
 
 
@@ -26,6 +26,7 @@ def image_of(survey: Survey, row: Row[Any]) -> ImageRecord:
         pol_states=tuple(row.pol_states.split("/")) if row.pol_states else (),
         pixel_scale_deg=survey.pixel_scale_deg or row.s_pixel_scale_deg,
         nodata=None if band.nodata is None else band.nodata.value,
+        tables=tuple(SideTable(**table) for table in row.attributes.get("tables", ())),
         **_stored(row),
     )
 
@@ -36,7 +37,9 @@ def layer_of(image: ImageRecord, row: Row[Any]) -> ImageRecord:
     if "CTYPE" not in row.wcs_text and stored["shape"] == image.shape:
         # It lies on the grid of its image, whether it says so or not.
         stored |= {"wcs_text": image.wcs_text, "x_axis": image.x_axis, "y_axis": image.y_axis}
-    return replace(image, dataset=f"{image.dataset}/{row.role}", nodata=None, **stored)
+    # Tables of another file are not those of the image.
+    tables = image.tables if stored["file"] == image.file else ()
+    return replace(image, dataset=f"{image.dataset}/{row.role}", nodata=None, tables=tables, **stored)
 
 
 def _stored(row: Row[Any]) -> dict[str, Any]:

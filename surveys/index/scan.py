@@ -21,14 +21,17 @@ from typing import Any, BinaryIO, cast
 from astropy.io import fits
 from lsst.sphgeom import Region
 
+from surveys.cube.extent import times_of_axis, wavelengths_of
 from surveys.errors import ImageRefused
 from surveys.fits.header import unshiftable_card
+from surveys.image import SideTable
 from surveys.index.cards import celestial_axes, image_header, wcs_cards
 from surveys.index.cells import cells_of
 from surveys.index.files import FoundFile, Match
 from surveys.index.fitsfile import FitsFile, Hdu, card_number, card_value, parse_cards
 from surveys.index.hdus import SCALING, Pixels, has_pixels, read_pixels, scaling
 from surveys.index.metadata import Times, pol_states_of, times_of
+from surveys.index.sidetables import read_side_tables
 from surveys.sky.footprint import footprint
 from surveys.sky.wcs import CelestialWcs
 from surveys.survey import ALL_HDUS, FIRST_HDU, Band, Layer, Survey, UniqueBorder, UniqueCards
@@ -50,6 +53,7 @@ class Sky:
     cells: tuple[int, ...]
     pixel_scale_deg: float
     times: Times
+    em_m: tuple[float, float] | None
     pol_states: tuple[str, ...]
     attributes: dict[str, Any]
 
@@ -245,19 +249,28 @@ class _Scanner:
             wcs_text=wcs_cards(text),
             name=_name(survey, match, self._found, tag) if image else "",
         )
-        return _on_sky(survey, scanned, told) if image else scanned
+        if not image:
+            return scanned
+        tables = read_side_tables(self._file.stream, self._found.size, header, scanned.wcs_text, pixels.shape)
+        return _on_sky(survey, scanned, told, tables)
 
 
-def _on_sky(survey: Survey, scanned: ScannedHdu, header: fits.Header) -> ScannedHdu:
-    shape = scanned.pixels.shape
+def _on_sky(
+    survey: Survey, scanned: ScannedHdu, header: fits.Header, tables: tuple[SideTable, ...]
+) -> ScannedHdu:
+    shape, wcs_text = scanned.pixels.shape, scanned.wcs_text
     nx, ny = shape[-1 - scanned.x_axis], shape[-1 - scanned.y_axis]
-    wcs = CelestialWcs.from_text(scanned.wcs_text, scanned.x_axis, scanned.y_axis, nx, ny)
+    wcs = CelestialWcs.from_text(wcs_text, scanned.x_axis, scanned.y_axis, nx, ny)
     place = footprint(wcs)
     cover: Region = place.cover
     level, cells = cells_of(cover)
     times = times_of(header, survey)
+    if along := times_of_axis(wcs_text, shape, tables):
+        times = replace(times, t_min=along[0], t_max=along[1])
     band = survey.band(scanned.band or "")
     attributes = _attributes(survey, band, header, times)
+    if tables:
+        attributes["tables"] = [asdict(table) for table in tables]
     sky = Sky(
         s_ra_deg=place.s_ra_deg,
         s_dec_deg=place.s_dec_deg,
@@ -268,6 +281,7 @@ def _on_sky(survey: Survey, scanned: ScannedHdu, header: fits.Header) -> Scanned
         cells=tuple(cells),
         pixel_scale_deg=place.pixel_scale_deg,
         times=times,
+        em_m=wavelengths_of(wcs_text, shape, tables, wcs),
         pol_states=pol_states_of(header, shape, survey),
         attributes=attributes,
     )

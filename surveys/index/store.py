@@ -211,7 +211,7 @@ class Edition:
         sky, survey = hdu.sky, self._survey
         assert sky is not None  # noqa: S101 -- told to the type checker
         assert hdu.band is not None  # noqa: S101
-        band = survey.band(hdu.band)
+        em_min_m, em_max_m = sky.em_m or (survey.band(hdu.band).em_min_m, survey.band(hdu.band).em_max_m)
         preferred = survey.prefer.field if survey.prefer else None
         tile = {name: value for name, value in hdu.fields.items() if name != preferred}
         shape = hdu.pixels.shape
@@ -235,8 +235,8 @@ class Edition:
             "t_min": sky.times.t_min,
             "t_max": sky.times.t_max,
             "t_exptime": sky.times.t_exptime,
-            "em_min": band.em_min_m,
-            "em_max": band.em_max_m,
+            "em_min": em_min_m,
+            "em_max": em_max_m,
             "pol_states": "/".join(sky.pol_states),
             "calib_level": survey.calib_level,
             "attributes": sky.attributes,

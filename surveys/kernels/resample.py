@@ -37,8 +37,9 @@ Pixels = NDArray[Any]
 PHASES = 1024
 #: Least part of the weight that pixels with data must have: half of it, whatever the last digits are.
 LEAST_WEIGHT = 0.5 - 1e-6
-#: More than any key.
-PENALTY = 8.0
+#: Added to keys, which are at most 4: where an image has no right of its own, and where the neighbours of a
+#: position reach beyond its edge. The larger one decides.
+PENALTY, EDGE_PENALTY = 16.0, 8.0
 #: Neighbours of less weight do not contribute to a mask.
 NO_WEIGHT = 1e-7
 
@@ -46,14 +47,23 @@ NO_WEIGHT = 1e-7
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-def lanczos_weight(distance: Floats) -> Floats:
+def lanczos_weight(distance: Floats, width: float = 1.0) -> Floats:
     """Weight of a pixel at a distance in pixels, before the weights are made to sum to 1."""
-    return np.where(np.abs(distance) < 3.0, np.sinc(distance) * np.sinc(distance / 3.0), 0.0)
+    scaled = distance / width
+    return np.where(np.abs(scaled) < 3.0, np.sinc(scaled) * np.sinc(scaled / 3.0), 0.0)
 
 
-def linear_weight(distance: Floats) -> Floats:
-    """Weight of a pixel in bilinear interpolation."""
-    return np.maximum(1.0 - np.abs(distance), 0.0)
+def linear_weight(distance: Floats, width: float = 1.0) -> Floats:
+    """Weight of a pixel in bilinear interpolation; what a box of that width has of it, where it is wider.
+
+    So wide pixels get the mean over their area, and every pixel is given away in full.
+    """
+    return np.clip((width + 1.0) / 2.0 - np.abs(distance), 0.0, 1.0)
+
+
+def taps_of(kernel: str, width: float) -> int:
+    """Neighbours along one axis."""
+    return 2 * math.ceil(3.0 * width if kernel == "lanczos3" else (width + 1.0) / 2.0)
 
 
 def weight_table(kernel: str, width: float = 1.0) -> Floats:
@@ -72,12 +82,12 @@ def weight_table(kernel: str, width: float = 1.0) -> Floats:
         (PHASES + 2, taps): for a position ``i + phase / PHASES`` the weights of the pixels
         ``i - taps / 2 + 1`` and following; they sum to 1.
     """
-    weight, reach = (lanczos_weight, 3.0) if kernel == "lanczos3" else (linear_weight, 1.0)
-    half = math.ceil(reach * width)
+    weight = lanczos_weight if kernel == "lanczos3" else linear_weight
+    half = taps_of(kernel, width) // 2
     offsets = np.arange(1 - half, half + 1)
     # One phase more than there are: the fraction of a tiny negative number rounds to 1.
     phase = np.minimum(np.arange(PHASES + 2), PHASES)[:, np.newaxis] / PHASES
-    weights = weight((offsets - phase) / width)
+    weights = weight(offsets - phase, width)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
@@ -365,7 +375,11 @@ def resample(
                 fx, fy = x - ix, y - iy
                 ix, iy = ix - x0, iy - y0
                 value = np.nan
-                if ix >= 0 and iy >= 0 and ix <= last_x and iy <= last_y:
+                if ix < 0 or iy < 0 or ix > last_x or iy > last_y:
+                    key += EDGE_PENALTY
+                    if key >= best_row[c]:
+                        continue
+                else:
                     at = np.uint64(iy) * width + np.uint64(ix)
                     if kind == 2:
                         value = _two_by_two(flat, at, width, fx, fy)

@@ -5,13 +5,12 @@ Weights come from the formula here, not from a table, and nothing is done in par
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, lanczos_weight, linear_weight
+from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, lanczos_weight, linear_weight, taps_of
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[Any]
@@ -38,12 +37,12 @@ def weights_plain(
 
     Both have the shape (neighbours, positions …); neighbours beyond the window have the index -1.
     """
-    weight, reach = (lanczos_weight, 3.0) if kernel == "lanczos3" else (linear_weight, 1.0)
+    weight = lanczos_weight if kernel == "lanczos3" else linear_weight
     lines = []
     for line, width in zip((x, y), widths, strict=True):
-        half = math.ceil(reach * width)
+        half = taps_of(kernel, width) // 2
         pixels = np.floor(line).astype(np.int64) + np.arange(1 - half, half + 1).reshape(-1, *[1] * x.ndim)
-        weights = weight((pixels - line) / width)
+        weights = weight(pixels - line, width)
         lines.append((pixels, weights / weights.sum(axis=0)))
     (columns, across), (rows, along) = lines
     index = rows[:, None] * window.shape[1] + columns

@@ -26,6 +26,7 @@ from surveys.mosaic.overviews import Overviews
 from surveys.mosaic.pasting import PastedPiece
 from surveys.mosaic.pixeltype import PixelType, pixel_type
 from surveys.mosaic.reading import OpenPiece, weight_of
+from surveys.mosaic.reprojected import ReprojectedPiece
 from surveys.mosaic.resampling import ResampledPiece
 from surveys.plan import Part
 from surveys.request import CutoutRequest
@@ -211,7 +212,9 @@ class Composition:
     def _placed(self, piece: OpenPiece) -> MosaicPiece:
         first = self._request.mosaic.combine == "first"
         if self._part.method == "resample":
-            return ResampledPiece(piece, self._grid, self._request.mosaic.resample, self.flux, ranked=first)
+            kernel = self._request.mosaic.resample
+            make = ResampledPiece if kernel in ("lanczos3", "bilinear") else ReprojectedPiece
+            return make(piece, self._grid, kernel, self.flux, ranked=first)
         return PastedPiece(piece, self._grid, self._part, self._records[0], self.stored, ranked=first)
 
     def strips(self, limit_bytes: int) -> Iterator[ComposedStrip]:

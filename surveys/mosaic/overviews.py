@@ -124,7 +124,7 @@ class Overviews:
         )
         if stat.st_size != HEADER_BYTES + -(-4 * nx * ny // HEADER_BYTES) * HEADER_BYTES:
             return None
-        return Overview(factor, Plane(record, file, PixelBox(0, nx, 0, ny), 0, 0, 0))
+        return Overview(factor, Plane(record, file, PixelBox(0, nx, 0, ny)))
 
     def make(
         self,

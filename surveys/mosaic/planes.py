@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from surveys.cube.ranges import depth_of
 from surveys.errors import RequestFault
 from surveys.fits.cut import DTYPES, Frame, Strip, open_reader
 from surveys.fits.source import OpenFile
 from surveys.image import ImageRecord
-from surveys.plan import Piece
+from surveys.plan import Piece, Ranges
 from surveys.sky.pixels import PixelBox
 
 Pixels = NDArray[Any]
@@ -34,16 +35,14 @@ class Plane:
         The HDU.
     box
         What a plan means to read of it.
-    plane, between, within
-        Which of the pixels of its other axes: see `Frame`.
+    ranges
+        Which of the pixels of its other axes: one of each.
     """
 
     record: ImageRecord
     file: OpenFile
     box: PixelBox
-    plane: int
-    between: int
-    within: int
+    ranges: Ranges = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _kept: dict[PixelBox, Pixels] = field(default_factory=dict, repr=False)
 
@@ -56,26 +55,14 @@ class Plane:
         RequestFault
             If it has several.
         """
-        shape = record.shape
-        index = []
-        for axis, length in enumerate(shape):
-            number = len(shape) - 1 - axis
-            if number in (record.x_axis, record.y_axis):
-                continue
-            first, end = next(((a, b) for n, a, b in piece.ranges if n == number), (0, length))
-            if end - first != 1:
-                raise RequestFault(
-                    f"{record.dataset} has several planes, which are not put together with other images: "
-                    "choose one of them by BAND, TIME or POL, or name the image as ID"
-                )
-            index.append(first)
-        y, x = len(shape) - 1 - record.y_axis, len(shape) - 1 - record.x_axis
-        groups = (shape[:y], shape[y + 1 : x], shape[x + 1 :])
-        at = []
-        for group in groups:
-            chosen, index = index[: len(group)], index[len(group) :]
-            at.append(int(np.ravel_multi_index(chosen, group)) if group else 0)
-        return cls(record, file, piece.box, at[0], at[1], at[2])
+        # A layer may lack axes that its image has.
+        ranges = tuple(limits for limits in piece.ranges if limits[0] < len(record.shape))
+        if depth_of(record, ranges) != 1:
+            raise RequestFault(
+                f"{record.dataset} has several planes, which are not put together with other images: "
+                "choose one of them by BAND, TIME or POL, or name the image as ID"
+            )
+        return cls(record, file, piece.box, ranges)
 
     def read(self, box: PixelBox) -> Pixels:
         """Pixels of a box inside the image, (rows, columns), big-endian."""
@@ -105,11 +92,11 @@ class Plane:
         return self._read_kept(box)
 
     def _read(self, box: PixelBox) -> Pixels:
-        frame = Frame.of(self.record)
+        frame = Frame.of(self.record, self.ranges)
         stored = np.empty(frame.shape(1, box.height, box.width), DTYPES[self.record.bitpix])
-        with open_reader(self.record, box, self.file) as reader:
-            reader.read(Strip(self.plane, self.plane + 1, box.y0, box.y1), stored)
-        return stored[0, :, self.between, :, self.within]
+        with open_reader(self.record, box, self.file, self.ranges) as reader:
+            reader.read(Strip(0, 1, box.y0, box.y1), stored)
+        return stored[0, :, 0, :, 0]
 
     def blank(self) -> int | None:
         """BLANK, if the pixels are integers and have one."""

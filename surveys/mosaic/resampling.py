@@ -24,28 +24,42 @@ from surveys.mosaic.nodes import (
     reach_of,
 )
 from surveys.mosaic.ownership import EVERYWHERE, border_limits, outside_own, own_region
-from surveys.mosaic.reading import OpenPiece
+from surveys.mosaic.reading import SINGLE, OpenPiece
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import Floats
 from surveys.sky.wcs import wcs_of
 
 #: Kernels are widened where output pixels are larger than those of the image by more than this.
 LEAST_WIDTH = 1.02
+#: Key of the second piece, where their order decides: those of all must be less than a penalty.
+RANK = 2.0**-13
 #: Pixels of a window of an image that are held at once.
 WINDOW_PIXELS = 1 << 22
 #: A window is divided where more of it than this, for each pixel that is needed, would be read in vain.
 WASTE = 4
 _SMALL_PX = 128
+# Places along each side where the size of a pixel is measured; an odd number would meet a seam in the middle.
+_PLACES = 6
 _MAPS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """What of an image, in blocks, an area of the output needs."""
 
     area: Area
     map: NodeMap
     box: PixelBox
+
+    def place(self, band: Band) -> tuple[int, int, Floats, int, int, int]:
+        """Tell the kernels where the box is on the image, and the map on the band."""
+        map_ = self.map
+        return self.box.x0, self.box.y0, map_.nodes, map_.step, map_.u0, map_.v0 - band.y0
+
+    def part(self, band: Band) -> tuple[int, int, int, int]:
+        """Tell the kernels which columns and rows of the band are made."""
+        area = self.area
+        return area.u0, area.u1, area.v0 - band.y0, area.v1 - band.y0
 
 
 class ResampledPiece:
@@ -65,6 +79,10 @@ class ResampledPiece:
         Whether the order of the pieces decides instead of their distance.
     """
 
+    #: Whether pixels are averaged in blocks before, and how many neighbours more are read on each side.
+    averages = True
+    margin = 0
+
     def __init__(self, piece: OpenPiece, grid: OutputGrid, kernel: str, flux: bool, ranked: bool) -> None:
         self.piece = piece
         record = piece.record
@@ -73,7 +91,7 @@ class ResampledPiece:
         self._centre: Floats = self._wcs.to_sky((record.nx - 1) / 2, (record.ny - 1) / 2)
         self._reach = reach_of(grid, self._wcs)
         across, up = self._pixel_size()
-        self._blocks = piece.blocks(across, up)
+        self._blocks = piece.blocks(across, up) if self.averages else SINGLE
         widths = (across / self._blocks.width, up / self._blocks.height)
         self._x_table, self._y_table = (
             _table(kernel, width if width > LEAST_WIDTH else 1.0, piece.dtype.str) for width in widths
@@ -88,22 +106,28 @@ class ResampledPiece:
         self._area_ratio = float(self._blocks.width * self._blocks.height)
 
     def _pixel_size(self) -> tuple[float, float]:
-        """Size of an output pixel along x and y of the image, in its pixels, in the middle."""
+        """Size of an output pixel along x and y of the image, in its pixels: the median of some places."""
         if self._reach is None:
             return 1.0, 1.0
         reach = self._reach
-        u, v = (reach.u0 + reach.u1 - 1) / 2, (reach.v0 + reach.v1 - 1) / 2
-        near = np.array([[u + 0.5, u - 0.5, u, u], [v, v, v + 0.5, v - 0.5]])
-        x, y = self._wcs.to_pixel(self._grid.to_sky(*near))
-        size = math.hypot(x[0] - x[1], x[2] - x[3]), math.hypot(y[0] - y[1], y[2] - y[3])
-        if not all(math.isfinite(length) and length > 0 for length in size):
-            record, grid = self.piece.record, self._grid
-            scale = float(grid.wcs.pixel_scale_deg(*self._middle())) / record.pixel_scale_deg
-            return (scale, scale) if math.isfinite(scale) else (1.0, 1.0)
-        return size
-
-    def _middle(self) -> tuple[float, float]:
-        return self._grid.x0 + self._grid.width / 2, self._grid.y0 + self._grid.height / 2
+        u, v = np.meshgrid(
+            np.linspace(reach.u0, reach.u1 - 1, _PLACES), np.linspace(reach.v0, reach.v1 - 1, _PLACES)
+        )
+        half = 0.5 * np.array([[1, -1, 0, 0], [0, 0, 1, -1]])
+        x, y = self._wcs.to_pixel(
+            self._grid.to_sky(u[..., np.newaxis] + half[0], v[..., np.newaxis] + half[1])
+        )
+        # Where a place is not on the image its WCS need not be of use.
+        record = self.piece.record
+        beside = np.maximum(np.abs(x / record.nx - 0.5), np.abs(y / record.ny - 0.5))
+        near = (beside < 1.0).all(axis=-1)
+        if not near.any():
+            return 1.0, 1.0
+        sizes = [
+            float(np.median(np.hypot(line[..., 0] - line[..., 1], line[..., 2] - line[..., 3])[near]))
+            for line in (x, y)
+        ]
+        return sizes[0], sizes[1]
 
     def _in_blocks(self, limits: Floats) -> Floats:
         size = np.tile(np.repeat([self._blocks.width, self._blocks.height], 2), len(limits) // 4)
@@ -121,7 +145,7 @@ class ResampledPiece:
         for window in self._windows(area, reach):
             self._fill(band, window)
 
-    def _windows(self, area: Area, reach: Area) -> Iterator[_Window]:
+    def _windows(self, area: Area, reach: Area) -> Iterator[Window]:
         """Cut an area in parts that have one map, and need no large window."""
         for v in range(area.v0 // BLOCK_ROWS * BLOCK_ROWS, area.v1, BLOCK_ROWS):
             for u in range(area.u0 // BLOCK_COLUMNS * BLOCK_COLUMNS, area.u1, BLOCK_COLUMNS):
@@ -139,17 +163,17 @@ class ResampledPiece:
             if size > 1:
                 made.nodes[k] = (made.nodes[k] + 0.5) / size - 0.5
         if self._ranked:
-            made.nodes[2] = self.piece.number
+            made.nodes[2] = self.piece.number * RANK
         return made
 
-    def _divided(self, area: Area, map_: NodeMap) -> Iterator[_Window]:
+    def _divided(self, area: Area, map_: NodeMap) -> Iterator[Window]:
         box = self._box(area, map_)
         if box is None:
             return
         width, height = area.u1 - area.u0, area.v1 - area.v0
         large = box.pixels > WINDOW_PIXELS or box.pixels > WASTE * area.pixels
         if not large or max(width, height) <= _SMALL_PX:
-            yield _Window(area, map_, box)
+            yield Window(area, map_, box)
             return
         u, v = (area.u0 + area.u1) // 2, (area.v0 + area.v1) // 2
         halves = (
@@ -168,30 +192,33 @@ class ResampledPiece:
         nx, ny = self._blocks.size(self.piece.record.nx, self.piece.record.ny)
         edges = []
         for line, table, length in ((x, self._x_table, nx), (y, self._y_table, ny)):
-            half = table.shape[1] // 2
+            half = table.shape[1] // 2 + self.margin
             low, high = float(np.nanmin(line)), float(np.nanmax(line))
             edges += [math.floor(max(low, -1.0)) - half, math.ceil(min(high, length + 1.0)) + half + 1]
         return PixelBox(*edges).clip(nx, ny)
 
-    def _fill(self, band: Band, window: _Window) -> None:
-        area, box, map_ = window.area, window.box, window.map
-        pixels = self.piece.pixels(box, self._blocks)
-        place = (box.x0, box.y0, map_.nodes, map_.step, map_.u0, map_.v0 - band.y0)
-        part = (area.u0, area.u1, area.v0 - band.y0, area.v1 - band.y0)
-        outside = outside_own(self._region, self._grid, area)
-        if len(outside):
-            outside = _placed(outside, band, area)
+    def _fill(self, band: Band, window: Window) -> None:
+        self._interpolate(band, window)
+        box = window.box
+        place, part = window.place(band), window.part(band)
         number, tables = self.piece.number, (self._x_table, self._y_table)
-        kernels.resample(
-            pixels, *place, part, self._limits, outside, self._ratio, number, *tables,
-            band.image, band.best, band.winner,
-        )  # fmt: skip
         if band.weight is not None:
             variances = self.piece.variances(box, self._blocks)
             kernels.variance(variances, *place, part, self._ratio, number, *tables, band.winner, band.weight)
         if band.mask is not None:
             bits = self.piece.bits(box, self._blocks)
             kernels.mask_bits(bits, *place, part, number, *tables, band.winner, band.mask)
+
+    def _interpolate(self, band: Band, window: Window) -> None:
+        """Put values, keys and its number into the image."""
+        pixels = self.piece.pixels(window.box, self._blocks)
+        outside = outside_own(self._region, self._grid, window.area)
+        if len(outside):
+            outside = _placed(outside, band, window.area)
+        kernels.resample(
+            pixels, *window.place(band), window.part(band), self._limits, outside, self._ratio,
+            self.piece.number, self._x_table, self._y_table, band.image, band.best, band.winner,
+        )  # fmt: skip
 
     @property
     def _ratio(self) -> float:

@@ -82,7 +82,7 @@ def draft_picture(
     RequestFault
         If they cannot be made.
     """
-    _refuse_cubes(tiles)
+    _refuse_cubes(request, tiles)
     reference = (holder_of(request, tiles[0]) or tiles[0].overlaps[0]).record
     plane = Plane.of(reference)
     if options.orient == "north" or request.mosaic.grid == "tan":
@@ -131,14 +131,14 @@ def _draft_resized(
     else:
         records = records_about(request, tiles, resized, pixels)
     clipped = is_clipped(request, plane, box, records)
-    return draft_resampled(tiles.band, resized, pixels, records, clipped, limits)
+    return draft_resampled(request, tiles.band, resized, pixels, records, clipped, limits)
 
 
-def _refuse_cubes(tiles: Sequence[Tiles]) -> None:
+def _refuse_cubes(request: CutoutRequest, tiles: Sequence[Tiles]) -> None:
     for of_band in tiles:
         for found in of_band.overlaps:
-            if (depth := depth_of(found.record)) > 1:
+            if (depth := depth_of(request, found.record)) > 1:
                 raise RequestFault(
-                    f"{found.record.dataset} is a cube of {depth} planes, and a picture shows "
-                    "one: ask for FITS"
+                    f"{found.record.dataset} is a cube of which the request takes {depth} planes, and a "
+                    "picture shows one: choose it by BAND, TIME or POL, or ask for FITS"
                 )

@@ -24,7 +24,7 @@ def cost_of(request: CutoutRequest, drafts: Sequence[Draft], parts: Sequence[Par
     """Count the pixels that are read, of all layers, and those that are made; the bytes are estimated."""
     pixels_in = pixels_out = bytes_out = 0
     for draft, part in zip(drafts, parts, strict=True):
-        planes = depth_of(draft.inputs[0][0])
+        planes = depth_of(request, draft.inputs[0][0])
         layers = 1 + sum(role != "psf" for role in _roles(part)) if request.detail == "full" else 1
         pixels_in += planes * sum(piece.box.pixels * (1 + len(piece.companions)) for piece in part.pieces)
         pixels_out += planes * part.grid.box.pixels * layers

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from surveys.cube.ranges import WHOLE, AxisCut, axis_ranges
+from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import ImageRefused, RequestFault
 from surveys.image import ImageRecord
 from surveys.plan import Piece
@@ -43,24 +44,38 @@ class Overlap:
     whole: bool
 
 
-def depth_of(record: ImageRecord) -> int:
-    """Count the planes of an image."""
-    return math.prod(record.shape) // (record.nx * record.ny)
+def cut_of(request: CutoutRequest, record: ImageRecord) -> AxisCut:
+    """Tell what is taken of the axes of an image that passes the filters, those of the sky left out."""
+    return axis_ranges(record, request) or WHOLE
 
 
-def piece_of(record: ImageRecord, box: PixelBox) -> Piece:
+def depth_of(request: CutoutRequest, record: ImageRecord) -> int:
+    """Count the planes of an image that a request takes."""
+    return planes_in(record, cut_of(request, record).ranges)
+
+
+def piece_of(record: ImageRecord, box: PixelBox, cut: AxisCut = WHOLE) -> Piece:
     """Return the piece of an image that is one box of it."""
-    return Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, box)
+    return Piece(record.artifact_id, record.dataset, record.file.size, record.file.mtime_ns, box, cut.ranges)
 
 
 def passes(request: CutoutRequest, record: ImageRecord) -> bool:
-    """Compare filters with scalar metadata; what is unknown does not restrict (SODA 1.0, section 3.4)."""
+    """Compare filters with scalar metadata, and with the axes of cubes (SODA 1.0, section 3.4).
+
+    What is unknown does not restrict.
+
+    Raises
+    ------
+    RequestFault
+        If a filter cannot be applied to an axis.
+    """
     pol_states = set(record.pol_states)
     return (
         (not request.filters or record.band in request.filters)
         and _meets(request.band_m, record.em_min_m, record.em_max_m)
         and _meets(request.time_mjd, record.t_min_mjd, record.t_max_mjd)
         and (not request.pol or not pol_states or not pol_states.isdisjoint(request.pol))
+        and axis_ranges(record, request) is not None
     )
 
 

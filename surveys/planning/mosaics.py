@@ -186,12 +186,13 @@ def draft_on(request: CutoutRequest, tiles: Tiles, plane: Plane, box: PixelBox, 
     clipped = is_clipped(request, plane, box, records)
     pasted = None if plane.text else _pasted(request, tiles.band, plane, box, records, clipped)
     if pasted is None:
-        return draft_resampled(tiles.band, plane, box, records, clipped, limits)
-    _check(pasted, limits)
+        return draft_resampled(request, tiles.band, plane, box, records, clipped, limits)
+    _check(request, pasted, limits)
     return pasted
 
 
 def draft_resampled(
+    request: CutoutRequest,
     band: Band,
     plane: Plane,
     box: PixelBox,
@@ -214,7 +215,7 @@ def draft_resampled(
         if (part := _needed(plane, box, record)) is not None
     )
     made = Draft(band, plane, box, inputs, "resample", clipped)
-    _check(made, limits)
+    _check(request, made, limits)
     return made
 
 
@@ -343,12 +344,13 @@ def is_clipped(request: CutoutRequest, plane: Plane, box: PixelBox, records: Seq
     return clipped
 
 
-def _check(draft: Draft, limits: Limits) -> None:
+def _check(request: CutoutRequest, draft: Draft, limits: Limits) -> None:
     for record, _ in draft.inputs:
-        if (depth := depth_of(record)) > 1 and draft.method != "copy":
+        if draft.method != "copy" and (depth := depth_of(request, record)) > 1:
             raise RequestFault(
-                f"{record.dataset} is a cube of {depth} planes, and cubes are neither put together nor "
-                "resampled: name one of them as ID, without GRID and PIXSCALE"
+                f"{record.dataset} is a cube of which the request takes {depth} planes, and several are "
+                "neither put together nor resampled: choose one by BAND, TIME or POL, or name the cube "
+                "as ID, without GRID and PIXSCALE"
             )
     if len(draft.inputs) > limits.max_inputs:
         raise too_many_images(draft.inputs[0][0].survey, limits)

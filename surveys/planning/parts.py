@@ -12,7 +12,7 @@ from surveys.errors import RequestFault
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.plan import Companion, Part
-from surveys.planning.images import piece_of
+from surveys.planning.images import cut_of, piece_of
 from surveys.planning.mosaics import Draft
 from surveys.planning.photometry import scales_of
 from surveys.request import CutoutRequest
@@ -53,13 +53,18 @@ def _part(request: CutoutRequest, survey: Survey, generation: int, draft: Draft,
         elif survey.unique is not None:
             areas = [area_of(attributes()[record.artifact_id].get("unique")) for record in records]
     layers = _companions(request, survey, draft, generation, catalog)
+    cuts = [cut_of(request, record) for record in records]
     pieces = tuple(
         replace(
-            piece_of(record, box), scale=scale, unique=area, companions=layers.get(record.artifact_id, ())
+            piece_of(record, box, cut),
+            scale=scale,
+            unique=area,
+            companions=layers.get(record.artifact_id, ()),
         )
-        for (record, box), scale, area in zip(draft.inputs, scales, areas, strict=True)
+        for (record, box), scale, area, cut in zip(draft.inputs, scales, areas, cuts, strict=True)
     )
-    return Part(draft.band.label, pieces, draft.plane.grid(draft.box), draft.method, draft.clipped)
+    remarks = tuple(dict.fromkeys(remark for cut in cuts for remark in cut.remarks))
+    return Part(draft.band.label, pieces, draft.plane.grid(draft.box), draft.method, draft.clipped, remarks)
 
 
 def roles_of(request: CutoutRequest, survey: Survey, band: Band, *, composed: bool) -> tuple[Role, ...]:

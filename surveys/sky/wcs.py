@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS, NoConvergence
+from astropy.wcs import WCS, NoConvergence, Sip
 from numpy.typing import ArrayLike
 
 from surveys.errors import ImageRefused
@@ -109,6 +109,14 @@ class CelestialWcs:
             with self._lock:
                 pixels[usable] = self._inverse(world[usable])
         return pixels[:, 0].reshape(shape), pixels[:, 1].reshape(shape)
+
+    def to_astropy(self, x0: int, y0: int) -> WCS:
+        """Return it as astropy's, of an image whose first pixel is the pixel ``(x0, y0)`` of this one."""
+        moved = self._wcs.deepcopy()
+        moved.wcs.crpix = moved.wcs.crpix - np.array([x0, y0], dtype=float)
+        if (sip := moved.sip) is not None:
+            moved.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - np.array([x0, y0], dtype=float))
+        return moved
 
     def pixel_scale_deg(self, x: ArrayLike, y: ArrayLike) -> Floats:
         """Side of a square with the area on the sky of the pixel at ``(x, y)``."""

@@ -98,6 +98,9 @@ def test_requests_and_cutouts_are_counted(own: Flask) -> None:
     assert found[sample("fountain_available")] == 0
     assert found[sample("fountain_up", part="database")] == 1
     assert found[sample("fountain_up", part="workers of low")] == 0
+    habit = {"ra": "150", "dec": "0", "survey": "tiny/g", "size": "20px", "format": "fits"}
+    client.get("/cutout", query_string=habit, buffered=True)
+    assert scrape(client)[sample("fountain_cutouts_total", via="sync")] == 4
 
 
 def test_labels_are_few_whatever_is_asked(own: Flask) -> None:

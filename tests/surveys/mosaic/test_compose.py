@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reproject import reproject_interp
+import reproject
 
 from surveys.sky.pixels import PixelBox
 from tests.support.tiles import ramp, sky
-from tests.surveys.mosaic.skies import SkyCatalog, composed, moved, sampled, tan, text_of, wcs_of_cards
+from tests.surveys.mosaic.skies import SCALE, SkyCatalog, composed, moved, sampled, tan, text_of, wcs_of_cards
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def test_bilinear_is_that_of_reproject(catalog: SkyCatalog) -> None:
     catalog.tile(pixels, cards)
     target = tan(150.001, 2.001)
     made = composed(catalog, PixelBox(0, 180, 0, 180), wcs_text=text_of(target), resample="bilinear")
-    theirs, inside = reproject_interp((pixels, wcs_of_cards(cards)), wcs_of_cards(target), (180, 180))
+    theirs, inside = reproject.reproject_interp(
+        (pixels, wcs_of_cards(cards)), wcs_of_cards(target), (180, 180)
+    )
     inside[np.isnan(theirs)] = 0
     core = np.zeros(inside.shape, bool)
     core[3:-3, 3:-3] = np.min(
@@ -113,3 +115,19 @@ def test_a_smooth_sky_comes_back_on_another_grid(catalog: SkyCatalog) -> None:
     assert made.covered == 220 * 220
     assert all(one.fraction > 0.1 for one in made.inputs)
     np.testing.assert_allclose(made.image, sampled(waves, target, (220, 220)), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("algorithm", ["interp", "adaptive", "exact"])
+def test_reproject_runs_instead_on_request(catalog: SkyCatalog, algorithm: str) -> None:
+    pixels, cards = sky((120, 130)), tan(size=(130, 120), angle=15.0, scale=1.1 * SCALE)
+    catalog.tile(pixels, cards)
+    catalog.tile(sky((120, 130), seed=2), tan(150.004, size=(130, 120)))
+    target = tan(149.9995, 2.0005, size=(50, 40))
+    made = composed(catalog, PixelBox(0, 50, 0, 40), wcs_text=text_of(target), resample=algorithm)
+    run = getattr(reproject, f"reproject_{algorithm}")
+    theirs, _ = run((pixels, wcs_of_cards(cards)), wcs_of_cards(target), (40, 50))
+    assert np.isfinite(theirs).all()
+    assert made.inputs[0].fraction > 0.5
+    first = made.inputs[0].fraction
+    same = np.abs(made.image - theirs) < 1e-4 * theirs.max()
+    assert same.mean() == pytest.approx(first, abs=0.01)

@@ -255,8 +255,8 @@ PICTURES = (
     _word("ALGORITHM", "Of colour pictures", "colour", "lupton", "stiff"),
     _word("VARIANT", "astropy: as make_lupton_rgb of astropy has it", "lupton", "astropy"),
     _number("Q", "Lupton et al. 2004: softening at bright pixels", "lupton", 0, 1000),
-    _number("SOFTENING", "Lupton et al. 2004: linear stretch, physical units", "picture", 0),
-    _number("MINIMUM", "Lupton et al. 2004: black, one value or one a band", "picture", arraysize="*"),
+    _number("SOFTENING", "Scale of the asinh in the recipe's unit; S of Lupton et al.", "picture", 0),
+    _number("MINIMUM", "Lupton et al. 2004: m, one value, or one a band", "lupton", arraysize="*"),
     _number("CONTRAST", "STIFF-like colours: gamma of the luminance", "stiff", 0, 10),
     _number("SATURATION", "STIFF-like colours: saturation", "stiff", 0, 10),
 )

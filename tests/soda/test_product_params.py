@@ -187,14 +187,18 @@ any_picture = {
     "LABEL": st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=120),
     "CUTS": cuts,
     "SOFTENING": positive.map(repr),
-    "MINIMUM": st.one_of(
-        finite.map(repr), st.tuples(finite, finite, finite).map(lambda v: "{},{},{}".format(*v))
-    ),
 }
 grey = {"INVERT": words["INVERT"], "CMAP": names}
 grey_power = {"STRETCH": st.just("power"), "POWER": small.map(repr)}
 triplet = {"RGB": st.lists(labels, min_size=3, max_size=3).map(",".join)}
-lupton = {"ALGORITHM": st.just("Lupton"), "VARIANT": st.just("ASTROPY"), "Q": small.map(repr)}
+lupton = {
+    "ALGORITHM": st.just("Lupton"),
+    "VARIANT": st.just("ASTROPY"),
+    "Q": small.map(repr),
+    "MINIMUM": st.one_of(
+        finite.map(repr), st.tuples(finite, finite, finite).map(lambda v: "{},{},{}".format(*v))
+    ),
+}
 stiff = {"ALGORITHM": st.just("stiff"), "CONTRAST": small.map(repr), "SATURATION": st.floats(0, 10).map(repr)}
 jpeg = {"QUALITY": st.integers(1, 95).map(str)}
 

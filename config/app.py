@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
-from config.jobs import JobParts, make_jobs, types_with
+from config.jobs import JobParts, limits_of, make_jobs, types_with
 from config.logs import RequestLog
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
@@ -46,7 +46,6 @@ from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
-from surveys.planner import Limits
 from surveys.survey import Survey
 from uws import views as uws_views
 from vosi import views as vosi_views
@@ -114,13 +113,13 @@ def make_sync(
     sync, most = settings.sync, settings.cutout_jobs
     heavier = None
     if jobs is not None:
-        limits = Limits(most.max_pixels, most.max_bytes)
+        limits = limits_of(most)
         heavier = Heavier(jobs.service, jobs.results, limits, sync.inline_pixels, sync.job_wait_s)
     return SyncService(
         catalog,
         source,
         identifiers,
-        Limits(sync.max_pixels, sync.max_bytes),
+        limits_of(sync),
         gate,
         site_of(settings, identifiers),
         heavier=heavier,

@@ -48,6 +48,8 @@ def check(settings: Settings) -> None:
         ("sync.inline_pixels", sync.inline_pixels),
         ("sync.max_pixels", sync.max_pixels),
         ("sync.max_bytes", sync.max_bytes),
+        ("sync.max_inputs", sync.max_inputs),
+        ("sync.max_pixels_in", sync.max_pixels_in),
         ("sync.max_body_bytes", sync.max_body_bytes),
         ("sia.default_rows", settings.sia.default_rows),
         ("sia.max_rows", settings.sia.max_rows),
@@ -57,7 +59,7 @@ def check(settings: Settings) -> None:
         _require(name, number >= 1, "at least 1", number)
     few, most = settings.sia.default_rows, settings.sia.max_rows
     _require("sia.default_rows", few <= most, f"at most sia.max_rows ({most})", few)
-    for name in ("max_pixels", "max_bytes"):
+    for name in ("max_pixels", "max_bytes", "max_inputs", "max_pixels_in"):
         # Larger cutouts of sync are made by jobs.
         least, limit = getattr(sync, name), getattr(settings.cutout_jobs, name)
         _require(f"cutout_jobs.{name}", limit >= least, f"at least sync.{name} ({least})", limit)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from config import redis_server
 from config.kernels import load_kernels_soon
 from config.logs import configure_logs
-from config.settings import Settings, SettingsError
+from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
 from soda.jobtype import JobLimits, SodaJobs
 from surveys.planner import Limits
 from uws.bell import Bell
@@ -141,12 +141,15 @@ def types_with(settings: Settings, parts: Parts) -> JobTypes:
         parts.catalog,
         parts.source,
         parts.identifiers,
-        JobLimits(
-            Limits(limits.max_pixels, limits.max_bytes), jobs.max_rows, jobs.high_rows, limits.high_pixels
-        ),
+        JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels),
         site_of(settings, parts.identifiers),
     )
     return JobTypes([soda])
+
+
+def limits_of(settings: SyncSettings | CutoutJobSettings) -> Limits:
+    """Limits of one cutout."""
+    return Limits(settings.max_pixels, settings.max_bytes, settings.max_inputs, settings.max_pixels_in)
 
 
 def _options(text: str) -> Mapping[str, Any]:

@@ -99,6 +99,8 @@ class SyncSettings:
     inline_pixels: int
     max_pixels: int
     max_bytes: int
+    max_inputs: int
+    max_pixels_in: int
     max_body_bytes: int
     wait_s: float
     job_wait_s: float
@@ -110,6 +112,8 @@ class CutoutJobSettings:
 
     max_pixels: int
     max_bytes: int
+    max_inputs: int
+    max_pixels_in: int
     high_pixels: int
 
 

@@ -14,8 +14,8 @@ from surveys.survey import Band
 
 #: Cards that tell a zero point in the headers of many surveys.
 CARDS = ("MAGZERO", "MAGZPT", "MAGZP", "MAG0", "ZEROPNT", "ZEROPOIN", "PHOTZP", "ZPMAG", "ZP")
-# Zero points that differ by less are the same, magnitudes.
-SAME_MAG = 1e-4
+# Undeclared zero points that differ by less (magnitudes) are within the errors of calibrations.
+SAME_MAG = 0.01
 # So many zero points are named.
 _NAMED = 4
 

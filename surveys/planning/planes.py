@@ -203,9 +203,14 @@ def text_of(record: ImageRecord) -> str:
 @lru_cache(maxsize=256)
 def _text_of(wcs_text: str, x_axis: int, y_axis: int) -> str:
     wcs = WCS(fits.Header.fromstring(wcs_text), naxis=[x_axis + 1, y_axis + 1], fix=False)
-    made = wcs.to_header(relax=True)
-    cards = [item for item in made.cards if item.keyword not in ("WCSAXES", "", "COMMENT", "HISTORY")]
-    return "".join(card(item.keyword, item.value, item.comment) for item in cards)
+    return _cards_of(wcs.to_header(relax=True))
+
+
+def _cards_of(header: fits.Header) -> str:
+    cards = [item for item in header.cards if item.keyword not in ("WCSAXES", "", "COMMENT", "HISTORY")]
+    # Of distortions astropy gives numpy's numbers.
+    values = [float(item.value) if isinstance(item.value, np.floating) else item.value for item in cards]
+    return "".join(card(item.keyword, value, item.comment) for item, value in zip(cards, values, strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -233,7 +238,7 @@ def zoomed(text: str, left: float, bottom: float, zoom: float) -> str:
         header[f"CRPIX{axis}"] = (float(header.get(f"CRPIX{axis}", 0.0)) - 0.5 - edge) * zoom + 0.5
     if zoom != 1.0:
         _rescale(header, zoom)
-    return "".join(card(item.keyword, item.value, item.comment) for item in header.cards)
+    return _cards_of(header)
 
 
 def _rescale(header: fits.Header, zoom: float) -> None:

@@ -72,12 +72,10 @@ def test_a_cube_needs_one_grid(catalog: Catalog) -> None:
 def test_bands_of_a_picture(catalog: Catalog) -> None:
     assert bands_of(asked(catalog, "grid", CORNER, picture=png())) == ["i", "r", "g"]
     assert bands_of(asked(catalog, "grid", CORNER, picture=png(bands=("g", "r", "i")))) == ["g", "r", "i"]
-    assert bands_of(asked(catalog, "grid", CORNER, picture=png(), filters=("r", "g"))) == ["r", "g"]
-    assert bands_of(asked(catalog, "many", CORNER, picture=png())) == ["i", "r", "u"]
+    twice = asked(catalog, "many", CORNER, picture=png(bands=("i", "u", "i")))
+    assert bands_of(twice) == ["i", "u"]
     assert bands_of(asked(catalog, "grid/r", CORNER, picture=png())) == ["r"]
-    for dataset, named in (("grid", "z"), ("grid/r", "g")):
-        with pytest.raises(RequestFault, match=f"RGB '{named}' is no band of this request"):
-            asked(catalog, dataset, CORNER, picture=png(bands=("r", "r", named)))
+    assert bands_of(asked(catalog, "grid", CORNER, picture=png(), filters=("r",))) == ["r"]
 
 
 def test_a_picture_of_its_natural_size_has_the_pixels_as_they_are(catalog: Catalog) -> None:
@@ -91,7 +89,7 @@ def test_a_picture_of_its_natural_size_has_the_pixels_as_they_are(catalog: Catal
 
 
 def test_bands_on_other_pixels_are_brought_to_those_of_the_first(catalog: Catalog) -> None:
-    made = asked(catalog, "shifted", CORNER, picture=png())
+    made = asked(catalog, "shifted", CORNER, picture=png(bands=("r", "g", "g")))
     red, blue = made.parts
     assert (red.method, blue.method) == ("copy", "resample")
     assert (red.grid.box.width, red.grid.box.height) == (blue.grid.box.width, blue.grid.box.height)
@@ -175,7 +173,7 @@ def test_whole_images_are_made_into_pictures(catalog: Catalog) -> None:
 def test_pictures_are_bounded(catalog: Catalog) -> None:
     with pytest.raises(TooLarge, match=r"have 3000 x \d+ px; the limit is 333333 px.*WIDTH=577"):
         asked(catalog, "grid", CORNER, picture=png(width=3000))
-    with pytest.raises(RequestFault, match="cube of 3 planes, and a picture shows one"):
+    with pytest.raises(RequestFault, match=r"takes 3 planes, and a picture shows one"):
         asked(catalog, "cubes/g", circle(10.0, 20.0 - 30 * PX, 5), picture=png())
     large = Circle(30.0, 0.0, 0.03)
     with pytest.raises(TooLarge, match=r"would read \d+ px of 9 images"):

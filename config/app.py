@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 from flask import Flask, request
@@ -42,6 +43,7 @@ from soda.service import SyncService
 from soda.table import MEDIA_TYPES, PARAMETERS, SodaParameter
 from surveys.declaration import read_surveys
 from surveys.errors import DeclarationError
+from surveys.execute import Workshop
 from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
@@ -123,7 +125,13 @@ def make_sync(
         gate,
         site_of(settings, identifiers),
         heavier=heavier,
+        workshop=Workshop(settings.server.pixel_slots, spool_of(settings)),
     )
+
+
+def spool_of(settings: Settings) -> Path:
+    """Folder for what is in the making."""
+    return settings.data.path / "spool"
 
 
 def site_of(settings: Settings, identifiers: Identifiers) -> Site:

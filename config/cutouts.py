@@ -90,7 +90,7 @@ def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress:
         if asked.is_empty:
             raise NoOverlap
         sent = parts.sync.cut(asked)
-        return _write(output or Path(sent.file_name), sent.chunks or iter(()), sent.size, progress)
+        return _write(output or Path(sent.file_name), sent.chunks or iter(()), sent.size or 0, progress)
     finally:
         parts.engine.dispose()
 

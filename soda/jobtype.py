@@ -14,11 +14,11 @@ from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
 from soda.params import ManyCutouts, parse_many, parse_request
-from soda.refusals import refusal, unreadable
+from soda.refusals import NO_ROOM, refusal, unreadable
 from soda.rows import PlannedRow, RowPlanner, no_overlap, said, tasks_of
 from soda.table import PARAMETERS, SodaParameter
-from surveys.errors import BrokenImage, RequestFault, StaleImage
-from surveys.execute import CutoutResult, execute
+from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
+from surveys.execute import WORKSHOP, CutoutResult, Workshop, execute
 from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
@@ -73,6 +73,8 @@ class SodaJobs:
         Who makes the products.
     can_read
         Whether the caller may read a survey.
+    workshop
+        What the making of a cutout may use.
     """
 
     name = "soda"
@@ -85,12 +87,14 @@ class SodaJobs:
         limits: JobLimits,
         site: Site,
         can_read: Callable[[Survey], bool] = is_public,
+        workshop: Workshop = WORKSHOP,
     ) -> None:
         self._catalog = catalog
         self._source = source
         self._identifiers = identifiers
         self._limits = limits
         self._site = site
+        self._workshop = workshop
         self._planner = RowPlanner(catalog, identifiers, limits.cutout, site, can_read)
 
     def describe(self) -> Mapping[str, Any]:
@@ -179,6 +183,8 @@ class SodaJobs:
                 return self._cut(plan, row)
         except (StaleImage, BrokenImage) as fault:
             return _failed(unreadable(fault.dataset or plan.pieces[0].dataset))
+        except NoRoom:
+            return _failed(ServiceUnavailable(NO_ROOM, retry_after_s=DATABASE_RETRY_S), transient=True)
 
     def _plan_of(self, row: Row) -> CutoutPlan:
         try:
@@ -194,7 +200,7 @@ class SodaJobs:
     def _cut(self, plan: CutoutPlan, row: Row) -> Outcome:
         if not plan.pieces:
             return Outcome(RowStatus.EMPTY, message=no_overlap(plan.request, self._identifiers))
-        result = execute(plan, self._catalog, self._source, self._site)
+        result = execute(plan, self._catalog, self._source, self._site, self._workshop)
         chunks = _told(result, plan.pieces[0].dataset)
         name = file_name(result.file_name, row.result_id)
         return Outcome(RowStatus.DONE, (File(row.result_id, name, row.payload["media_type"], chunks),))

@@ -7,6 +7,9 @@ from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDat
 from surveys.identifiers import Identifiers
 from surveys.plan import CutoutPlan
 
+#: Said where a temporary file has no room.
+NO_ROOM = "there is no room for a large cutout while it is made"
+
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
 
@@ -30,10 +33,6 @@ def refuse_unmade(plan: CutoutPlan) -> CutoutPlan:
     """Refuse what is planned but not made yet; it must not be answered with something else."""
     if plan.request.picture is not None:
         raise RequestFault("pictures are not made yet: ask for RESPONSEFORMAT=fits")
-    if plan.parts and not plan.is_plain:
-        raise RequestFault(
-            "mosaics are not made yet, and these images are needed: name one of them as ID",
-        )
     return plan
 
 

@@ -66,21 +66,25 @@ def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
 
 
 def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
-    plan = sent.asked.plan
-    remarks = dict.fromkeys(_plain(remark) for part in plan.parts for remark in part.remarks)
+    remarks = dict.fromkeys(_plain(remark) for part in sent.asked.plan.parts for remark in part.remarks)
     # A picture is looked at, a file is kept.
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
-    return [
+    facts = sent.facts
+    headers = [
         *_validators(sent.asked.etag, sent.asked.modified_s),
-        ("Content-Length", str(sent.size)),
         ("Content-Disposition", f'{shown}; filename="{sent.file_name}"'),
-        ("X-Cutout-Clipped", _word(plan.clipped)),
-        ("X-Cutout-Padded", _word(plan.padded)),
-        ("X-Cutout-Resampled", _word(plan.resampled)),
-        ("X-Cutout-Inputs", str(len(plan.pieces))),
+        ("X-Cutout-Clipped", _word(facts.clipped)),
+        ("X-Cutout-Padded", _word(facts.padded)),
+        ("X-Cutout-Resampled", _word(facts.resampled)),
+        ("X-Cutout-Inputs", str(facts.inputs)),
         *(("X-Cutout-Remark", remark) for remark in remarks),
         ("Link", link),
     ]
+    if sent.size is not None:
+        headers.append(("Content-Length", str(sent.size)))
+    if facts.covered is not None:
+        headers.append(("X-Cutout-Covered", f"{facts.covered:.6g}"))
+    return headers
 
 
 def _word(is_so: bool) -> str:

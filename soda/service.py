@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dali.errors import ProtocolError, ServerError
+from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.gate import PixelGate
-from soda.heavier import SOMEBODY, Client, Heavier, job_request
+from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
 from soda.params import SodaRequest, parse_request
-from soda.refusals import refusal, refuse_unmade, unreadable
+from soda.refusals import NO_ROOM, refusal, refuse_unmade, unreadable
 from soda.spelling import canonical_query
 from soda.table import FITS, PICTURE_TYPES
-from surveys.errors import BrokenImage, RequestFault, SeveralImages, StaleImage, TooLarge
-from surveys.execute import describe_cutout, execute, record_of
+from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
+from surveys.execute import WORKSHOP, CutoutFacts, Workshop, describe_cutout, execute, record_of
 from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
@@ -57,14 +57,24 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A cutout on its way: its name, its size, and its bytes, the first of them already made.
+    """A cutout on its way.
 
-    `chunks` is None where only the headers were asked for.
+    Parameters
+    ----------
+    asked
+        What it answers.
+    file_name, size
+        Its name, and its bytes; `size` is None where only making it can tell.
+    facts
+        What else is told of it.
+    chunks
+        Its bytes, the first of them already made; None where only the headers were asked for.
     """
 
     asked: Asked
     file_name: str
-    size: int
+    size: int | None
+    facts: CutoutFacts
     chunks: Iterator[bytes] | None = None
 
 
@@ -87,6 +97,8 @@ class SyncService:
         Whether the caller may read a survey.
     heavier
         Makes the larger cutouts; None where all are made here.
+    workshop
+        What the making of one may use.
     """
 
     def __init__(
@@ -99,6 +111,7 @@ class SyncService:
         site: Site,
         can_read: Callable[[Survey], bool] = is_public,
         heavier: Heavier | None = None,
+        workshop: Workshop = WORKSHOP,
     ) -> None:
         self._catalog = catalog
         self._source = source
@@ -109,6 +122,7 @@ class SyncService:
         self._made_by = repr(site)
         self._can_read = can_read
         self._heavier = heavier
+        self._workshop = workshop
 
     def ask(self, parameters: Parameters, client: Client = SOMEBODY) -> Asked:
         """Decide what a request comes to, without reading a pixel.
@@ -167,29 +181,30 @@ class SyncService:
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
         """Make something of a plan; plan again, once, if a file has changed since."""
         try:
-            return make(asked)
-        except StaleImage:
-            self._catalog.refresh()
-            asked = self._plan(asked.request, asked.client)
-        except BrokenImage as fault:
-            raise _broken(asked, fault) from fault
-        except RequestFault as fault:
-            raise self._refusal(fault, asked.request, asked.client) from fault
-        try:
+            try:
+                return make(asked)
+            except StaleImage:
+                self._catalog.refresh()
+                asked = self._plan(asked.request, asked.client)
             return make(asked)
         except (StaleImage, BrokenImage) as fault:
             raise _broken(asked, fault) from fault
+        except RequestFault as fault:
+            raise self._refusal(fault, asked.request, asked.client) from fault
+        except NoRoom as fault:
+            raise ServiceUnavailable(NO_ROOM, retry_after_s=RETRY_AFTER_S) from fault
 
     def _describe(self, asked: Asked) -> Sent:
         product = describe_cutout(asked.plan, self._catalog, self._site)
-        return Sent(asked, product.file_name, product.size)
+        return Sent(asked, product.file_name, product.size, CutoutFacts.of(asked.plan))
 
     def _cut(self, asked: Asked) -> Sent:
         with self._gate.admit():
-            result = execute(asked.plan, self._catalog, self._source, self._site)
+            result = execute(asked.plan, self._catalog, self._source, self._site, self._workshop)
             chunks = result.chunks()
             first = next(chunks)
-        return Sent(asked, result.file_name, result.size, self._stream(first, chunks, result.size))
+        stream = self._stream(first, chunks, result.size)
+        return Sent(asked, result.file_name, result.size, result.facts, stream)
 
     def _stream(self, first: bytes, rest: Iterator[bytes], size: int) -> Iterator[bytes]:
         if len(first) == size:
@@ -212,7 +227,7 @@ class SyncService:
         self._catalog.refresh()
         if self._plan(asked.request, asked.client).etag != asked.etag:
             raise StaleImage("the image was indexed again while its cutout was made")
-        return Sent(asked, made.file_name, made.size, made.chunks)
+        return Sent(asked, made.file_name, made.size, CutoutFacts.of(asked.plan), made.chunks)
 
     def _query(self, request: SodaRequest) -> str:
         query = canonical_query(request.cutout, self._identifiers)

@@ -12,7 +12,8 @@
     ├── DeclarationError         a survey's TOML is wrong
     ├── ImageRefused             a file cannot be indexed, with the reason
     ├── StaleImage               a file changed since it was indexed
-    └── BrokenImage              a file cannot be read
+    ├── BrokenImage              a file cannot be read
+    └── NoRoom                   a large product has no place on the disk while it is made
 """
 
 from __future__ import annotations
@@ -82,3 +83,7 @@ class BrokenImage(SurveyError):
     """
 
     dataset: str = ""
+
+
+class NoRoom(SurveyError):
+    """There is no room for the temporary file of a large product; worth a retry later."""

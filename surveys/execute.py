@@ -1,8 +1,9 @@
 """Execute a plan: the one way to make a cutout.
 
 Small products are made at once, so that whatever is wrong with a file is known before the first byte is
-sent. Large ones are streamed in strips: once over the pixels for what the header says of them, if it says
-anything, and once to send them. The file is checked before either.
+sent. A large one of one image as it is stored is streamed in strips: once over the pixels for what the header
+says of them, if it says anything, and once to send them; the file is checked before either. Any other large
+product, which takes longer to make than to send, is made into a temporary file first.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from surveys.errors import StaleImage, UnknownDataset
 from surveys.fits.checksum import Checksum
 from surveys.fits.cut import Pixels, open_reader
+from surveys.fits.out import open_out
 from surveys.fits.product import DEFAULT_SITE, Product, Site, describe_plan
 from surveys.fits.source import OpenFile, Source
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan, Piece
+
+if TYPE_CHECKING:
+    # It brings numba, which is imported only where pixels are put together.
+    from surveys.mosaic.opening import Catalog
 
 MEDIA_TYPE = "application/fits"
 
@@ -37,23 +43,65 @@ STRIP_BYTES = 512 << 10
 CHUNK_BYTES = 1 << 20
 
 
-class Catalog(Protocol):
-    """What the execution of a plan needs of the image index."""
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the making of a cutout may use.
 
-    def artifact(self, artifact_id: int) -> ImageRecord:
-        """Return the record of an image by its key."""
+    Parameters
+    ----------
+    threads
+        That put one mosaic together.
+    folder
+        For the temporary files of large products; None for that of the system.
+    """
 
-    def record(self, dataset: str, generation: int) -> ImageRecord:
-        """Return the record of an image, or of another layer, as a generation has it."""
+    threads: int = 1
+    folder: Path | None = None
 
-    def header_text(self, record: ImageRecord) -> str:
-        """80-character cards of the image HDU, with inherited primary cards, without END."""
 
-    def place(self, record: ImageRecord) -> str:
-        """Where the file is to be found; symbolic links may stand in the way."""
+WORKSHOP = Workshop()
 
-    def path(self, record: ImageRecord) -> Path:
-        """Where the file really lies, inside the survey's folders."""
+
+class Described(Protocol):
+    """A product that is known but for its pixels."""
+
+    @property
+    def file_name(self) -> str:
+        """Name to save it under, without any folder."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all of it; None where only making it can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutoutFacts:
+    """What a client is told beside the cutout.
+
+    Parameters
+    ----------
+    clipped
+        The region reaches beyond the data.
+    padded
+        Pixels that no image has stand in the product.
+    resampled
+        Pixel values are interpolated.
+    inputs
+        Number of images it is made of.
+    covered
+        Share of its pixels that have data; None before it is made, and of pictures.
+    """
+
+    clipped: bool
+    padded: bool
+    resampled: bool
+    inputs: int
+    covered: float | None = None
+
+    @classmethod
+    def of(cls, plan: CutoutPlan) -> CutoutFacts:
+        """Facts that a plan tells."""
+        return cls(plan.clipped, plan.padded, plan.resampled, len(plan.pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +114,22 @@ class CutoutResult:
         What it is.
     make
         Yields its bytes.
+    size
+        Bytes of all chunks together.
+    facts
+        What else is to be told of it.
     """
 
-    product: Product
+    product: Described
     make: Callable[[], Iterator[bytes]]
+    size: int
+    facts: CutoutFacts
     media_type: str = MEDIA_TYPE
 
     @property
     def file_name(self) -> str:
         """Name to save it under, without any folder."""
         return self.product.file_name
-
-    @property
-    def size(self) -> int:
-        """Bytes of all chunks together."""
-        return self.product.size
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes, header first, in pieces of bounded size.
@@ -98,14 +147,24 @@ class CutoutResult:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> Product:
+def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> Described:
     """Return name and size of the cutout of a plan; opens no file.
 
     Raises
     ------
     StaleImage
-        The image was indexed again since the plan was made.
+        An image was indexed again since the plan was made.
+    RequestFault
+        Images cannot be put together as the request has it.
     """
+    if plan.is_plain:
+        return _describe_plain(plan, catalog, site)
+    from surveys.mosaic.product import describe_file
+
+    return describe_file(plan, catalog, site)
+
+
+def _describe_plain(plan: CutoutPlan, catalog: Catalog, site: Site) -> Product:
     (piece,) = plan.pieces
     record = record_of(piece, plan.generation, catalog)
     if (record.file.size, record.file.mtime_ns) != (piece.file_size, piece.mtime_ns):
@@ -130,22 +189,52 @@ def record_of(piece: Piece, generation: int, catalog: Catalog) -> ImageRecord:
         raise StaleImage(f"{piece.dataset} is no longer in the index") from gone
 
 
-def product_size(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> int:
-    """Bytes of the cutout of a plan; opens no file."""
+def product_size(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SITE) -> int | None:
+    """Bytes of the cutout of a plan, None where only making it can tell; opens no file."""
     return describe_cutout(plan, catalog, site).size
 
 
-def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEFAULT_SITE) -> CutoutResult:
-    """Make the cutout of a plan of one piece.
+def execute(
+    plan: CutoutPlan,
+    catalog: Catalog,
+    source: Source,
+    site: Site = DEFAULT_SITE,
+    workshop: Workshop = WORKSHOP,
+) -> CutoutResult:
+    """Make the cutout of a plan.
+
+    Parameters
+    ----------
+    plan
+        Not empty.
+    catalog, source
+        The image index, and the files.
+    site
+        Who makes the product.
+    workshop
+        What it may use: threads, and a folder for large products.
 
     Raises
     ------
     StaleImage
-        The file, or its record, is not the one that was planned with.
+        A file, or its record, is not the one that was planned with.
     BrokenImage
-        The file is gone, or cannot be read.
+        A file is gone, or cannot be read. Where there are several, `dataset` of the error names it.
+    RequestFault
+        Images cannot be put together as the request has it.
+    NoRoom
+        There is no room for a large product while it is made.
     """
-    product = describe_cutout(plan, catalog, site)
+    if not plan.parts:
+        raise ValueError("an empty plan makes no cutout")
+    if plan.is_plain:
+        return _copy(plan, catalog, source, site)
+    return _compose(plan, catalog, source, site, workshop)
+
+
+def _copy(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site) -> CutoutResult:
+    """Make the cutout of one image as it is stored."""
+    product = _describe_plain(plan, catalog, site)
     record = product.record
     place = catalog.place(record)
 
@@ -155,14 +244,38 @@ def execute(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site = DEF
         )
 
     if product.size <= IN_MEMORY_BYTES:
-        content = _make(product, open_file())
-        return CutoutResult(product, lambda: _in_chunks(content))
-    header = _survey(product, open_file())
-    return CutoutResult(product, lambda: _stream(product, header, open_file()))
+        content, valid = _make(product, open_file())
+        return CutoutResult(
+            product, lambda: _in_chunks(content), product.size, _facts(plan, valid / product.pixels)
+        )
+    header, valid = _survey(product, open_file())
+    return CutoutResult(
+        product,
+        lambda: _stream(product, header, open_file()),
+        product.size,
+        _facts(plan, valid / product.pixels),
+    )
 
 
-def _make(product: Product, file: OpenFile) -> bytes:
-    """Return the whole product."""
+def _facts(plan: CutoutPlan, covered: float) -> CutoutFacts:
+    return CutoutFacts(plan.clipped, plan.padded, plan.resampled, len(plan.pieces), covered)
+
+
+def _compose(
+    plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, workshop: Workshop
+) -> CutoutResult:
+    """Make a FITS file of several images, or of pixels that are put together."""
+    from surveys.mosaic.product import describe_file
+    from surveys.mosaic.sections import Tools
+
+    product = describe_file(plan, catalog, site)
+    out = open_out(product.size, IN_MEMORY_BYTES, workshop.folder)
+    covered = product.make(out, Tools(catalog, source, workshop.threads))
+    return CutoutResult(product, lambda: out.chunks(CHUNK_BYTES), product.size, _facts(plan, covered))
+
+
+def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
+    """Return the whole product, and how many of its pixels hold data."""
     # The bytes of a BytesIO can be filled in place, and taken out without a copy.
     memory = BytesIO(bytes(product.size))
     buffer = np.frombuffer(memory.getbuffer(), np.uint8)
@@ -183,7 +296,7 @@ def _make(product: Product, file: OpenFile) -> bytes:
     if product.tables:
         buffer[start + product.unit_size :] = np.frombuffer(product.tables, np.uint8)
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
-    return memory.getvalue()
+    return memory.getvalue(), valid
 
 
 def _in_chunks(content: bytes) -> Iterator[bytes]:
@@ -191,8 +304,11 @@ def _in_chunks(content: bytes) -> Iterator[bytes]:
         yield content[start : start + CHUNK_BYTES]  # all of it, not a copy, where it is short
 
 
-def _survey(product: Product, file: OpenFile) -> bytes:
-    """Return the header of a large product; the pixels are looked at only for what it says of them."""
+def _survey(product: Product, file: OpenFile) -> tuple[bytes, int]:
+    """Return the header of a large product, and how many of its pixels hold data.
+
+    The pixels are looked at only for what the header says of them.
+    """
     valid = 0 if product.must_count else product.pixels
     total = Checksum()
     if product.must_count or product.request.checksum:
@@ -201,7 +317,7 @@ def _survey(product: Product, file: OpenFile) -> bytes:
                 valid += product.count_valid(part)
             if product.request.checksum:
                 total.add(part.reshape(-1).view(np.uint8))
-    return product.header(valid, total.value)
+    return product.header(valid, total.value), valid
 
 
 def _stream(product: Product, header: bytes, file: OpenFile) -> Iterator[bytes]:

@@ -176,9 +176,13 @@ class CutoutPlan:
 
     @property
     def padded(self) -> bool:
-        """Whether the product of one image holds pixels that the image does not have."""
+        """Whether the product holds pixels of the region that no image has."""
+        edge, stencil = self.request.edge, self.request.stencil
+        pads = edge == "pad" or (edge == "auto" and isinstance(stencil, CenteredBox))
         return any(
-            part.method == "copy" and part.grid.box.pixels > sum(piece.box.pixels for piece in part.pieces)
+            part.grid.box.pixels > sum(piece.box.pixels for piece in part.pieces)
+            if part.method == "copy"
+            else part.clipped and pads
             for part in self.parts
         )
 

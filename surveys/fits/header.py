@@ -207,6 +207,7 @@ def build_template(
     set_later: Iterable[str],
     provenance: Iterable[tuple[str, Value, str]],
     axes: Axes = NO_AXES,
+    on_source: bool = True,
 ) -> HeaderTemplate:
     """Template of the products of one image.
 
@@ -225,6 +226,8 @@ def build_template(
         Cards to set in place of the source's.
     axes
         Which further axes are cut, and what comes behind the pixels.
+    on_source
+        Whether the pixels are on the grid of the image, so that they have a place in it (X0, Y0, LTV).
 
     Notes
     -----
@@ -252,11 +255,12 @@ def build_template(
     _add_source(builder, record, source, slots)
     if record.blank is not None and bitpix == record.bitpix > 0 and not _has(source, "BLANK"):
         builder.add("BLANK", record.blank, "stored value of a pixel without data")
-    _add_missing_pixel_cards(builder, record, source, slots)
+    _add_missing_pixel_cards(builder, record, source, slots, on_source)
     for keyword, value, comment in added:
         builder.add(keyword, value, comment)
-    builder.slot("X0", "first column of this, in the source (1-based)", "x0", 1)
-    builder.slot("Y0", "first row of this, in the source (1-based)", "y0", 1)
+    if on_source:
+        builder.slot("X0", "first column of this, in the source (1-based)", "x0", 1)
+        builder.slot("Y0", "first row of this, in the source (1-based)", "y0", 1)
     builder.slot("CLIPPED", "the region reaches beyond the image", "clipped")
     builder.slot("FRAC_OK", "fraction of the pixels that hold data", "frac_ok")
     return builder.template()
@@ -348,7 +352,11 @@ def unshiftable_card(text: str, axes: Iterable[int]) -> str | None:
 
 
 def _add_missing_pixel_cards(
-    builder: _Builder, record: ImageRecord, source: list[tuple[str, str]], slots: _Slots
+    builder: _Builder,
+    record: ImageRecord,
+    source: list[tuple[str, str]],
+    slots: _Slots,
+    on_source: bool,
 ) -> None:
     """Add the reference pixels the source left at their default, 0, and physical coordinates (LTV, LTM)."""
     keywords = {keyword for keyword, _ in source}
@@ -364,6 +372,8 @@ def _add_missing_pixel_cards(
         step = slots.steps.get(number - 1, 1)
         if step != 1 and not keywords & {f"CDELT{number}{letter}", f"CD{number}_{number}{letter}"}:
             builder.add(f"CDELT{number}{letter}", float(step), "coordinate increment")
+    if not on_source:
+        return
     if not any(keyword.startswith("LTM") for keyword in keywords):
         for axis in range(len(record.shape)):
             scale = 1.0 / slots.steps.get(axis, 1)

@@ -1,9 +1,10 @@
-"""Names of products: ``<SURVEY>J<hhmmss.ss><±ddmmss.s>_<band>_<WxH>.fits``, or the image's own name."""
+"""Names of products: ``<SURVEY>J<hhmmss.ss><±ddmmss.s>_<bands>_<WxH>.fits``, or the image's own name."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -43,16 +44,51 @@ def position_name(ra_deg: float, dec_deg: float) -> str:
 
 
 def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox, planes: str = "") -> str:
-    """File name of a product, ASCII and without any separator of folders, at most `MAX_NAME` bytes.
+    """File name of a product of one image as it is stored, ASCII and without any separator of folders.
 
     `planes` tells which ones of a cube are in it; "" for all.
     """
-    if stencil is None:
-        name = _SUFFIX.sub("", record.file.name)
-        only = record.hdu == (1 if record.storage == "tiles" else 0)
-        name = name if only else f"{name}_hdu{record.hdu}"
-    else:
-        parts = [record.survey.upper() + position_name(*centre_deg(stencil)), record.band]
-        name = "_".join([part for part in parts if part] + [f"{grid.width}x{grid.height}"])
     ending = f"_{planes}.fits" if planes else ".fits"
-    return _UNSAFE.sub("_", name)[: MAX_NAME - len(ending)] + ending
+    if stencil is None:
+        return _safe(source_stem(record), ending)
+    return cutout_name(record, (record.band,), stencil, grid.width, grid.height, ending)
+
+
+def cutout_name(
+    record: ImageRecord,
+    bands: Sequence[str],
+    stencil: Stencil | None,
+    width: int,
+    height: int,
+    suffix: str = ".fits",
+) -> str:
+    """File name of any product, ASCII and without any separator of folders, at most `MAX_NAME` bytes.
+
+    Parameters
+    ----------
+    record
+        One of its images.
+    bands
+        Its bands, in the order they have in it: ``g``, ``r``, ``i`` become ``gri``.
+    stencil
+        Of the request; where there is none, the name is made of that of the image.
+    width, height
+        Its pixels.
+    suffix
+        ``.fits``, ``.png``, ``.jpg``.
+    """
+    if stencil is None:
+        parts = [source_stem(record)]
+    else:
+        parts = [record.survey.upper() + position_name(*centre_deg(stencil)), "".join(bands)]
+    return _safe("_".join([part for part in parts if part] + [f"{width}x{height}"]), suffix)
+
+
+def source_stem(record: ImageRecord) -> str:
+    """Name of an image's file, and the number of its HDU where that is not the usual one."""
+    name = _SUFFIX.sub("", record.file.name)
+    return name if record.hdu == (1 if record.storage == "tiles" else 0) else f"{name}_hdu{record.hdu}"
+
+
+def _safe(name: str, suffix: str) -> str:
+    return _UNSAFE.sub("_", name)[: MAX_NAME - len(suffix)] + suffix

@@ -88,6 +88,8 @@ class Product:
         What is taken of the axes beside those of the sky.
     tables
         The HDUs behind the pixels.
+    padding
+        Physical value of pixels that do not exist, where it is neither NaN nor BLANK.
     """
 
     record: ImageRecord
@@ -101,6 +103,7 @@ class Product:
     tail: bytes
     cut: AxisCut = WHOLE
     tables: bytes = b""
+    padding: float | None = None
 
     @property
     def file_name(self) -> str:
@@ -214,6 +217,9 @@ class Product:
 
     @property
     def _blank(self) -> float | int:
+        if self.padding is not None:
+            stored = (self.padding - self.record.bzero) / self.record.bscale
+            return round(stored) if self.bitpix > 0 else stored
         blank = _blank_of(self.record)
         return math.nan if self.bitpix < 0 or blank is None else blank
 
@@ -284,12 +290,16 @@ def describe(
     site: Site,
     clipped: bool = False,
     cut: AxisCut = WHOLE,
+    padding: float | None = None,
 ) -> Product:
-    """Describe the product of `grid`; reads no pixel, and the header text only the first time."""
+    """Describe the product of `grid`; reads no pixel, and the header text only the first time.
+
+    Pixels that do not exist have the physical value `padding`, by default NaN or BLANK.
+    """
     # A request asks twice: to plan, for the size, and to cut.
     return _products.get(
-        (record.artifact_id, grid, request, site, clipped, cut),
-        lambda: _describe(record, grid, request, catalog, site, clipped, cut),
+        (record.artifact_id, grid, request, site, clipped, cut, padding),
+        lambda: _describe(record, grid, request, catalog, site, clipped, cut, padding),
         lambda product: product.record is record,
     )
 
@@ -302,14 +312,15 @@ def _describe(
     site: Site,
     clipped: bool,
     cut: AxisCut,
+    padding: float | None,
 ) -> Product:
     inside = grid.clip(record.nx, record.ny)
     if inside is None:
         raise ValueError("the box has no pixel of the image")
-    bitpix = bitpix_of(record, grid, request)
+    bitpix = bitpix_of(record, grid, request) if padding is None else record.bitpix
     centred = request.stencil is not None
     tables = side_tables(record, cut.ranges, request.checksum)
-    axes = _axes(record, cut, bool(tables))
+    axes = axes_of(record, cut, bool(tables))
     key = (
         record.file,
         record.hdu,
@@ -335,6 +346,7 @@ def _describe(
         end_header(tail, len(template.text)),
         cut,
         tables,
+        padding,
     )
 
 
@@ -359,7 +371,8 @@ def fits_size(
     return describe(record, grid, request, catalog, site, clipped, cut).size
 
 
-def _axes(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
+def axes_of(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
+    """Say to a header which axes beside those of the sky are cut."""
     if not cut.ranges:
         return Axes(extended=extended)
     spectral = the_axis("spectral", record.wcs_text, record.shape)

@@ -85,7 +85,7 @@ def test_a_file_that_is_gone_is_broken_and_others_are_not(catalog: FileCatalog, 
 
 def test_an_empty_plan_is_not_executed(catalog: FileCatalog) -> None:
     empty = replace(plan_of(catalog.artifact(1), BOX), parts=())
-    with pytest.raises(ValueError, match="not enough values"):
+    with pytest.raises(ValueError, match="empty plan"):
         execute(empty, catalog, Source())
 
 

@@ -81,6 +81,9 @@ def plan_cutout(
         drafts = draft_picture(request, request.picture, tiles, limits)
     else:
         drafts = draft_fits(request, tiles, limits)
+    drafts = [draft for draft in drafts if draft.inputs]
+    if not drafts:
+        return CutoutPlan(request, generation, (), Cost(0, 0, 0))
     parts = parts_of(request, survey, generation, drafts, catalog)
     cost = cost_of(request, drafts, parts)
     check_parts(parts, cost, limits)

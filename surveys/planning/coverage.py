@@ -108,12 +108,29 @@ def frame_of(polygons: Iterable[Polygon], slack: float = 0.0) -> PixelBox:
 def uncovered(box: PixelBox, covers: Iterable[Polygon]) -> list[Polygon]:
     """Convex parts of a box that no polygon covers; gaps thinner than half a pixel are none."""
     edges = _edges(box)
-    left: list[Polygon] = [list(edges.corners())]
+    left: list[tuple[Extent, Polygon]] = [(edges, edges.corners())]
     for cover in covers:
-        left = [rest for part in left for rest in _without(part, cover)]
+        within = _extent(cover)
+        kept: list[tuple[Extent, Polygon]] = []
+        for extent, part in left:
+            if (
+                extent.x_max <= within.x_min
+                or extent.x_min >= within.x_max
+                or extent.y_max <= within.y_min
+                or extent.y_min >= within.y_max
+            ):
+                kept.append((extent, part))
+            else:
+                kept += [(_extent(rest), rest) for rest in _without(part, cover)]
+        left = kept
         if not left:
             break
-    return [part for part in left if _thickness(part) > THINNEST_PX]
+    return [part for _, part in left if _thickness(part) > THINNEST_PX]
+
+
+def _extent(polygon: Polygon) -> Extent:
+    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+    return Extent(min(xs), max(xs), min(ys), max(ys))
 
 
 def meets_uncovered(stencil: Stencil, plane: Plane, parts: Sequence[Polygon]) -> bool:
@@ -149,8 +166,6 @@ def _holds(part: Polygon, point: Point) -> bool:
 
 def _without(part: Polygon, cover: Polygon) -> list[Polygon]:
     """Convex parts of a convex polygon outside of another."""
-    if _apart(part, cover):
-        return [part]
     turn = math.copysign(1.0, _area(cover))
     outside: list[Polygon] = []
     rest: Polygon = part
@@ -184,15 +199,6 @@ def _split(part: Polygon, start: Point, end: Point, turn: float) -> tuple[list[P
             left.append((bx, by))
         ax, ay, a = bx, by, b
     return right, left
-
-
-def _apart(one: Polygon, other: Polygon) -> bool:
-    return (
-        max(x for x, _ in one) <= min(x for x, _ in other)
-        or min(x for x, _ in one) >= max(x for x, _ in other)
-        or max(y for _, y in one) <= min(y for _, y in other)
-        or min(y for _, y in one) >= max(y for _, y in other)
-    )
 
 
 def _area(polygon: Polygon) -> float:

@@ -27,6 +27,8 @@ from surveys.survey import Band
 SAME_GRID_PX = 1e-3
 # Reach of the widest kernel, in pixels of the coarser of both grids, and a pixel for rounding.
 KERNEL_PX = 3
+# So many images, those with most of a region, are tried whether they have all there is of it.
+HOLDERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Draft:
     plane, box
         Its pixels.
     inputs
-        Images, and the pixels read of each; the first is the reference.
+        Images, and the pixels read of each; the first is the reference. Empty where a box of pixels, placed
+        on another grid than that of the images, has none of them.
     method, clipped
         As a `Part` has them.
     """
@@ -79,7 +82,12 @@ def holder_of(request: CutoutRequest, tiles: Tiles) -> Overlap | None:
     for found in overlaps:
         if found.whole:
             return found
-    return next((found for found in overlaps if _has_all(found, overlaps)), None)
+    largest = sorted(overlaps, key=_inside_deg2, reverse=True)[:HOLDERS]
+    return next((found for found in largest if _has_all(found, overlaps)), None)
+
+
+def _inside_deg2(found: Overlap) -> float:
+    return found.inside.pixels * found.record.pixel_scale_deg**2
 
 
 def _has_all(found: Overlap, overlaps: Sequence[Overlap]) -> bool:

@@ -320,6 +320,13 @@ def test_a_grid_that_cannot_be_extended_is_refused_with_the_way_out(catalog: Cat
         asked(catalog, "map/g", Circle(0.0, 0.0, 120.0), grid="tan", edge="pad")
 
 
+def test_a_box_that_misses_the_images_on_another_grid_is_empty(catalog: Catalog) -> None:
+    """Five pixels of the coarse tile reach its edge, five of the survey's nominal scale do not."""
+    at_the_side = box(69.9980555, 21 * PX, 5, 1)
+    assert len(asked(catalog, "mixed/g", at_the_side).pieces) == 1
+    assert asked(catalog, "mixed/g", at_the_side, grid="tan").parts == ()
+
+
 def test_limits(catalog: Catalog) -> None:
     region = circle(30.0, 0.0, 60)
     with pytest.raises(TooLarge, match=r"the limit is 5000 px.*a radius of at most ") as refused:

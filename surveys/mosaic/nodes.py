@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from surveys.image import ImageRecord
 from surveys.plan import Grid
@@ -65,9 +65,14 @@ class OutputGrid:
             wcs = wcs_of(reference)
         return cls(wcs, box.x0, box.y0, box.width, box.height)
 
-    def to_sky(self, u: Floats, v: Floats) -> Floats:
+    def middle(self) -> Floats:
+        """ICRS unit vector of its middle; the null vector where that is not on the sky."""
+        middle = self.to_sky((self.width - 1) / 2, (self.height - 1) / 2)
+        return middle if np.isfinite(middle).all() else np.zeros(3)
+
+    def to_sky(self, u: ArrayLike, v: ArrayLike) -> Floats:
         """ICRS unit vectors of output pixels."""
-        return self.wcs.to_sky(u + self.x0, v + self.y0)
+        return self.wcs.to_sky(np.asarray(u) + self.x0, np.asarray(v) + self.y0)
 
     def to_pixel(self, vectors: Floats) -> tuple[Floats, Floats]:
         """Output pixels of ICRS unit vectors."""
@@ -105,8 +110,9 @@ class NodeMap:
     u0, v0, step
         Output pixel of the first node, and distance between nodes.
     nodes
-        (3, rows, columns): x and y on the image, NaN where there is no sky, and the squared chord to the
-        image's centre.
+        (3, rows, columns): x and y on the image, NaN where there is no sky, and the key: the square of the
+        chord to the image's centre, less that of the chord to the middle of the output. This difference
+        is nearly linear, so that it can be interpolated, and is as small as the chord.
     """
 
     u0: int
@@ -140,32 +146,34 @@ class NodeMap:
         return np.asarray(low + t * (lines[j + 1] - low))
 
 
-def make_map(grid: OutputGrid, wcs: CelestialWcs, centre: Floats, area: Area) -> NodeMap:
+def make_map(grid: OutputGrid, wcs: CelestialWcs, centre: Floats, middle: Floats, area: Area) -> NodeMap:
     """Map an area of the output to an image.
 
     Parameters
     ----------
     grid, wcs
         Of the output and of the image.
-    centre
-        Unit vector the keys are distances from.
+    centre, middle
+        Unit vectors of the centre of the image and of the middle of the output.
     area
         The map holds at least this; it depends on nothing else, so that the same pixels come out whatever
         they are made together with.
     """
     step = FIRST_STEP
-    fine = _lattice(grid, wcs, centre, area, step // 2)
+    fine = _lattice(grid, wcs, centre, middle, area, step // 2)
     while step > 1:
         coarse = fine[:, ::2, ::2]
         if _error(coarse, fine, wcs) <= TOLERANCE_PX:
             return NodeMap(area.u0, area.v0, step, np.ascontiguousarray(coarse))
         step //= 2
-        fine = _lattice(grid, wcs, centre, area, max(step // 2, 1))
+        fine = _lattice(grid, wcs, centre, middle, area, max(step // 2, 1))
     fine[~np.isfinite(fine)] = _NOWHERE
     return NodeMap(area.u0, area.v0, 1, fine)
 
 
-def _lattice(grid: OutputGrid, wcs: CelestialWcs, centre: Floats, area: Area, step: int) -> Floats:
+def _lattice(
+    grid: OutputGrid, wcs: CelestialWcs, centre: Floats, middle: Floats, area: Area, step: int
+) -> Floats:
     """Exact nodes; an even number of cells each way, so that each second node makes a lattice too."""
     counts = [2 * -(-(length - 1) // (2 * step) or -1) for length in (area.u1 - area.u0, area.v1 - area.v0)]
     u, v = np.meshgrid(
@@ -173,7 +181,7 @@ def _lattice(grid: OutputGrid, wcs: CelestialWcs, centre: Floats, area: Area, st
     )
     vectors = grid.to_sky(u, v)
     x, y = wcs.to_pixel(vectors)
-    return np.stack([x, y, ((vectors - centre) ** 2).sum(axis=-1)])
+    return np.stack([x, y, 2.0 * (vectors @ (middle - centre))])
 
 
 def _error(coarse: Floats, fine: Floats, wcs: CelestialWcs) -> float:

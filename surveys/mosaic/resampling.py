@@ -89,6 +89,7 @@ class ResampledPiece:
         self._grid, self._flux, self._ranked = grid, flux, ranked
         self._wcs = wcs_of(record)
         self._centre: Floats = self._wcs.to_sky((record.nx - 1) / 2, (record.ny - 1) / 2)
+        self._middle = grid.middle()
         self._reach = reach_of(grid, self._wcs)
         across, up = self._pixel_size()
         self._blocks = piece.blocks(across, up) if self.averages else SINGLE
@@ -158,7 +159,7 @@ class ResampledPiece:
         return self._maps.get(block, lambda: self._make_map(block))
 
     def _make_map(self, block: Area) -> NodeMap:
-        made = make_map(self._grid, self._wcs, self._centre, block)
+        made = make_map(self._grid, self._wcs, self._centre, self._middle, block)
         for k, size in enumerate((self._blocks.width, self._blocks.height)):
             if size > 1:
                 made.nodes[k] = (made.nodes[k] + 0.5) / size - 0.5

@@ -37,8 +37,8 @@ Pixels = NDArray[Any]
 PHASES = 1024
 #: Least part of the weight that pixels with data must have: half of it, whatever the last digits are.
 LEAST_WEIGHT = 0.5 - 1e-6
-#: Added to keys, which lie between -4 and 4: where an image has no right of its own, and where the neighbours of
-#: a position reach beyond its edge. The larger one decides.
+#: Added to keys, which lie between -4 and 4: where an image has no right of its own, and where the neighbours
+#: of a position reach beyond its edge. The larger one decides.
 PENALTY, EDGE_PENALTY = 16.0, 8.0
 #: Neighbours of less weight do not contribute to a mask.
 NO_WEIGHT = 1e-7

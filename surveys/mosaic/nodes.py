@@ -175,7 +175,8 @@ def _lattice(
     grid: OutputGrid, wcs: CelestialWcs, centre: Floats, middle: Floats, area: Area, step: int
 ) -> Floats:
     """Exact nodes; an even number of cells each way, so that each second node makes a lattice too."""
-    counts = [2 * -(-(length - 1) // (2 * step) or -1) for length in (area.u1 - area.u0, area.v1 - area.v0)]
+    # Each pixel lies in a cell, the last one too: on its lower edge at most.
+    counts = [2 * -(-length // (2 * step)) for length in (area.u1 - area.u0, area.v1 - area.v0)]
     u, v = np.meshgrid(
         area.u0 + step * np.arange(counts[0] + 1.0), area.v0 + step * np.arange(counts[1] + 1.0)
     )

@@ -1,8 +1,8 @@
 """Which of several images a pixel of the output is taken from.
 
 Each image has a key at each pixel: the squared chord to its centre, less what is the same for all, with
-`PENALTY` outside of the part of the sky that is its own, and `EDGE_PENALTY` where it would be interpolated across
-the image's edge. The smallest key of an image with data wins.
+`PENALTY` outside of the part of the sky that is its own, and `EDGE_PENALTY` where it would be interpolated
+across the image's edge. The smallest key of an image with data wins.
 """
 
 from __future__ import annotations

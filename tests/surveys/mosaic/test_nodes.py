@@ -127,3 +127,10 @@ def test_reach_holds_every_pixel_of_the_image() -> None:
         assert reach.v0 <= rows.min()
         assert rows.max() < reach.v1
     assert reach_of(grid, wcs_of(tan(150.5, 2.0, (NX, NY)))) is None
+
+
+@pytest.mark.parametrize("length", [1, 2, 64, 65, 128, 129, 256, 257])
+def test_every_pixel_lies_in_a_cell(length: int) -> None:
+    wcs, grid = wcs_of(tan(size=(NX, NY))), grid_of(tan(size=(NX, NY), angle=3.0))
+    map_ = make_map(grid, wcs, wcs.to_sky(NX / 2, NY / 2), grid.middle(), Area(7, 7 + length, 9, 9 + length))
+    assert (length - 1) // map_.step + 1 < map_.nodes.shape[1] == map_.nodes.shape[2]

@@ -27,6 +27,7 @@ from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
+from config.quick import QuickCutouts
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.responses import REQUEST_ID, error_response, http_error_response
@@ -204,7 +205,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics_blueprint(metrics))
     app.after_request(_allow_scripts)
     answer_errors(app)
-    address = PublicAddress(app.wsgi_app, settings.server.trusted_proxies, settings.server.base_url)
+    quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)
+    address = PublicAddress(quick, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address, metrics.request)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: What a proxy may send as X-Request-Id; anything else is replaced, since it goes to logs and answers.
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _LONGEST_PATH = 200
+#: Key in the WSGI environment of the rule that was followed, where it was not by Flask.
+RULE = "fountain.rule"
 
 #: Without the values of variables: passwords are among them, and what clients sent.
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
@@ -111,7 +113,7 @@ class RequestLog:
             answer.status = int(status[:3])
             # Flask takes its request away from the environment when it has answered.
             rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-            answer.rule = "" if rule is None else rule.rule
+            answer.rule = environ.get(RULE, "") if rule is None else rule.rule
             headers.append(("X-Request-Id", request_id))
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 

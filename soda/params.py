@@ -16,7 +16,7 @@ from soda.spelling import with_url
 from soda.table import FITS, MEDIA_TYPES, NAMES, PARAMETERS, POL_STATES
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
-from surveys.request import CutoutRequest, Interval, PictureOptions
+from surveys.request import AS_DECLARED, CutoutRequest, Interval, MosaicOptions, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 MAX_ID_LENGTH = 500
@@ -25,6 +25,9 @@ MAX_ID_LENGTH = 500
 _WITHOUT_EFFECT = ("REQUEST", "VERSION")
 _KNOWN = frozenset((*NAMES, *_WITHOUT_EFFECT, "MAXREC", "UPLOAD"))
 _SPATIAL = ("POS", "CIRCLE", "POLYGON", "CENTER")
+#: What says where, and nothing of the product.
+_PLACES = frozenset(("ID", *_SPATIAL, "SIZE"))
+_PLAIN = CutoutRequest(dataset="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
     if not read.given("ID"):
         read.faults.add(UsageError("ID is missing", f"This resource takes {', '.join(NAMES)}."))
     media_type = read.one("RESPONSEFORMAT", _media_type) or FITS
-    mosaic = read_mosaic(read)
+    is_plain = parameters.values.keys() <= _PLACES  # most are: nothing else is looked for
+    mosaic = AS_DECLARED if is_plain else read_mosaic(read)
     many = ManyCutouts(
         datasets=read.each("ID", lambda did: _dataset(did, identifiers)),
         regions=_regions(read, mosaic.pixscale_deg),
@@ -139,18 +143,7 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
             "TIME", lambda text: Interval(*xtypes.parse_interval(text, "TIME", "MJD, days, UTC"))
         ),
         triplets=read.each("RGB", rgb),
-        common=CutoutRequest(
-            dataset="",
-            pol=tuple(sorted(read.union("POL", _pol_state), key=POL_STATES.index)),
-            filters=tuple(sorted(read.union("FILTER", lambda text: band_label(text, "FILTER")))),
-            mask=read.flag("MASK"),
-            checksum=read.flag("CHECKSUM"),
-            edge=read_edge(read),
-            detail=read_detail(read),
-            layout=read_layout(read),
-            mosaic=mosaic,
-            picture=read_picture(read, media_type),
-        ),
+        common=_PLAIN if is_plain else _common(read, media_type, mosaic),
         media_type=media_type,
         run_id=read.one("RUNID", parse_run_id) or "",
     )
@@ -160,6 +153,22 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
     _refuse_colour_of_one_band(read, many)
     read.faults.raise_any()
     return many
+
+
+def _common(read: Reader, media_type: str, mosaic: MosaicOptions) -> CutoutRequest:
+    """Read what all cutouts of a request share."""
+    return CutoutRequest(
+        dataset="",
+        pol=tuple(sorted(read.union("POL", _pol_state), key=POL_STATES.index)),
+        filters=tuple(sorted(read.union("FILTER", lambda text: band_label(text, "FILTER")))),
+        mask=read.flag("MASK"),
+        checksum=read.flag("CHECKSUM"),
+        edge=read_edge(read),
+        detail=read_detail(read),
+        layout=read_layout(read),
+        mosaic=mosaic,
+        picture=read_picture(read, media_type),
+    )
 
 
 def _refuse_colour_of_one_band(read: Reader, many: ManyCutouts) -> None:

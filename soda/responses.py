@@ -37,16 +37,15 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
     204 where nothing overlaps, 304 where the client has the bytes already, no body for HEAD; none of these
     reads a pixel.
     """
-    link = f'<{asked.client.base_url}/{asked.plan.request.canonical}>; rel="canonical"'
     if asked.is_empty:
-        nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), ("Link", link)])
+        nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), _link(asked)])
         del nothing.headers["Content-Type"]
         return nothing
     # As an answer to If-None-Match needs ETag and nothing else that costs.
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
         return Response(status=304, headers=_validators(asked.etag, asked.modified_s))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
-    return Response(sent.chunks, headers=_headers(sent, link), content_type=sent.asked.request.media_type)
+    return Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
 
 
 def preview_response(preview: Preview, service: PreviewService, request: Request) -> Response:
@@ -65,7 +64,8 @@ def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
     ]
 
 
-def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
+def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
+    """Headers of the answer that has a cutout, but for its type."""
     remarks = dict.fromkeys(_plain(remark) for part in sent.asked.plan.parts for remark in part.remarks)
     # A picture is looked at, a file is kept.
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
@@ -78,13 +78,17 @@ def _headers(sent: Sent, link: str) -> list[tuple[str, str]]:
         ("X-Cutout-Resampled", _word(facts.resampled)),
         ("X-Cutout-Inputs", str(facts.inputs)),
         *(("X-Cutout-Remark", remark) for remark in remarks),
-        ("Link", link),
+        _link(sent.asked),
     ]
     if sent.size is not None:
         headers.append(("Content-Length", str(sent.size)))
     if facts.covered is not None:
         headers.append(("X-Cutout-Covered", f"{facts.covered:.6g}"))
     return headers
+
+
+def _link(asked: Asked) -> tuple[str, str]:
+    return "Link", f'<{asked.client.base_url}/{asked.plan.request.canonical}>; rel="canonical"'
 
 
 def _word(is_so: bool) -> str:

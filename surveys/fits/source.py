@@ -29,7 +29,6 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _READERS = 16
-_SAMPLES = 5
 # What lies between wanted items is read with them up to this; and memory of what is read at once.
 _SMALL_BYTES = 16 << 10
 _BATCH_BYTES = 8 << 20
@@ -161,7 +160,7 @@ class OpenFile:
         if (offsets < 0).any() or (sizes < 0).any():
             raise BrokenImage(f"{self._path.name} is corrupt: it points outside of itself.")
         self._check_end(int((offsets + sizes).max()))
-        cold = self._is_cold(int(offsets.min()), int(np.ptp(offsets)) // _SAMPLES, _SAMPLES)
+        cold = self._is_cold(int(offsets.min()), int(np.ptp(offsets)) // 2, 3)
         if self._map is not None and not cold:
             return np.frombuffer(self._map, np.uint8), offsets
         starts = np.cumsum(sizes) - sizes
@@ -180,11 +179,10 @@ class OpenFile:
             raise BrokenImage(f"{self._path.name} is shorter than its header says.")
 
     def _is_cold(self, offset: int, stride: int, count: int) -> bool:
-        """Whether a sample of positions is not in the page cache; False where the kernel cannot tell."""
-        step = max(1, count // _SAMPLES)
+        """Whether some of `count` positions are not in the page cache; False where the kernel cannot tell."""
         one = bytearray(1)
         try:
-            for i in range(0, count, step):
+            for i in (0, count // 2, count - 1):
                 os.preadv(self._fd, [one], offset + i * stride, os.RWF_NOWAIT)
         except BlockingIOError:
             return True

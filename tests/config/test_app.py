@@ -23,6 +23,7 @@ from config.logs import RequestLog
 from dali.errors import ServiceUnavailable
 from dali.responses import LOG_FIELDS
 from soda.gate import PixelGate
+from soda.habits import Habits
 from soda.service import SyncService
 from soda.views import make_blueprint
 from surveys.errors import DeclarationError
@@ -186,9 +187,11 @@ def test_http_13_too_many_at_once_over_http(folder: Path) -> None:
         Limits(10**6, 10**7),
         gate,
         Site(),
+        light_bytes=0,
     )
     app = Flask(__name__)
-    app.register_blueprint(make_blueprint(busy, parts.previews, lambda: "http://localhost"))
+    habits = Habits(parts.surveys, parts.identifiers)
+    app.register_blueprint(make_blueprint(busy, parts.previews, habits, lambda: "http://localhost"))
     answer_errors(app)
     client = app.test_client()
     with gate.admit():

@@ -1,0 +1,75 @@
+"""Small cutouts are answered without Flask, and as Flask would answer them."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.support.service import did
+
+SMALL = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027"}
+#: Who says who it is is answered by Flask.
+BY_FLASK = {"Authorization": "Basic bWU6"}
+
+
+def both(client: FlaskClient, asked: dict[str, str]) -> tuple[TestResponse, TestResponse]:
+    return client.get("/sync", query_string=asked), client.get("/sync", query_string=asked, headers=BY_FLASK)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        SMALL,
+        SMALL | {"ID": did("tiny/g"), "RUNID": "mine"},
+        SMALL | {"CIRCLE": "150 0 3"},
+        {"ID": did("tiny/g/a"), "CENTER": "150 0", "SIZE": "9px", "CHECKSUM": "1"},
+        SMALL | {"CIRCLE": "10 10 0.1"},
+        SMALL | {"CIRCLE": "150 0"},
+        SMALL | {"ID": did("tiny/g/nobody")},
+        SMALL | {"COLOUR": "red"},
+        {},
+    ],
+)
+def test_answers_are_the_same(client: FlaskClient, asked: dict[str, str]) -> None:
+    quick, usual = both(client, asked)
+    assert quick.status_code == usual.status_code
+    ids = [answer.headers.pop("X-Request-Id") for answer in (quick, usual)]
+    assert sorted(quick.headers) == sorted(usual.headers)
+    assert (
+        quick.text.replace(ids[0], "") == usual.text.replace(ids[1], "")
+        if quick.status_code >= 400
+        else (quick.data == usual.data)
+    )
+
+
+def test_flask_is_not_asked_for_a_small_cutout(app: Flask, client: FlaskClient) -> None:
+    asked: list[object] = []
+    app.before_request_funcs.setdefault(None, []).append(lambda: asked.append(1))
+    try:
+        quick, _ = both(client, SMALL)
+        assert quick.status_code == 200
+        assert len(asked) == 1  # the one of somebody
+    finally:
+        app.before_request_funcs[None].pop()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({"Origin": "https://example.org"}, 200), ({"If-None-Match": "*"}, 304)]
+)
+def test_conditions_and_scripts_are_heeded(client: FlaskClient, headers: dict[str, str], status: int) -> None:
+    answer = client.get("/sync", query_string=SMALL, headers=headers)
+    assert answer.status_code == status
+    assert ("Access-Control-Expose-Headers" in answer.headers) == ("Origin" in headers)
+
+
+def test_quick_answers_are_counted(client: FlaskClient) -> None:
+    def counted() -> float:
+        lines = client.get("/metrics").text.splitlines()
+        name = 'fountain_requests_total{endpoint="/sync",method="GET",status="2xx"} '
+        return float(next((line.removeprefix(name) for line in lines if line.startswith(name)), "0"))
+
+    before = counted()
+    client.get("/sync", query_string=SMALL, buffered=True)
+    assert counted() == before + 1

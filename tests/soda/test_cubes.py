@@ -158,7 +158,7 @@ def test_soda_11_everything_together(client: FlaskClient) -> None:
 
 
 def test_frames_that_are_not_converted_are_said_so(client: FlaskClient) -> None:
-    said = "BAND: the spectral axis is in the frame TOPOCENT, not converted to barycentric"
+    said = "BAND: the spectral axis is TOPOCENT, not converted to barycentric"
     answer = get(client, "ground", BAND=metres(103.0))
     assert answer.headers["X-Cutout-Remark"] == said
     with fits.open(io.BytesIO(answer.data)) as hdus:

@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
+from config.hips import hips_capability, make_hips
 from config.jobs import JobParts, limits_of, make_jobs, types_with
 from config.logs import RequestLog
 from config.metrics import JobWatch, Metrics
@@ -32,6 +33,7 @@ from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
+from hips import views as hips_views
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
@@ -198,6 +200,7 @@ def create_app(settings: Settings) -> Flask:
         )
     )
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
+    app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
@@ -223,6 +226,7 @@ def describe(settings: Settings, parts: Parts) -> Described:
             soda_capability(ASYNC, ASYNC.content_type),
             links_capability(),
             query_capability(),
+            hips_capability(),
         ),
         tables=(QUERY_TABLE,),
         changed=started,

@@ -36,6 +36,11 @@ class DataSettings:
         return Path(self.folder).expanduser().absolute() if self.folder else user_data_path("soda-fountain")
 
     @property
+    def hips(self) -> Path:
+        """Folder of what sky viewers are given."""
+        return self.path / "hips"
+
+    @property
     def engine_url(self) -> str:
         """URL of the database."""
         return self.database_url or f"sqlite:///{self.path / 'fountain.db'}"

@@ -302,8 +302,7 @@ def touched(lower: Floats, upper: Floats, low: float, high: float) -> tuple[int,
     with np.errstate(invalid="ignore"):
         point = np.isfinite(lower) & (lower == upper)
         if low == high:
-            last = (low == upper) & (upper == np.nanmax(upper))
-            inside = (lower <= low) & ((low < upper) | last) & ~point | point & (lower == low)
+            inside = (lower <= low) & ((low < upper) | ((low == upper) & (upper == np.nanmax(upper))) | point)
         else:
             inside = (lower < high) & (upper > low) & ~point | point & (lower >= low) & (upper <= high)
     found = np.flatnonzero(inside)

@@ -302,7 +302,8 @@ def touched(lower: Floats, upper: Floats, low: float, high: float) -> tuple[int,
     with np.errstate(invalid="ignore"):
         point = np.isfinite(lower) & (lower == upper)
         if low == high:
-            inside = (lower <= low) & ((low < upper) | ((low == upper) & (upper == np.nanmax(upper))) | point)
+            last = (low == upper) & (upper == np.nanmax(upper))
+            inside = (lower <= low) & ((low < upper) | last) & ~point | point & (lower == low)
         else:
             inside = (lower < high) & (upper > low) & ~point | point & (lower >= low) & (upper <= high)
     found = np.flatnonzero(inside)

@@ -63,8 +63,8 @@ class Channels:
         if self.frame in ("BARYCENT", "LSRK"):
             return ""
         if not self.frame:
-            return "BAND: the header names no frame (SPECSYS) of the spectral axis; taken as barycentric"
-        return f"BAND: the spectral axis is in the frame {self.frame}, not converted to barycentric"
+            return "BAND: no SPECSYS in the header; the axis is taken as barycentric"
+        return f"BAND: the spectral axis is {self.frame}, not converted to barycentric"
 
 
 def lsrk_to_barycentre(direction: Vector) -> float:

@@ -147,6 +147,6 @@ def _write(header: fits.Header, rows: NDArray[np.void], checksum: bool) -> bytes
     data += bytes(-len(data) % BLOCK)
     if checksum:
         hdu = fits.BinTableHDU.fromstring(header.tostring().encode("ascii") + data)
-        hdu.add_checksum(when="", override_datasum=True)
+        hdu.add_checksum(when="checksum")  # else the comment tells the time: other bytes each time
         header = hdu.header
     return bytes(header.tostring().encode("ascii")) + data

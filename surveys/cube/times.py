@@ -28,6 +28,8 @@ _SCALES = {
     "UT1": "ut1",
 }
 
+_JD_OF_MJD = 2_400_000.5
+
 
 @lru_cache(maxsize=256)
 def moments_of(axis: Axis, wcs_text: str, tables: Tables) -> tuple[Floats, Floats]:
@@ -54,16 +56,17 @@ def moments_of(axis: Axis, wcs_text: str, tables: Tables) -> tuple[Floats, Float
         days = float(u.Unit(unit).to(u.day))
     except (ValueError, TypeError) as error:
         raise ImageRefused(f"its unit of time is not known, {unit!r}") from error
-    start = _reference_mjd(world.wcs.wcs.mjdref) + float(header.get("TIMEOFFS", 0.0)) * days
+    start = _reference_mjd(world.wcs.wcs.mjdref, header) + float(header.get("TIMEOFFS", 0.0)) * days
     edges, centers = (
         _utc_mjd(start, values * days, _SCALES[scale]) for values in (world.edges, world.centers)
     )
     return lower_and_upper(edges, centers)
 
 
-def _reference_mjd(mjdref: Floats) -> float:
-    """MJDREF in whole and fraction, as wcslib has it of any of the cards; 0 if there is none."""
-    return math.fsum(float(part) for part in mjdref if math.isfinite(part))
+def _reference_mjd(mjdref: Floats, header: fits.Header) -> float:
+    """Moment that times are counted from; wcslib has it of all cards but JDREF, and 0 without any."""
+    found = math.fsum(float(part) for part in mjdref if math.isfinite(part))
+    return float(header["JDREF"]) - _JD_OF_MJD if not found and "JDREF" in header else found
 
 
 def _utc_mjd(start: float, days: Floats, scale: str) -> Floats:

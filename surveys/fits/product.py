@@ -1,9 +1,9 @@
 """The FITS product of a cutout: what it will be, known before a pixel is read, and how its bytes are made.
 
 A product is one simple primary HDU with the pixels as the source stores them; of a cube, tables that belong
-to its axes follow. Where it needs pixels that do
-not exist (outside of the image, or of the stencil with ``MASK=true``) these are NaN, or BLANK; integers
-that have no BLANK are then turned into physical floating-point values, and HISTORY says so.
+to its axes follow. Where it needs pixels that do not exist (outside of the image, or of the stencil with
+``MASK=true``) these are NaN, or BLANK; integers that have no BLANK are then turned into physical
+floating-point values, and HISTORY says so.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from surveys.cube.axes import the_axis
 from surveys.cube.ranges import WHOLE, AxisCut, label_of, side_tables
-from surveys.fits.checksum import Checksum, encode
 from surveys.fits.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
-from surveys.fits.header import BLOCK, Axes, HeaderTemplate, Value, build_template, card, end_header, history
-from surveys.fits.naming import centre_deg, product_name
+from surveys.fits.header import BLOCK, HeaderTemplate, end_header
+from surveys.fits.naming import product_name
+from surveys.fits.provenance import DEFAULT_SITE as DEFAULT_SITE
+from surveys.fits.provenance import HeaderTexts as HeaderTexts
+from surveys.fits.provenance import Site as Site
+from surveys.fits.provenance import axes_of as axes_of
+from surveys.fits.provenance import is_masked as is_masked
+from surveys.fits.provenance import last_cards, set_checksums, source_template
 from surveys.fits.source import Lru
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan
@@ -33,35 +36,6 @@ from surveys.sky.wcs import wcs_of
 
 # Physical values of 8 and 16 bits are exact enough in a 32-bit float.
 _PROMOTED = {8: -32, 16: -32, 32: -64, 64: -64}
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Who makes the products.
-
-    Parameters
-    ----------
-    origin
-        Card ORIGIN: the institute.
-    creator
-        Card CREATOR: the service and its version.
-    did_prefix
-        What precedes ``survey/band/image`` in a publisher DID, with its ``?``.
-    """
-
-    origin: str = "Soda Fountain"
-    creator: str = "Soda Fountain"
-    did_prefix: str = "ivo://unregistered.invalid/soda-fountain?"
-
-
-DEFAULT_SITE = Site()
-
-
-class HeaderTexts(Protocol):
-    """What products need of the image index."""
-
-    def header_text(self, record: ImageRecord) -> str:
-        """80-character cards of the image HDU, with inherited primary cards, without END."""
 
 
 # Pure memory: a template depends on nothing but its key, which names a file as it was when it was indexed.
@@ -170,7 +144,7 @@ class Product:
         self.template.write(text, values)
         text[len(self.template.text) :] = self.tail
         if self.request.checksum:
-            _set_checksums(text, len(self.template.text), data_sum)
+            set_checksums(text, len(self.template.text), data_sum)
         return bytes(text)
 
     def strips(self, limit: int) -> Iterator[Strip]:
@@ -243,21 +217,6 @@ class Product:
         return (nodata - self.record.bzero) / self.record.bscale
 
 
-def _set_checksums(header: bytearray, start: int, data_sum: int) -> None:
-    """Write DATASUM, then CHECKSUM, which makes the sum of the whole HDU -0; both stand at `start`."""
-    checksum = _checksum_cards(encode(0xFFFFFFFF), str(data_sum))
-    header[start : start + len(checksum)] = checksum
-    total = Checksum(data_sum)
-    total.add(np.frombuffer(bytes(header), np.uint8))
-    checksum = _checksum_cards(encode(total.value), str(data_sum))
-    header[start : start + len(checksum)] = checksum
-
-
-def _checksum_cards(checksum: str, data_sum: str) -> bytes:
-    cards = card("CHECKSUM", checksum, "HDU checksum") + card("DATASUM", data_sum, "data unit checksum")
-    return cards.encode("ascii")
-
-
 def _blank_of(record: ImageRecord) -> int | None:
     """Return BLANK of integer pixels, if they can hold it."""
     if record.blank is None or record.bitpix < 0:
@@ -267,11 +226,6 @@ def _blank_of(record: ImageRecord) -> int | None:
 
 
 _products: Lru[object, Product] = Lru(128)
-
-
-def is_masked(request: CutoutRequest) -> bool:
-    """Whether pixels are to be blanked; a box of pixels holds all of its own."""
-    return request.mask and request.stencil is not None and not isinstance(request.stencil, CenteredBox)
 
 
 def bitpix_of(record: ImageRecord, grid: PixelBox, request: CutoutRequest) -> int:
@@ -332,8 +286,8 @@ def _describe(
         site,
         axes,
     )
-    template = _templates.get(key, lambda: _template(record, bitpix, centred, catalog, site, axes))
-    tail = _tail(record, grid, request, bitpix, site, cut)
+    template = _templates.get(key, lambda: source_template(record, bitpix, centred, catalog, site, axes))
+    tail = last_cards(record, grid, request, bitpix, site, cut)
     return Product(
         record,
         request,
@@ -369,64 +323,3 @@ def fits_size(
 ) -> int:
     """Return the bytes of the product, exactly; opens no file."""
     return describe(record, grid, request, catalog, site, clipped, cut).size
-
-
-def axes_of(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
-    """Say to a header which axes beside those of the sky are cut."""
-    if not cut.ranges:
-        return Axes(extended=extended)
-    spectral = the_axis("spectral", record.wcs_text, record.shape)
-    steps = tuple((axis, step) for axis, _, _, step in cut.ranges)
-    return Axes(steps, spectral.number if spectral else None, extended)
-
-
-def _template(
-    record: ImageRecord, bitpix: int, centred: bool, catalog: HeaderTexts, site: Site, axes: Axes
-) -> HeaderTemplate:
-    set_later = ["CUT_URL", "RA_OBJ", "DEC_OBJ"] if centred else ["CUT_URL"]
-    provenance: list[tuple[str, Value, str]] = [
-        ("ORIGIN", site.origin, "who made this file"),
-        ("CREATOR", site.creator, "service that cut it"),
-        ("DATE", record.indexed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "the source was indexed"),
-        ("ORIG_ID", site.did_prefix + record.dataset, "publisher DID of the source"),
-        ("ORIG_FLE", record.file.name, "source file"),
-        ("ORIG_EXT", record.hdu, "HDU in the source file (0: primary)"),
-        ("NINPUT", 1, "number of source images"),
-        ("RESAMPLD", False, "pixels are as in the source"),
-    ]
-    if record.file.sha256:
-        provenance.insert(6, ("ORIG_SHA", record.file.sha256, "SHA-256 of the source file"))
-    return build_template(record, catalog.header_text(record), bitpix, set_later, provenance, axes)
-
-
-def _tail(
-    record: ImageRecord, grid: PixelBox, request: CutoutRequest, bitpix: int, site: Site, cut: AxisCut
-) -> str:
-    """Write the cards whose number or text depends on the request; checksums first, where they are found."""
-    cards = [_checksum_cards("0" * 16, "0").decode("ascii")] if request.checksum else []
-    if request.stencil is not None:
-        ra, dec = centre_deg(request.stencil)
-        cards.append(card("RA_OBJ", ra, "[deg] centre of the region, ICRS"))
-        cards.append(card("DEC_OBJ", dec, "[deg] centre of the region, ICRS"))
-    if request.canonical:
-        cards.append(card("CUT_URL", request.canonical, "the request"))
-    section = _section(record, grid, cut)
-    cards.append(history(f"{site.creator}: pixels {section} of {record.file.name}[{record.hdu}]"))
-    cards += [history(remark) for remark in cut.remarks]
-    if bitpix != record.bitpix:
-        cards.append(history(f"Integers without BLANK made into physical {-bitpix}-bit floats"))
-    if is_masked(request):
-        cards.append(history("Pixels with centres outside of the region are blanked (MASK=true)"))
-    return "".join(cards)
-
-
-def _section(record: ImageRecord, grid: PixelBox, cut: AxisCut) -> str:
-    """Write the pixels of the source as a section: ``[x1:x2,y1:y2]``, of a cube that is cut all its axes."""
-    celestial = f"{grid.x0 + 1}:{grid.x1}", f"{grid.y0 + 1}:{grid.y1}"
-    if not cut.ranges:
-        return f"[{','.join(celestial)}]"
-    parts = [f"1:{length}" for length in reversed(record.shape)]
-    parts[record.x_axis], parts[record.y_axis] = celestial
-    for axis, first, end, step in cut.ranges:
-        parts[axis] = f"{first + 1}:{end}" + (f":{step}" if step != 1 else "")
-    return f"[{','.join(parts)}]"

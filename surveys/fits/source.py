@@ -13,7 +13,7 @@ import operator
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
@@ -31,6 +31,7 @@ V = TypeVar("V")
 _READERS = 16
 # What lies between wanted items is read with them up to this; and memory of what is read at once.
 _SMALL_BYTES = 16 << 10
+_PAGE_BYTES = 4096
 _BATCH_BYTES = 8 << 20
 
 
@@ -136,12 +137,7 @@ class OpenFile:
         if self._map is not None and not cold:
             np.copyto(out, np.ndarray(shape, out.dtype, self._map, offset, strides))
             return
-        # As few reads as need not take much more of the file than is wanted.
-        outer = next(
-            axis
-            for axis, span in enumerate(spans)
-            if span <= max(_SMALL_BYTES, 2 * math.prod(shape[axis:]) * out.itemsize)
-        )
+        outer = _axes_read_one_by_one(shape, strides, spans, out.itemsize)
         span, inner = spans[outer], (shape[outer:], out.dtype)
         places = list(np.ndindex(shape[:outer]))
         at_once = max(1, _BATCH_BYTES // span)
@@ -212,6 +208,33 @@ class OpenFile:
             if not count:
                 raise BrokenImage(f"{self._path.name} is shorter than its header says.")
             offset, view = offset + count, view[count:]
+
+
+def _axes_read_one_by_one(
+    shape: tuple[int, ...], strides: tuple[int, ...], spans: Sequence[int], item: int
+) -> int:
+    """Count the slowest axes whose items are read each for itself, so that reads are few, and small.
+
+    What lies between is read along where that is not much more than what is wanted, or where it is less than
+    the kernel reads at a time anyway.
+
+    Parameters
+    ----------
+    shape, strides
+        Of what is wanted.
+    spans
+        Bytes in the file from begin to end of the axes from each one on.
+    item
+        Bytes of an item.
+    """
+    outer = len(shape)
+    dense = True
+    for axis in range(len(shape) - 1, -1, -1):
+        dense = dense and strides[axis] - spans[axis + 1] < _PAGE_BYTES
+        wanted = math.prod(shape[axis:]) * item
+        if spans[axis] <= _BATCH_BYTES and (dense or spans[axis] <= max(_SMALL_BYTES, 2 * wanted)):
+            outer = axis
+    return outer
 
 
 class Source:

@@ -8,7 +8,6 @@ the first image is 0. Images that overlap no other, not even by way of others, k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +22,9 @@ from surveys.survey import Survey
 if TYPE_CHECKING:
     from surveys.mosaic.reading import OpenPiece
 
-#: Places of an overlap that are sampled, at most, and the side in pixels of each.
-PLACES = 48
+#: Places of an overlap that are sampled, at most and at least; of all overlaps; the side in pixels of each.
+PLACES, FEWEST_PLACES = 48, 8
+ALL_PLACES = 2000
 PLACE_PX = 12
 #: Points along each side of an image that are looked at for an overlap.
 _LATTICE = 33
@@ -52,10 +52,10 @@ def match_backgrounds(pieces: Sequence[OpenPiece]) -> list[float]:
     StaleImage, BrokenImage
         If a file cannot be read.
     """
+    pairs = _neighbours([wcs_of(piece.record) for piece in pieces])
+    places = max(FEWEST_PLACES, min(PLACES, ALL_PLACES // max(1, len(pairs))))
     differences = {
-        (a, b): found
-        for a, b in combinations(range(len(pieces)), 2)
-        if (found := _difference(pieces[a], pieces[b])) is not None
+        (a, b): found for a, b in pairs if (found := _difference(pieces[a], pieces[b], places)) is not None
     }
     return solve_levels(len(pieces), differences)
 
@@ -94,18 +94,16 @@ def solve_levels(count: int, differences: dict[tuple[int, int], tuple[float, flo
     return [float(level) for level in levels]
 
 
-def _difference(a: OpenPiece, b: OpenPiece) -> tuple[float, float] | None:
+def _difference(a: OpenPiece, b: OpenPiece, most: int) -> tuple[float, float] | None:
     """How much higher `a` is than `b` where both have data, and the weight of that; None without overlap."""
     wcs_a, wcs_b = wcs_of(a.record), wcs_of(b.record)
-    if not _may_meet(wcs_a, wcs_b):
-        return None
     x, y = np.meshgrid(_spread(wcs_a.nx), _spread(wcs_a.ny))
     there_x, there_y = wcs_b.to_pixel(wcs_a.to_sky(x, y))
     common = (there_x >= 0) & (there_x <= wcs_b.nx - 1) & (there_y >= 0) & (there_y <= wcs_b.ny - 1)
     places = np.argwhere(common)
     if not len(places):
         return None
-    chosen = places[np.unique(np.linspace(0, len(places) - 1, PLACES).round().astype(int))]
+    chosen = places[np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))]
     samples = [_sample(a, b, wcs_a, wcs_b, float(x[j, i]), float(y[j, i])) for j, i in chosen]
     values = np.concatenate(samples)
     if len(values) < LEAST_PIXELS:
@@ -113,16 +111,19 @@ def _difference(a: OpenPiece, b: OpenPiece) -> tuple[float, float] | None:
     return float(np.median(values)), float(np.sqrt(len(values)))
 
 
-def _may_meet(a: CelestialWcs, b: CelestialWcs) -> bool:
-    """Whether two images are near enough to each other, by their centres and corners."""
-    centres, radii = [], []
-    for wcs in (a, b):
+def _neighbours(images: Sequence[CelestialWcs]) -> list[tuple[int, int]]:
+    """Pairs of images near enough to each other to overlap, by their centres and corners."""
+    centres, radii = np.empty((len(images), 3)), np.empty(len(images))
+    for i, wcs in enumerate(images):
         x, y = np.array([0.5, 0, 0, 1, 1]) * wcs.nx - 0.5, np.array([0.5, 0, 1, 0, 1]) * wcs.ny - 0.5
         vectors = wcs.to_sky(x, y)
-        centres.append(vectors[0])
-        radii.append(float(separation_deg(vectors[1:], vectors[0]).max()))
-    apart = float(separation_deg(centres[0], centres[1]))
-    return not apart > sum(radii)  # NaN: who knows
+        centres[i], radii[i] = vectors[0], separation_deg(vectors[1:], vectors[0]).max()
+    pairs = []
+    for a in range(len(images)):
+        apart = separation_deg(centres[a], centres[a + 1 :])
+        near = ~(apart > radii[a] + radii[a + 1 :])  # NaN: who knows
+        pairs += [(a, a + 1 + int(b)) for b in np.flatnonzero(near)]
+    return pairs
 
 
 def _spread(length: int) -> Floats:

@@ -106,7 +106,7 @@ STANDARD = (
     ),
     SodaParameter(
         "BAND",
-        "Wavelengths in vacuum, lower upper",
+        "Wavelengths in vacuum, barycentric, lower upper; of a cube, its channels that overlap",
         "em.wl;stat.interval",
         "m",
         "double",
@@ -116,7 +116,7 @@ STANDARD = (
     ),
     SodaParameter(
         "TIME",
-        "Times, lower upper, MJD (UTC)",
+        "Times, lower upper, MJD (UTC); of a time axis, its pixels that overlap",
         "time.interval;obs.exposure",
         "d",
         "double",

@@ -31,6 +31,7 @@ from tests.support.databases import sqlite
 
 LIMITS = Limits(max_pixels=10**9, max_bytes=10**10)
 EVERYTHING = {"em_min_m": 1e-20, "em_max_m": 900.0}
+C = 299_792_458.0
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def assert_same(catalog: Catalog, record: ImageRecord, plan: CutoutPlan, hdus: f
 #: A channel of each, its wavelength known by other means than ours, the channels asked for and expected.
 KNOWN: dict[str, tuple[str, float, int]] = {
     # FREQ, LSRK
-    "alma": ("cubes/x/alma_m17_freq-0", 299_792_458.0 / (8.675139618840e10 - 2 * 2.442377011414e5), 2),
+    "alma": ("cubes/x/alma_m17_freq-0", C / (8.675139618840e10 - 2 * 2.442377011414e5), 2),
     # VRAD about RESTFRQ
     "ccs": ("cubes/x/m025_ccs_vrad-0", 0.0, 200),
     # AWAV in Angstrom
@@ -97,7 +98,7 @@ KNOWN: dict[str, tuple[str, float, int]] = {
     "miri": ("cubes/x/miri_s3d_wavetab-SCI", 0.0, 7),
     # EBOUNDS, 11 logarithmic channels
     "fermi": ("cubes/x/fermi_3fhl_gc_counts-0", 0.0, 4),
-    "askap": ("stokes/x/askap_emu_1743-51_beam00_cube-0", 299_792_458.0 / (803490740.740741 + 8e6 * 17), 17),
+    "askap": ("stokes/x/askap_emu_1743-51_beam00_cube-0", C / (803490740.740741 + 8e6 * 17), 17),
 }
 
 
@@ -186,3 +187,31 @@ def test_soda_69_states_of_real_cubes(catalog: Catalog, name: str) -> None:
             stokes = the_axis("stokes", record.wcs_text, record.shape)
             assert stokes is not None
             assert hdus[0].shape[-1 - stokes.number] == len(states)
+
+
+def test_a_rest_frequency_may_be_declared(real_data: Path, tmp_path: Path) -> None:
+    """13CO J = 1-0 of L1448 at 4.5 km/s (optical), in the LSRK."""
+    rest = 1.10201354e11
+    declared = {
+        "title": "L1448",
+        "kind": "exposures",
+        "root": str(real_data / "cubes"),
+        "bands": {"x": EVERYTHING},
+        "fix": {"RESTFRQ": rest},
+        "layers": {"image": {"path": "l1448_13co.fits"}},
+    }
+    survey = parse_survey(declared, "l1448.toml", "l1448", tmp_path)
+    with sqlite(tmp_path) as engine:
+        index_survey(engine, survey)
+        fixed = Catalog(engine, [survey])
+        apex = SkyCoord("18h", "+30d", frame=FK4(equinox="B1900"))
+        target = SkyCoord(51.333767, 30.634167, unit="deg").transform_to(apex)
+        towards = float(np.cos(apex.separation(target)))
+        wavelength = C / rest * (1 + 4500.0 / C) * (1 - 20e3 * towards / C)
+        plan, hdus = cut(fixed, "l1448/x/l1448_13co", band_m=Interval(wavelength, wavelength))
+        with hdus:
+            header = hdus[0].header
+            assert header["RESTFRQ"] == rest
+            velocity = header["CRVAL3"] + header["CDELT3"] * (1 - header["CRPIX3"])
+    assert plan.remarks == ()
+    assert abs(velocity - 4500.0) < 66.42361 / 2

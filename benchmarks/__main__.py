@@ -11,7 +11,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import cold, compressed, cutouts, discovery, index_lookup, jobs, memory, service
+from benchmarks import (
+    accuracy,
+    cold,
+    compressed,
+    cutouts,
+    discovery,
+    index_lookup,
+    jobs,
+    memory,
+    mosaics,
+    service,
+)
 from benchmarks.table import Row, markdown
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -21,6 +32,8 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "cutouts": cutouts.rows,
     "compressed": compressed.rows,
     "cold": cold.rows,
+    "mosaics": mosaics.rows,
+    "accuracy": accuracy.rows,
     "memory": memory.rows,
     "service": service.rows,
     "jobs": jobs.rows,

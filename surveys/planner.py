@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
@@ -14,7 +15,7 @@ from surveys.planning.bands import draft_fits, draft_picture
 from surveys.planning.cost import cost_of
 from surveys.planning.images import Overlap, at_the_edge, cut_of, in_image, piece_of
 from surveys.planning.limits import Limits as Limits
-from surveys.planning.limits import check_image, check_parts
+from surveys.planning.limits import check_bytes, check_image, check_parts
 from surveys.planning.mosaics import holder_of
 from surveys.planning.parts import parts_of
 from surveys.planning.tiles import MOST_IMAGES as MOST_IMAGES
@@ -87,7 +88,23 @@ def plan_cutout(
     parts = parts_of(request, survey, generation, drafts, catalog)
     cost = cost_of(request, drafts, parts)
     check_parts(parts, cost, limits)
-    return CutoutPlan(request, generation, parts, cost)
+    plan = CutoutPlan(request, generation, parts, cost)
+    if plan.is_plain:
+        # Of several images one had all there is.
+        ((record, inside),) = drafts[0].inputs
+        found = Overlap(record, drafts[0].box, inside, not drafts[0].clipped)
+        return _plan_image(request, generation, found, catalog, limits, site)
+    return plan if request.picture is not None else _measured(plan, catalog, limits, site)
+
+
+def _measured(plan: CutoutPlan, catalog: Catalog, limits: Limits, site: Site) -> CutoutPlan:
+    """Give a plan of several images the exact size of its file."""
+    # It brings the kernels, which a program that only copies need not load.
+    from surveys.mosaic.product import describe_file
+
+    size = describe_file(plan, catalog, site).size
+    check_bytes(size, limits)
+    return replace(plan, cost=replace(plan.cost, bytes_out=size))
 
 
 def _tiles(

@@ -130,3 +130,19 @@ def check_parts(parts: tuple[Part, ...], cost: Cost, most: Limits) -> None:
             f"this cutout would read {cost.pixels_in} px of {images} images; the limit is "
             f"{most.max_pixels_in} px: ask for a region of at most {share:.2g} times its width and height"
         )
+
+
+def check_bytes(size: int, most: Limits) -> None:
+    """Refuse a file that is too large, with all its headers and layers.
+
+    Raises
+    ------
+    TooLarge
+        With the limit.
+    """
+    if size > most.max_bytes:
+        share = (most.max_bytes / size) ** 0.5
+        raise TooLarge(
+            f"this cutout would be of {size / 1e6:.1f} MB; the limit is {most.max_bytes / 1e6:.1f} MB: "
+            f"ask for fewer bands, or for a region of at most {share:.2g} times its width and height"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from surveys.errors import RequestFault, TooLarge
+from surveys.execute import execute
 from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.mosaic.compose import compose
@@ -67,6 +69,37 @@ def test_a_cube_needs_one_grid(catalog: Catalog) -> None:
     tan = asked(catalog, "shifted", CORNER, layout="cube", grid="tan")
     assert tan.parts[0].grid == tan.parts[1].grid
     assert asked(catalog, "shifted", CORNER).parts[0].method == "copy"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "region", "how"),
+    [
+        ("grid/g", CORNER, {}),
+        ("grid/g", MIDDLE, {}),
+        ("grid", MIDDLE, {}),
+        ("grid", CORNER, {"layout": "cube"}),
+        ("grid", MIDDLE, {"layout": "cube"}),
+        ("own", MEETING, {}),
+        ("own/g", MEETING, {"grid": "tan", "combine": "mean"}),
+        ("own/g", circle(30.0, 0.0, 150), {"edge": "pad", "checksum": True}),
+        ("weighed/g", box(10.0, 20.0 - 30 * PX, 130, 20), {"detail": "full"}),
+        ("weighed/g/a", CORNER, {"detail": "full"}),
+        ("own/g/t11", None, {"grid": "tan"}),
+    ],
+)
+def test_the_size_of_a_file_is_known_before_a_pixel_is_read(
+    catalog: Catalog, dataset: str, region: Circle | None, how: dict[str, object]
+) -> None:
+    made = asked(catalog, dataset, region, **how)
+    content = execute(made, catalog, Source()).tobytes()
+    assert len(content) == made.cost.bytes_out
+    with fits.open(BytesIO(content)) as hdus:
+        hdus.verify("exception")
+        images = sum(hdu.data.size for hdu in hdus if hdu.is_image and hdu.data is not None)
+    assert images == made.cost.pixels_out
+    if not made.is_plain:
+        with pytest.raises(TooLarge, match="the limit is"):
+            asked(catalog, dataset, region, **how, limits=Limits(10**6, made.cost.bytes_out - 1))
 
 
 def test_bands_of_a_picture(catalog: Catalog) -> None:

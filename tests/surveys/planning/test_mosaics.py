@@ -117,7 +117,7 @@ def stencils(ra: float, dec: float, width: int) -> st.SearchStrategy[Stencil]:
         if abs(dec) == 90.0:
             from_pole = float(np.hypot(x, y))
             return float(np.degrees(np.arctan2(y, x))) % 360, float(np.copysign(90.0 - from_pole, dec))
-        return (ra + x / np.cos(np.radians(dec))) % 360, float(np.clip(dec + y, -limit, limit))
+        return float((ra + x / np.cos(np.radians(dec))) % 360), float(np.clip(dec + y, -limit, limit))
 
     centre = st.tuples(off, off).map(lambda point: moved(*point))
     circles = st.builds(lambda at, r: Circle(*at, r * PX), centre, size)
@@ -140,6 +140,7 @@ def stencils(ra: float, dec: float, width: int) -> st.SearchStrategy[Stencil]:
 
     def ranged(at: tuple[float, float], w: float, h: float) -> Range:
         half, tall = w * PX / 2 / max(np.cos(np.radians(at[1])), 1e-6), h * PX / 2
+        half = float(half)
         west = (at[0] - min(half, 180.0)) % 360
         low, high = max(at[1] - tall, -90.0), min(at[1] + tall, 90.0)
         return Range(west, west + min(2 * half, 360.0), low, high)
@@ -202,7 +203,7 @@ def check(catalog: Catalog, name: str, stencil: Stencil, made: CutoutPlan) -> No
 
 @pytest.mark.parametrize("name", PLACES)
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

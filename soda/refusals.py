@@ -5,7 +5,6 @@ from __future__ import annotations
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.identifiers import Identifiers
-from surveys.plan import CutoutPlan
 
 #: Said where a temporary file has no room.
 NO_ROOM = "there is no room for a large cutout while it is made"
@@ -27,13 +26,6 @@ def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
             return UsageError(str(fault), f"IDs: {', '.join(dids[:NAMED_IMAGES])}{more}")
         case _:
             return UsageError(str(fault))
-
-
-def refuse_unmade(plan: CutoutPlan) -> CutoutPlan:
-    """Refuse what is planned but not made yet; it must not be answered with something else."""
-    if plan.request.picture is not None:
-        raise RequestFault("pictures are not made yet: ask for RESPONSEFORMAT=fits")
-    return plan
 
 
 def unreadable(dataset: str, fix: str = "") -> ServerError:

@@ -45,7 +45,10 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
         return Response(status=304, headers=_validators(asked.etag, asked.modified_s))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
-    return Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
+    answer = Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
+    # Of a picture that is not made the size is not known, and is not 0.
+    answer.automatically_set_content_length = sent.size is not None
+    return answer
 
 
 def preview_response(preview: Preview, service: PreviewService, request: Request) -> Response:
@@ -66,7 +69,7 @@ def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
 
 def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     """Headers of the answer that has a cutout, but for its type."""
-    remarks = dict.fromkeys(_plain(remark) for part in sent.asked.plan.parts for remark in part.remarks)
+    remarks = dict.fromkeys(_plain(remark) for remark in sent.facts.remarks)
     # A picture is looked at, a file is kept.
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
     facts = sent.facts

@@ -11,7 +11,7 @@ from dali.errors import ProtocolError, quoted
 from soda.combinations import ONLY_RESULT, Combination, combinations, numbered
 from soda.params import ManyCutouts
 from soda.price import seconds_of
-from soda.refusals import refusal, refuse_unmade
+from soda.refusals import refusal
 from soda.spelling import canonical_pairs, canonical_query, with_url
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.execute import record_of
@@ -90,8 +90,7 @@ class RowPlanner:
 
     def plan(self, request: CutoutRequest) -> CutoutPlan:
         """Plan one cutout; raises what `plan_cutout` raises."""
-        plan = plan_cutout(request, self._catalog, self._limits, self._can_read, self._site)
-        return refuse_unmade(plan)
+        return plan_cutout(request, self._catalog, self._limits, self._can_read, self._site)
 
     def rows(self, many: ManyCutouts, most: int) -> list[PlannedRow]:
         """Plan every combination.

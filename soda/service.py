@@ -12,7 +12,7 @@ from dali.parameters import Parameters
 from soda.gate import PixelGate
 from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
 from soda.params import SodaRequest, parse_request
-from soda.refusals import NO_ROOM, refusal, refuse_unmade, unreadable
+from soda.refusals import NO_ROOM, refusal, unreadable
 from soda.spelling import canonical_query
 from soda.table import FITS, PICTURE_TYPES
 from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
@@ -188,8 +188,7 @@ class SyncService:
         return Asked(request, plan, etag, modified_s, client, is_light)
 
     def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
-        plan = plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
-        return refuse_unmade(plan)
+        return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
         """Make something of a plan; plan again, once, if a file has changed since."""

@@ -29,7 +29,7 @@ from surveys.plan import CutoutPlan, Piece
 
 if TYPE_CHECKING:
     # It brings numba, which is imported only where pixels are put together.
-    from surveys.mosaic.opening import Catalog
+    from surveys.picture.product import PictureCatalog as Catalog
 
 MEDIA_TYPE = "application/fits"
 
@@ -89,7 +89,9 @@ class CutoutFacts:
     inputs
         Number of images it is made of.
     covered
-        Share of its pixels that have data; None before it is made, and of pictures.
+        Share of its pixels that have data; None before it is made.
+    remarks
+        What else should be known of it, a sentence each.
     """
 
     clipped: bool
@@ -97,11 +99,13 @@ class CutoutFacts:
     resampled: bool
     inputs: int
     covered: float | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, plan: CutoutPlan) -> CutoutFacts:
-        """Facts that a plan tells."""
-        return cls(plan.clipped, plan.padded, plan.resampled, len(plan.pieces))
+    def of(cls, plan: CutoutPlan, covered: float | None = None, remarks: tuple[str, ...] = ()) -> CutoutFacts:
+        """Facts that a plan tells, and those that its making told."""
+        told = (*plan.remarks, *remarks)
+        return cls(plan.clipped, plan.padded, plan.resampled, len(plan.pieces), covered, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,10 @@ def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SIT
     """
     if plan.is_plain:
         return _describe_plain(plan, catalog, site)
+    if plan.request.picture is not None:
+        from surveys.picture.product import describe_picture
+
+        return describe_picture(plan, catalog, site)
     from surveys.mosaic.product import describe_file
 
     return describe_file(plan, catalog, site)
@@ -229,6 +237,8 @@ def execute(
         raise ValueError("an empty plan makes no cutout")
     if plan.is_plain:
         return _copy(plan, catalog, source, site)
+    if plan.request.picture is not None:
+        return _draw(plan, catalog, source, site, workshop)
     return _compose(plan, catalog, source, site, workshop)
 
 
@@ -246,19 +256,15 @@ def _copy(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site) -> Cut
     if product.size <= IN_MEMORY_BYTES:
         content, valid = _make(product, open_file())
         return CutoutResult(
-            product, lambda: _in_chunks(content), product.size, _facts(plan, valid / product.pixels)
+            product, lambda: _in_chunks(content), product.size, CutoutFacts.of(plan, valid / product.pixels)
         )
     header, valid = _survey(product, open_file())
     return CutoutResult(
         product,
         lambda: _stream(product, header, open_file()),
         product.size,
-        _facts(plan, valid / product.pixels),
+        CutoutFacts.of(plan, valid / product.pixels),
     )
-
-
-def _facts(plan: CutoutPlan, covered: float) -> CutoutFacts:
-    return CutoutFacts(plan.clipped, plan.padded, plan.resampled, len(plan.pieces), covered)
 
 
 def _compose(
@@ -271,7 +277,21 @@ def _compose(
     product = describe_file(plan, catalog, site)
     out = open_out(product.size, IN_MEMORY_BYTES, workshop.folder)
     covered = product.make(out, Tools(catalog, source, workshop.threads))
-    return CutoutResult(product, lambda: out.chunks(CHUNK_BYTES), product.size, _facts(plan, covered))
+    return CutoutResult(
+        product, lambda: out.chunks(CHUNK_BYTES), product.size, CutoutFacts.of(plan, covered, product.remarks)
+    )
+
+
+def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, workshop: Workshop) -> CutoutResult:
+    """Make a picture."""
+    from surveys.picture.product import describe_picture
+
+    product = describe_picture(plan, catalog, site)
+    picture = product.make(catalog, source, workshop.threads)
+    missing = tuple(f"there are no data in the band {band}" for band in picture.missing)
+    facts = CutoutFacts.of(plan, picture.covered, missing)
+    content = picture.content
+    return CutoutResult(product, lambda: _in_chunks(content), len(content), facts, picture.media_type)
 
 
 def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:

@@ -13,7 +13,7 @@ from surveys.fits.header import BLOCK, CARD, Value, card
 
 _LENGTH = re.compile(r"NAXIS\d* *=")
 # What an HDU is in the file that it comes from.
-_PLACE_IN_FILE = ("EXTEND", "EXTNAME", "EXTVER", "EXTLEVEL")
+_PLACE_IN_FILE = ("EXTEND", "EXTVER", "EXTLEVEL")
 _EMPTY_SUM = encode(0xFFFFFFFF)
 
 
@@ -92,7 +92,7 @@ class HduHeader:
         Parameters
         ----------
         name
-            EXTNAME, in the place of any other.
+            EXTNAME; any other is kept as O_EXTNM.
         added
             Cards that precede all but those of the structure.
         """
@@ -106,7 +106,15 @@ class HduHeader:
             card("EXTNAME", name, "name of this extension"),
             *added,
         ]
-        rest = [one for one in self.cards[place:] if keyword_of(one) not in _PLACE_IN_FILE]
+        rest: list[Card] = []
+        dropped = False
+        for one in self.cards[place:]:
+            # What continues a card goes where it goes.
+            dropped = dropped if _continues(one) else keyword_of(one) in _PLACE_IN_FILE
+            if keyword_of(one) == "EXTNAME" and isinstance(one, str):
+                one, dropped = f"{'O_EXTNM':<8}{one[8:]}", False
+            if not dropped:
+                rest.append(one)
         return HduHeader((*structure, *rest))
 
 
@@ -126,7 +134,11 @@ def keyword_of(one: Card) -> str:
     """Keyword of a card; "" of one that continues another."""
     if isinstance(one, Late):
         return one.keyword
-    return "" if one.startswith("CONTINUE") else one[:8].rstrip()
+    return "" if _continues(one) else one[:8].rstrip()
+
+
+def _continues(one: Card) -> bool:
+    return isinstance(one, str) and one.startswith("CONTINUE")
 
 
 def padded(size: int) -> int:

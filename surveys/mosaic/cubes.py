@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from surveys.errors import RequestFault
-from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, keyword_of, lines_of
-from surveys.fits.header import card, history
+from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, keyword_of
+from surveys.fits.header import card
 from surveys.mosaic.cards import is_wcs
-from surveys.mosaic.header import SATURATE, MosaicFacts, bitpix_of, history_of, mosaic_header
+from surveys.mosaic.header import SATURATE, MosaicFacts, bitpix_of, history_of, mosaic_header, remarks
 from surveys.mosaic.nodes import OutputGrid
 
 #: Grids are one where corners and middle are at the same pixels to this.
@@ -91,7 +91,7 @@ def cube_header(planes: Sequence[MosaicFacts]) -> HduHeader:
     if not _has_saturation(first) and any(map(_has_saturation, others)):
         cards.append(Late(SATURATE, "lowest saturated value of any input, scaled"))
     cards = _with_axis_of_bands(cards)
-    cards += lines_of(history(line) for line in _history(planes, promoted))
+    cards += remarks(_history(planes, promoted))
     return HduHeader((*cards, *(CHECKSUM if first.has_checksum else ())))
 
 
@@ -123,7 +123,8 @@ def _history(planes: Sequence[MosaicFacts], promoted: bool) -> list[str]:
     site, survey = planes[0].site, planes[0].reference.survey
     lines = [f"{site.creator}: {len(planes)} bands of {survey}, listed in the table BANDS"]
     for number, facts in enumerate(planes, start=1):
-        lines.append(f"Plane {number}: {facts.part.band}, of {len(facts.records)} image(s)")
+        count = len(facts.records)
+        lines.append(f"Plane {number}: {facts.part.band}, {count} image{'s' if count > 1 else ''}")
     first, *others = (history_of(facts)[1:] for facts in planes)
     lines += [line for line in first if all(line in other for other in others)]
     if promoted:
@@ -138,11 +139,8 @@ def _any_of(keyword: str, headers: Sequence[HduHeader]) -> Card:
 
 
 def _with_axis_of_bands(cards: Sequence[Card]) -> list[Card]:
-    """Add a third axis to each WCS; none beside a distortion, which allows but two axes."""
+    """Add a third axis to each WCS."""
     keywords = [keyword_of(one) for one in cards]
-    place = next(n for n, keyword in enumerate(keywords) if keyword.startswith("NAXIS3")) + 1
-    if "A_ORDER" in keywords or "B_ORDER" in keywords:
-        return [*cards[:place], card("WCSAXES", 2, "axes of the WCS"), *cards[place:]]
     matrix: dict[str, str] = {}
     for keyword in keywords:
         if match := _AXIS.match(keyword):

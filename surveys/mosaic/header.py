@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
+from textwrap import wrap
 
 import numpy as np
 
 from surveys.cube.ranges import AxisCut
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, header_of, keyword_of, lines_of
-from surveys.fits.header import Value, build_template, card, history
+from surveys.fits.header import CARD, Value, build_template, card, history
 from surveys.fits.naming import centre_deg
 from surveys.fits.product import Site, axes_of, is_masked
 from surveys.image import ImageRecord
@@ -36,11 +37,11 @@ _NOT_OURS = {
     *("CUT_URL", "RA_OBJ", "DEC_OBJ"),
 }
 _OVERLAP = {
-    "first": "from the image nearest to the centre of the region",
+    "first": "of the first image that has data, from the centre of the region outwards",
     "mean": "the mean of all images",
     "weighted": "the mean of all images, weighted with their inverse variances",
 }
-_NEAREST = "from the image in whose own area it lies, else from that with the nearest centre"
+_NEAREST = "of the image in whose own area it lies, else of that with the nearest centre"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,14 @@ def mosaic_header(facts: MosaicFacts, lines: Sequence[str] | None = None) -> Hdu
     if next(numbers_of(facts.texts, SATURATE), None) is not None:
         cards.append(Late(SATURATE, "lowest saturated value of any input, scaled"))
     cards += request_cards(request)
-    cards += lines_of(history(line) for line in (history_of(facts) if lines is None else lines))
+    cards += remarks(history_of(facts) if lines is None else lines)
     return HduHeader((*cards, *(CHECKSUM if request.checksum else ())))
+
+
+def remarks(lines: Iterable[str]) -> list[str]:
+    """HISTORY cards of lines of text, broken between words."""
+    short = [part for line in lines for part in wrap(line, CARD - len("HISTORY "))]
+    return lines_of(history(part) for part in short)
 
 
 def request_cards(request: CutoutRequest) -> list[str]:
@@ -210,7 +217,7 @@ def _provenance(facts: MosaicFacts) -> list[tuple[str, Value, str]]:
     return [
         *common_provenance(site, facts.records),
         ("ORIG_ID", f"{site.did_prefix}{reference.survey}/{reference.band}", "publisher DID of the source"),
-        ("REF_ID", site.did_prefix + reference.dataset, "source of the grid, zero point, WCS"),
+        ("REF_ID", site.did_prefix + reference.dataset, "source of grid and zero point"),
         ("NINPUT", len(facts.records), "number of source images"),
         (
             "RESAMPLD",
@@ -240,11 +247,11 @@ def _methods(facts: MosaicFacts) -> list[tuple[str, Value, str]]:
         cards.append(("KERNEL", options.resample, "what pixels are interpolated with"))
     if len(facts.records) > 1:
         combine = "auto" if options.combine == "mosaic" else options.combine
-        cards.append(("COMBINE", combine, "which image counts where several overlap"))
-        cards.append(("PHOTSCAL", options.photscale, "auto: scaled to one zero point; none: as they are"))
-        cards.append(("BACKGRND", "match" if made.matched else "keep", "levels of the images"))
+        cards.append(("COMBINE", combine, "which image counts in overlaps"))
+        cards.append(("PHOTSCAL", options.photscale, "auto: scaled to one zero point"))
+        cards.append(("BACKGRND", "match" if made.matched else "keep", "match: levels made to agree"))
     if facts.part.method == "resample":
-        cards.append(("FLUX", "flux" if made.flux else "sb", "flux: values times the area of a pixel"))
+        cards.append(("FLUX", "flux" if made.flux else "sb", "flux: values grow with a pixel's area"))
     return cards
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from surveys.cube.ranges import AxisCut
 from surveys.errors import StaleImage
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, lines_of, padded
-from surveys.fits.header import card, history
+from surveys.fits.header import card
 from surveys.fits.naming import cutout_name, product_name
 from surveys.fits.out import Out
 from surveys.fits.product import Product, Site, describe
@@ -31,6 +31,7 @@ from surveys.mosaic.header import (
     common_provenance,
     layer_header,
     mosaic_header,
+    remarks,
     request_cards,
 )
 from surveys.mosaic.inputs import InputRow, bands_data, bands_table, inputs_data, inputs_table
@@ -78,6 +79,13 @@ class FileProduct:
         tables = [table.size for table in (self.inputs, self.planes) if table is not None]
         first = self.primary.size if self.primary else 0
         return first + sum(section.size for section in self.sections) + sum(tables)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to pixel values that is not asked for: integers made into floats."""
+        planes = [facts for one in self.sections if isinstance(one, Composite) for facts in one.planes]
+        promoted = [facts.composition.promoted for facts in planes]
+        return tuple(dict.fromkeys(sentence for sentence in promoted if sentence))
 
     def make(self, out: Out, tools: Tools) -> float:
         """Write the file; return the share of the images' pixels that have data.
@@ -296,5 +304,5 @@ class _Describer:
         cards: list[Card] = list(lines_of([*structure, *made_by, *facts]))
         cards.append(Late(FRAC_OK, "fraction of the pixels that hold data"))
         cards += request_cards(self._request)
-        cards += lines_of([history(f"{site.creator}: bands {bands} of {survey}, an extension each")])
+        cards += remarks([f"{site.creator}: bands {bands} of {survey}, an extension each"])
         return HduHeader((*cards, *(CHECKSUM if self._request.checksum else ())))

@@ -150,8 +150,6 @@ def _limits(parameter: SodaParameter, facts: DatasetFacts) -> Values | None:
             return Values(options=facts.filters)
         case _ if parameter.options:
             return Values(options=parameter.options)
-        case _ if parameter.lowest is not None or parameter.highest is not None:
-            return Values(parameter.lowest, parameter.highest)
         case _:
             return None
 
@@ -163,10 +161,12 @@ def _between(interval: Interval) -> Values:
 def _input(
     parameter: SodaParameter, *, value: str | None = None, ref: str = "", limits: Values | None = None
 ) -> Param:
+    # A number that nobody has filled in is null, at which pyvo fails; a text is empty.
+    is_number = parameter.datatype != "char" and parameter.arraysize is None
     return Param(
         name=parameter.name,
-        datatype=parameter.datatype,
-        arraysize=parameter.arraysize,
+        datatype="char" if is_number else parameter.datatype,
+        arraysize="*" if is_number else parameter.arraysize,
         unit=parameter.unit,
         ucd=parameter.ucd,
         xtype=parameter.xtype,

@@ -69,15 +69,15 @@ def read_picture(read: Reader, media_type: str) -> PictureOptions | None:
         recipe=read.one("RECIPE", _recipe) or "",
         algorithm=read.one("ALGORITHM", lambda text: parse_word(text, "ALGORITHM", ALGORITHMS)) or "",
         variant=read.one("VARIANT", lambda text: parse_word(text, "VARIANT", VARIANTS)) or "",
-        q=_number(read, "Q", above=True),
-        softening=_number(read, "SOFTENING", above=True),
+        q=_number(read, "Q"),
+        softening=_number(read, "SOFTENING"),
         minimum=read.one("MINIMUM", _minimum) or (),
         stretch=read.one("STRETCH", lambda text: parse_word(text, "STRETCH", STRETCHES)) or "",
-        power=_number(read, "POWER", above=True),
+        power=_number(read, "POWER"),
         cuts=read.one("CUTS", parse_cuts),
         invert=read.flag("INVERT"),
         colormap=read.one("CMAP", lambda text: _name(text, "CMAP", "the name of a colour map")) or "",
-        contrast=_number(read, "CONTRAST", above=True),
+        contrast=_number(read, "CONTRAST"),
         saturation=_number(read, "SATURATION"),
         orient=read.word("ORIENT", ORIENTS),
         width=_whole(read, "WIDTH"),
@@ -168,11 +168,11 @@ def _plain(name: str) -> tuple[str, ...]:
     return ("false", "f", "0") if name == "CHECKSUM" else BY_NAME[name].options[:1]
 
 
-def _number(read: Reader, name: str, *, above: bool = False) -> float | None:
+def _number(read: Reader, name: str) -> float | None:
     row = BY_NAME[name]
     lowest = float("-inf") if row.lowest is None else row.lowest
     highest = float("inf") if row.highest is None else row.highest
-    return read.one(name, lambda text: parse_within(text, name, lowest, highest, above=above))
+    return read.one(name, lambda text: parse_within(text, name, lowest, highest, above=row.above))
 
 
 def _whole(read: Reader, name: str) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from dali.votable import Datatype
+from dali.words import limits
 
 #: ObsCore 1.1, section B.6.5, in its order.
 POL_STATES = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA")
@@ -42,7 +44,8 @@ _PICTURES = ("picture", "grey", *_COLOURS)
 class SodaParameter:
     """A row of the table.
 
-    `options`: all values there are. `lowest`, `highest`: limits of a number. `many`: it may
+    `options`: all values there are. `lowest`, `highest`: limits of a number, the
+    lower of which it must be above where it is `above` it. `many`: it may
     be repeated in sync. `product`: in async it may have several values, each of which gives results of its
     own. `extension`: no standard knows it, we declare it.
     """
@@ -61,6 +64,7 @@ class SodaParameter:
     options: tuple[str, ...] = ()
     lowest: float | None = None
     highest: float | None = None
+    above: bool = False
 
     @property
     def of_pictures(self) -> bool:
@@ -175,9 +179,14 @@ def _number(
     lowest: float | None = None,
     highest: float | None = None,
     *,
+    above: bool = False,
     datatype: Datatype = "double",
     arraysize: str | None = None,
 ) -> SodaParameter:
+    if datatype == "int":
+        description += f", {lowest} to {highest}"
+    elif lowest is not None:
+        description += f", {limits(lowest, math.inf if highest is None else highest, above=above)}"
     return SodaParameter(
         name,
         description,
@@ -187,6 +196,7 @@ def _number(
         concern=concern,
         lowest=lowest,
         highest=highest,
+        above=above,
     )
 
 
@@ -248,16 +258,16 @@ PICTURES = (
     _text("LABEL", "Text in the corner of the picture", "picture"),
     _text("CUTS", "Black and white: zscale, percentiles (1% 99.5%), or values", "picture"),
     _word("STRETCH", "Curve from black to white", "grey", "linear", "sqrt", "log", "asinh", "power"),
-    _number("POWER", "Exponent of STRETCH=power", "grey", 0, 10),
+    _number("POWER", "Exponent of STRETCH=power", "grey", 0, 10, above=True),
     _word("INVERT", "true: white sky", "grey", *TRUE_FALSE),
     _text("CMAP", "Colour map of matplotlib: gray, viridis, …", "grey"),
     _text("RGB", "Bands that become red, green and blue: i,r,g", "colour", product=True),
     _word("ALGORITHM", "Of colour pictures", "colour", "lupton", "stiff"),
     _word("VARIANT", "astropy: as make_lupton_rgb of astropy has it", "lupton", "astropy"),
-    _number("Q", "Lupton et al. 2004: softening at bright pixels", "lupton", 0, 1000),
-    _number("SOFTENING", "Scale of the asinh in the recipe's unit; S of Lupton et al.", "picture", 0),
+    _number("Q", "Lupton et al. 2004: softening at bright pixels", "lupton", 0, 1000, above=True),
+    _number("SOFTENING", "Scale of the asinh in the recipe's unit: S of Lupton", "picture", 0, above=True),
     _number("MINIMUM", "Lupton et al. 2004: m, one value, or one a band", "lupton", arraysize="*"),
-    _number("CONTRAST", "STIFF-like colours: gamma of the luminance", "stiff", 0, 10),
+    _number("CONTRAST", "STIFF-like colours: gamma of the luminance", "stiff", 0, 10, above=True),
     _number("SATURATION", "STIFF-like colours: saturation", "stiff", 0, 10),
 )
 

@@ -181,9 +181,15 @@ def test_what_has_few_values_says_which(parts: Parts) -> None:
             told = limits(describe(parts, "tiny"), parameter.name)
             assert told is not None
             assert told.options == parameter.options
-    quality = limits(describe(parts, "tiny"), "QUALITY")
-    assert quality is not None
-    assert (quality.minimum, quality.maximum) == (1, 95)
+    told_of = inputs(describe(parts, "tiny"))
+    assert told_of["QUALITY"].description == "Quality of JPEG, 1 to 95"
+    assert told_of["POWER"].description.endswith(", a number above 0 and at most 10")
+
+
+def test_what_nobody_has_filled_in_is_not_null(parts: Parts) -> None:
+    """pyvo sends no empty text and no empty array, and fails at an empty number."""
+    for param in inputs(describe(parts, "tiny")).values():
+        assert param.datatype == "char" or param.arraysize is not None
 
 
 def test_colour_pictures_are_offered_of_surveys_alone(parts: Parts) -> None:

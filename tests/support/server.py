@@ -43,9 +43,13 @@ def serve(folder: Path, environ: Mapping[str, str], *arguments: str) -> Iterator
         )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found is not None, f"it did not start: {line} {log.read_text()}"
+        lines = []
+        found = None
+        for line in process.stdout:  # it may compile what works on pixels first, and says so
+            lines.append(line)
+            if found := re.search(r"http://\S+", line):
+                break
+        assert found is not None, f"it did not start: {''.join(lines)} {log.read_text()}"
         yield Served(found.group(), process, log)
     finally:
         if process.poll() is None:

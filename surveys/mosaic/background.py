@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surveys.plan import Part
 from surveys.request import CutoutRequest
 from surveys.sky.pixels import PixelBox
-from surveys.sky.sphere import Floats, separation_deg
+from surveys.sky.sphere import Booleans, Floats, separation_deg
 from surveys.sky.wcs import CelestialWcs, wcs_of
 from surveys.survey import Survey
 
 if TYPE_CHECKING:
     from surveys.mosaic.reading import OpenPiece
+
+Integers = NDArray[np.int64]
 
 #: Places of an overlap that are sampled, at most and at least; of all overlaps; the side in pixels of each.
 PLACES, FEWEST_PLACES = 48, 8
@@ -28,6 +31,8 @@ ALL_PLACES = 2000
 PLACE_PX = 12
 #: Points along each side of an image that are looked at for an overlap.
 _LATTICE = 33
+# A place of one image is not read of another that spreads it over more pixels than this.
+_MOST_PIXELS = 64 * PLACE_PX**2
 #: Fewer common pixels with data say nothing.
 LEAST_PIXELS = 50
 
@@ -104,7 +109,7 @@ def _difference(a: OpenPiece, b: OpenPiece, most: int) -> tuple[float, float] | 
     if not len(places):
         return None
     chosen = places[np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))]
-    samples = [_sample(a, b, wcs_a, wcs_b, float(x[j, i]), float(y[j, i])) for j, i in chosen]
+    samples = _samples(a, b, np.array([(x[j, i], y[j, i]) for j, i in chosen]))
     values = np.concatenate(samples)
     if len(values) < LEAST_PIXELS:
         return None
@@ -130,28 +135,38 @@ def _spread(length: int) -> Floats:
     return np.linspace(0, length - 1, min(_LATTICE, length)).round()
 
 
-def _sample(
-    a: OpenPiece, b: OpenPiece, wcs_a: CelestialWcs, wcs_b: CelestialWcs, x: float, y: float
-) -> Floats:
-    """Differences of the pixels of `a` about a place and the nearest pixels of `b`."""
-    half = PLACE_PX // 2
-    box = PixelBox(int(x) - half, int(x) + half, int(y) - half, int(y) + half).clip(wcs_a.nx, wcs_a.ny)
-    if box is None:
-        return np.empty(0)
-    here = np.meshgrid(np.arange(box.x0, box.x1, dtype=float), np.arange(box.y0, box.y1, dtype=float))
-    there = wcs_b.to_pixel(wcs_a.to_sky(*here))
-    there_x, there_y = (np.floor(np.nan_to_num(line, nan=-9.0) + 0.5).astype(np.int64) for line in there)
-    inside = (there_x >= 0) & (there_x < wcs_b.nx) & (there_y >= 0) & (there_y < wcs_b.ny)
-    if not inside.any():
-        return np.empty(0)
-    in_b = PixelBox(
-        int(there_x[inside].min()),
-        int(there_x[inside].max()) + 1,
-        int(there_y[inside].min()),
-        int(there_y[inside].max()) + 1,
+def _samples(a: OpenPiece, b: OpenPiece, places: Floats) -> list[Floats]:
+    """Differences of the pixels of `a` about each place ``(x, y)`` and the nearest pixels of `b`."""
+    wcs_a, wcs_b = wcs_of(a.record), wcs_of(b.record)
+    # All at once: most of what a place costs is the way to the sky and back.
+    offset = np.arange(PLACE_PX) - PLACE_PX // 2
+    x, y = np.broadcast_arrays(
+        places[:, 0, None, None] + offset, places[:, 1, None, None] + offset[:, np.newaxis]
     )
-    if in_b.pixels > 64 * PLACE_PX**2:  # across the seam of a map
-        return np.empty(0)
-    ours, theirs = a.pixels(box)[inside], b.pixels(in_b)[there_y[inside] - in_b.y0, there_x[inside] - in_b.x0]
-    differences = ours.astype(np.float64) - theirs
-    return np.asarray(differences[np.isfinite(differences)])
+    there = wcs_b.to_pixel(wcs_a.to_sky(x, y))
+    there_x, there_y = (np.floor(np.nan_to_num(line, nan=-9.0) + 0.5).astype(np.int64) for line in there)
+    here_x, here_y = x.astype(np.int64), y.astype(np.int64)
+    inside = _inside(here_x, here_y, wcs_a) & _inside(there_x, there_y, wcs_b)
+    samples = []
+    for k, known in enumerate(inside):
+        pairs = [
+            _pixels_at(piece, columns[k][known], rows[k][known])
+            for piece, columns, rows in ((a, here_x, here_y), (b, there_x, there_y))
+            if known.any()
+        ]
+        if pairs:
+            differences = pairs[0] - pairs[1]
+            samples.append(differences[np.isfinite(differences)])
+    return samples or [np.empty(0)]
+
+
+def _inside(x: Integers, y: Integers, wcs: CelestialWcs) -> Booleans:
+    return (x >= 0) & (x < wcs.nx) & (y >= 0) & (y < wcs.ny)
+
+
+def _pixels_at(piece: OpenPiece, x: Integers, y: Integers) -> Floats:
+    """Values of pixels near each other; NaN where they are not, across the seam of a map."""
+    box = PixelBox(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
+    if box.pixels > _MOST_PIXELS:
+        return np.full(x.shape, np.nan)
+    return piece.pixels(box)[y - box.y0, x - box.x0].astype(np.float64)

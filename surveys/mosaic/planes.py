@@ -79,12 +79,14 @@ class Plane:
             if kept.clip(box.x1, box.y1) and _holds(kept, box):
                 return pixels[box.y0 - kept.y0 : box.y1 - kept.y0, box.x0 - kept.x0 : box.x1 - kept.x0]
         own = self.box
-        wide = PixelBox(
-            min(own.x0 - MARGIN_PX, box.x0),
-            max(own.x1 + MARGIN_PX, box.x1),
-            min(own.y0 - MARGIN_PX, box.y0),
-            max(own.y1 + MARGIN_PX, box.y1),
-        ).clip(self.record.nx, self.record.ny)
+        wide: PixelBox | None = PixelBox(0, self.record.nx, 0, self.record.ny)
+        if not self._kept:  # who wants more a second time is sampling all of it
+            wide = PixelBox(
+                min(own.x0 - MARGIN_PX, box.x0),
+                max(own.x1 + MARGIN_PX, box.x1),
+                min(own.y0 - MARGIN_PX, box.y0),
+                max(own.y1 + MARGIN_PX, box.y1),
+            ).clip(self.record.nx, self.record.ny)
         if wide is None or wide.pixels * abs(self.record.bitpix) // 8 > KEPT_BYTES:
             return self._read(box)
         self._kept.clear()

@@ -20,6 +20,7 @@ from soda.descriptor import SYNC, Descriptors
 from soda.heavier import Client
 from soda.service import SyncService
 from soda.spelling import canonical_query
+from soda.table import PNG
 from surveys.errors import UnknownDataset
 from surveys.fits.source import Lru
 from surveys.identifiers import Identifiers
@@ -34,6 +35,7 @@ from vosi.record import Coverage, Record
 
 #: So many surveys are shown by examples.
 EXAMPLE_SURVEYS = 5
+PICTURE_SIZE = "128px"
 
 
 def make_links(
@@ -158,6 +160,17 @@ class Discovery:
             SYNC.standard_id,
             SYNC.path,
             tuple(cutout.items()),
+        )
+        ra, dec, _ = cutout["CIRCLE"].split()
+        picture = {"ID": cutout["ID"], "CENTER": f"{ra} {dec}", "SIZE": PICTURE_SIZE, "RESPONSEFORMAT": PNG}
+        yield Example(
+            f"picture-{name}",
+            f"Picture from {title}",
+            f"The same place as a browser shows it; in one short URL: "
+            f"/cutout?ra={ra}&dec={dec}&survey={dataset}&size={PICTURE_SIZE}",
+            SYNC.standard_id,
+            SYNC.path,
+            tuple(picture.items()),
         )
         here = {"POS": f"CIRCLE {cutout['CIRCLE']}", "COLLECTION": survey.survey.obs_collection}
         yield Example(

@@ -50,10 +50,10 @@ def cards() -> dict[str, object]:
 
 
 def sky(band: str) -> NDArray[np.float32]:
-    """Pixels of all of the sky; no value occurs twice, all are above 0. A lamp shines in the upper right."""
+    """Pixels of all of the sky, all different and above 0. A red lamp shines in the upper right."""
     pixels = np.arange(1, WIDTH * HEIGHT + 1, dtype=np.float32).reshape(HEIGHT, WIDTH) / (WIDTH * HEIGHT)
     pixels += BANDS.index(band)
-    pixels[120:130, 170:180] += 100.0
+    pixels[120:130, 170:180] += 100.0 * (BANDS.index(band) + 1)
     return pixels
 
 

@@ -12,6 +12,8 @@ from surveys.toml_keys import SEGMENT, Keys
 Algorithm = Literal["grey", "lupton", "stiff"]
 Unit = Literal["nanomaggy", "pixel"]
 
+ALGORITHMS: tuple[Algorithm, ...] = ("grey", "lupton", "stiff")
+
 #: Name of the recipe whose levels are measured on the very picture; no survey may declare it.
 AUTO = "auto"
 
@@ -127,7 +129,7 @@ def read_recipes(keys: Keys, bands: tuple[str, ...], zeropoints: bool) -> tuple[
 
 
 def _recipe(name: str, keys: Keys, labels: tuple[str, ...], zeropoints: bool) -> Recipe:
-    algorithm: Algorithm = keys.choice("algorithm", ("grey", "lupton", "stiff"))
+    algorithm: Algorithm = keys.choice("algorithm", ALGORITHMS)
     keys.known |= {*_OWN[algorithm], *_SHARED}
     fields = {
         key: read(keys, key, labels)

@@ -30,27 +30,7 @@ def _asinh_table() -> Image:
 _ASINH = _asinh_table()
 
 
-def thresholds(curve_inverse: Floats) -> tuple[Floats, Bytes]:
-    """Prepare a rising curve for `shade` and `stiff`.
-
-    Parameters
-    ----------
-    curve_inverse
-        Where the curve has 0.5/255, 1.5/255 … 254.5/255, shape (255,), rising.
-
-    Returns
-    -------
-    limits
-        Shape (256,): brightness from which a pixel has level 1, 2 … 255, and infinity.
-    starts
-        Shape (STEPS + 1,): level at the lower end of each step of brightness from 0 to 1.
-    """
-    limits = np.append(curve_inverse, np.inf)
-    starts = np.searchsorted(limits, np.arange(STEPS + 1) / STEPS, side="right")
-    return limits, starts.astype(np.uint8)
-
-
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _level(share: float, limits: Floats, starts: Bytes) -> int:
     """Level of a brightness from 0 to 1."""
     level = int(starts[int(share * STEPS)])
@@ -59,7 +39,7 @@ def _level(share: float, limits: Floats, starts: Bytes) -> int:
     return level
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def shade(
     values: Image,
     black: float,
@@ -79,7 +59,7 @@ def shade(
     black, span
         Value that is black, and how much more is white.
     limits, starts
-        The curve, from `thresholds`.
+        The curve, from `surveys.picture.curves`.
     paint, nothing
         Colours of the 256 levels, shape (256, c), and of no data, shape (c,).
     out
@@ -126,7 +106,7 @@ def shade_plain(
     return int(lost.sum())
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _fill(red: Image, green: Image, blue: Image) -> int:
     """Give a pixel that lacks some of its bands the mean of the others; how many lack all of them.
 
@@ -154,7 +134,7 @@ def _fill(red: Image, green: Image, blue: Image) -> int:
     return missing
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _put(row: Bytes, x: int, red: int, green: int, blue: int, nothing: Bytes) -> None:
     """Write a colour, which is never quite that of no data."""
     row[x, 0], row[x, 1], row[x, 2] = red, green, blue
@@ -162,7 +142,7 @@ def _put(row: Bytes, x: int, red: int, green: int, blue: int, nothing: Bytes) ->
         row[x, 2] = blue + 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _lupton(
     red: Image,
     green: Image,
@@ -185,6 +165,7 @@ def _lupton(
     zero, half, full = np.float32(0.0), np.float32(0.5), np.float32(255.0)
     third, step = np.float32(1.0 / 3.0), np.float32(1.0 / (1 << (23 - _BITS)))
     tiny, last = np.float32(1e-38), table.size - 2
+    n0, n1, n2 = int(nothing[0]), int(nothing[1]), int(nothing[2])
     missing = 0
     # Several short loops over a row: each of them but the second works on many pixels at a time.
     for y in range(height):
@@ -193,16 +174,16 @@ def _lupton(
             r[x] = (red[y, x] - black[0]) * scale[0]
             g[x] = (green[y, x] - black[1]) * scale[1]
             b[x] = (blue[y, x] - black[2]) * scale[2]
-            # not min(): NaN stays NaN
-            r[x] = ceiling if r[x] > ceiling else r[x]
-            g[x] = ceiling if g[x] > ceiling else g[x]
-            b[x] = ceiling if b[x] > ceiling else b[x]
             total = r[x] + g[x] + b[x]
             lost += total - total != zero
         if lost:
             lost = _fill(r, g, b)
             missing += lost
         for x in range(width):
+            # not min(): NaN stays NaN
+            r[x] = ceiling if r[x] > ceiling else r[x]
+            g[x] = ceiling if g[x] > ceiling else g[x]
+            b[x] = ceiling if b[x] > ceiling else b[x]
             intensity[x] = (r[x] + g[x] + b[x]) * third
             argument[x] = max((intensity[x] - minimum) * steepness, zero)
         for x in range(width):
@@ -218,10 +199,13 @@ def _lupton(
             asinh[x] = p * shrink + half  # red is kept: it tells where there is no data
         row = out[height - 1 - y]
         for x in range(width):
-            if lost and math.isnan(r[x]):
-                row[x, 0], row[x, 1], row[x, 2] = nothing[0], nothing[1], nothing[2]
-            else:
-                _put(row, x, int(asinh[x]), int(g[x]), int(b[x]), nothing)
+            p, q, s = int(asinh[x]), int(g[x]), int(b[x])
+            # Data never has the colour of no data.
+            row[x, 0], row[x, 1], row[x, 2] = p, q, s + int((p == n0) & (q == n1) & (s == n2))
+        if lost:
+            for x in range(width):
+                if math.isnan(r[x]):
+                    row[x, 0], row[x, 1], row[x, 2] = nothing[0], nothing[1], nothing[2]
     return missing
 
 
@@ -292,8 +276,8 @@ def lupton_plain(
     out: Bytes,
 ) -> int:
     """Colours like `lupton`; the twin."""
-    scaled = np.minimum((np.stack(bands).astype(np.float64).T - black) * scale, ceiling)
-    colours, lost = _filled_plain(scaled)
+    colours, lost = _filled_plain((np.stack(bands).astype(np.float64).T - black) * scale)
+    colours = np.minimum(colours, ceiling)
     intensity = colours.mean(axis=-1)
     above = intensity > minimum
     curve = gain * np.arcsinh(steepness * np.where(above, intensity - minimum, 0.0))
@@ -319,7 +303,7 @@ def _put_plain(levels: Floats, lost: NDArray[np.bool_], nothing: Bytes, out: Byt
     return int(lost.sum())
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def stiff(
     red: Image,
     green: Image,
@@ -345,7 +329,7 @@ def stiff(
     exponent, saturation
         ``1/F - 1`` and S.
     limits, starts
-        The curve of the screen, from `thresholds`.
+        The curve of the screen, from `surveys.picture.curves`.
     nothing
         Colour of no data, shape (3,). Where data would have it, blue is one level more.
     out

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.kernels.picture import thresholds
+from surveys.kernels.picture import STEPS
 from surveys.request import Cuts
 
 Floats = NDArray[np.float64]
@@ -60,6 +60,26 @@ def curve(stretch: str, parameter: float = 0.0) -> tuple[Floats, NDArray[np.uint
             case _:
                 raise ValueError(f"unknown stretch {stretch!r}")
     return thresholds(x)
+
+
+def thresholds(curve_inverse: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+    """Prepare a rising curve for `shade` and `stiff`.
+
+    Parameters
+    ----------
+    curve_inverse
+        Where the curve has 0.5/255, 1.5/255 … 254.5/255, shape (255,), rising.
+
+    Returns
+    -------
+    limits
+        Shape (256,): brightness from which a pixel has level 1, 2 … 255, and infinity.
+    starts
+        Shape (STEPS + 1,): level at the lower end of each step of brightness from 0 to 1.
+    """
+    limits = np.append(curve_inverse, np.inf)
+    starts = np.searchsorted(limits, np.arange(STEPS + 1) / STEPS, side="right")
+    return limits, starts.astype(np.uint8)
 
 
 def _log_sinh(x: Floats) -> Floats:

@@ -17,13 +17,15 @@ from surveys.picture.levels import factors, measured_colour, measured_grey, sky_
 from surveys.picture.look import Look
 from surveys.picture.marks import draw_marks
 from surveys.picture.place import Place
-from surveys.recipe import Recipe
+from surveys.recipe import ALGORITHMS, Recipe
 from surveys.request import Cuts, PictureOptions
 
 Image = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 _NOTHING = np.array(NO_DATA, np.uint8)
+#: Three of them are a float32 yet.
+_NO_CEILING = 1e38
 #: f of Lupton's curve in astropy, whose slope is that of a straight line at this part of the range.
 _ASTROPY_FRACTION = 0.1
 
@@ -246,7 +248,7 @@ def _lupton(
         (planes[0], planes[1], planes[2]),
         black / unit + np.array(skies),
         scale,
-        float(np.finfo(np.float32).max) if recipe.ceiling is None else recipe.ceiling,
+        _NO_CEILING if recipe.ceiling is None else recipe.ceiling,
         minimum,
         recipe.q / softening,
         gain,
@@ -288,13 +290,12 @@ def _stiff(
 
 def warm_up() -> None:
     """Compile the kernels, or load them from disk, before the first request needs them."""
-    plane = np.eye(4, dtype=np.float32)
-    options = PictureOptions("image/png")
-    grey = Recipe("auto", 0, "grey", unit="pixel")
-    for recipe in (
-        grey,
-        replace(grey, colormap="gray"),
-        *(Recipe("auto", 0, name, unit="pixel") for name in ("lupton", "stiff")),
-    ):
-        bands = ("a",) if recipe.algorithm == "grey" else ("a", "b", "c")
-        render([plane] * len(bands), Look(bands, recipe, True), None, options)
+    plane = np.eye(16, dtype=np.float32)
+    for algorithm in ALGORITHMS:
+        bands = ("a",) if algorithm == "grey" else ("a", "b", "c")
+        look = Look(bands, Recipe("auto", 0, algorithm, unit="pixel"), True)
+        render([plane] * len(bands), look, None, PictureOptions("image/png"))
+    for depth in (1, 3):
+        noise = np.arange(96 * depth, dtype=np.uint8).reshape(8, 12, depth) * np.uint8(37)
+        encode_png(noise)
+        encode_png(np.zeros_like(noise))

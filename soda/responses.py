@@ -24,6 +24,7 @@ EXPOSED_HEADERS = (
     "X-Cutout-Covered",
     "X-Cutout-Inputs",
     "X-Cutout-Padded",
+    "X-Cutout-Recipe",
     "X-Cutout-Remark",
     "X-Cutout-Resampled",
     "X-Cutout-Status",
@@ -85,6 +86,8 @@ def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     ]
     if sent.size is not None:
         headers.append(("Content-Length", str(sent.size)))
+    if facts.recipe:
+        headers.append(("X-Cutout-Recipe", _plain(facts.recipe)))
     if facts.covered is not None:
         headers.append(("X-Cutout-Covered", f"{facts.covered:.6g}"))
     return headers

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -92,6 +92,8 @@ class CutoutFacts:
         Share of its pixels that have data; None before it is made.
     remarks
         What else should be known of it, a sentence each.
+    recipe
+        Of a picture: by what it was made, with all numbers; "" before it is made.
     """
 
     clipped: bool
@@ -100,6 +102,7 @@ class CutoutFacts:
     inputs: int
     covered: float | None = None
     remarks: tuple[str, ...] = ()
+    recipe: str = ""
 
     @classmethod
     def of(cls, plan: CutoutPlan, covered: float | None = None, remarks: tuple[str, ...] = ()) -> CutoutFacts:
@@ -289,7 +292,7 @@ def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, worksh
     product = describe_picture(plan, catalog, site)
     picture = product.make(catalog, source, workshop.threads)
     missing = tuple(f"there are no data in the band {band}" for band in picture.missing)
-    facts = CutoutFacts.of(plan, picture.covered, missing)
+    facts = replace(CutoutFacts.of(plan, picture.covered, missing), recipe=picture.recipe)
     content = picture.content
     return CutoutResult(product, lambda: _in_chunks(content), len(content), facts, picture.media_type)
 

@@ -102,9 +102,11 @@ def render(
     else:
         content = encode_png(pixels, xmp, transparent=covered < width * height)
     missing = tuple(
-        band
-        for band, image in zip(look.bands, images, strict=True)
-        if image is None or not np.isfinite(image).any()
+        dict.fromkeys(
+            band
+            for band, image in zip(look.bands, images, strict=True)
+            if image is None or not np.isfinite(image).any()
+        )
     )
     return Picture(
         content, options.media_type, width, height, cite(used, look), missing, covered / (width * height)
@@ -130,7 +132,11 @@ def colour_pixels(
     covered
         Number of pixels with data in any band.
     """
-    look, to_unit = factors(look, zeropoints or (None,) * len(look.bands))
+    given = list(zeropoints or (None,) * len(look.bands))
+    # A band without any image needs no zero point, and has none.
+    some = next((zeropoint for zeropoint in given if zeropoint is not None), None)
+    given = [some if image is None else one for one, image in zip(given, images, strict=True)]
+    look, to_unit = factors(look, given)
     shape = next(image.shape for image in images if image is not None)
     planes = [
         np.full(shape, np.nan, np.float32) if image is None else np.ascontiguousarray(image, np.float32)

@@ -180,7 +180,7 @@ def test_a_pixel_without_data_in_a_band_has_the_mean_of_the_others_there() -> No
 def test_a_band_without_any_image_is_the_mean_of_the_others_and_is_named() -> None:
     red, _, blue = noisy_sky(40)
     look = Look(("i", "r", "g"), LUPTON, False)
-    without = render([red, None, blue], look, None, PNG, zeropoints=(22.5,) * 3)
+    without = render([red, None, blue], look, None, PNG, zeropoints=(22.5, None, 22.5))
     mean = render([red, (red + blue) / 2, blue], look, None, PNG, zeropoints=(22.5,) * 3)
     assert without.missing == ("r",)
     assert mean.missing == ()

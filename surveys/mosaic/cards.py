@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from surveys.fits.header import CARD
 from surveys.index.cards import split_cards
 
 # Where pixels lie, in the primary WCS, its alternates and the pixel coordinates of IRAF.
@@ -39,7 +40,7 @@ def value_of(card: str) -> str | float | bool | None:
     """
     if card[8:10] != "= " and not card.startswith("HIERARCH "):
         return None
-    if len(card) > 80:
+    if len(card) > CARD:
         return card[10:]
     text = card.partition("=")[2]
     if string := _STRING.match(text):
@@ -65,26 +66,32 @@ def common_cards(texts: Sequence[str], keeps: Callable[[str], bool]) -> str:
     """
     cards = list(split_cards(texts[0]))
     for text in dict.fromkeys(texts[1:]):
-        if text == texts[0]:
-            continue
-        others = list(split_cards(text))
-        same = {card for _, card in others}
-        values: dict[str, list[str]] = {}
-        for keyword, card in others:
-            values.setdefault(keyword, []).append(card)
+        lines = {text[place : place + CARD] for place in range(0, len(text), CARD)}
         cards = [
             (keyword, card)
             for keyword, card in cards
-            if keeps(keyword) or card in same or _has_equal(keyword, card, values.get(keyword, ()))
+            if card in lines or keeps(keyword) or _has_equal(keyword, card, text)
         ]
     return "".join(card for _, card in cards)
 
 
-def _has_equal(keyword: str, card: str, others: Sequence[str]) -> bool:
-    if keyword in _COMMENTARY or not others:
+def _has_equal(keyword: str, card: str, text: str) -> bool:
+    """Whether a header has a card of the same value, perhaps written in another way."""
+    if keyword in _COMMENTARY:
         return False
     value = value_of(card)
-    return any(value == value_of(other) for other in others)
+    return any(value == value_of(other) for other in cards_of(text, keyword))
+
+
+def cards_of(text: str, keyword: str) -> Iterator[str]:
+    """Cards of a keyword, long strings with all that continues them."""
+    # A search of the whole text is much faster than to take its cards apart.
+    head = keyword if keyword.startswith("HIERARCH ") else f"{keyword:<8}= "
+    place = text.find(head)
+    while place >= 0:
+        if place % CARD == 0:
+            yield next(split_cards(text[place:]))[1]
+        place = text.find(head, place + 1)
 
 
 def without(text: str, drops: Callable[[str], bool]) -> str:
@@ -100,9 +107,8 @@ def only(text: str, takes: Callable[[str], bool]) -> str:
 def numbers_of(texts: Sequence[str], keyword: str) -> Iterator[tuple[int, float]]:
     """Value of a card in each header that has a finite number there, after the header's place."""
     for place, text in enumerate(texts):
-        for name, card in split_cards(text):
-            if name == keyword:
-                value = value_of(card)
-                if isinstance(value, float) and math.isfinite(value):
-                    yield place, value
-                break
+        for card in cards_of(text, keyword):
+            value = value_of(card)
+            if isinstance(value, float) and math.isfinite(value):
+                yield place, value
+            break

@@ -186,6 +186,8 @@ class Composition:
             open_piece(piece, i, self._catalog, self._source, self._generation, self._working_type(), needed)
             for i, piece in enumerate(part.pieces)
         ]
+        if self._request.picture is not None:
+            opened = [replace(piece, shown=True) for piece in opened]
         if self._request.picture is not None and self._survey.overviews and self._catalog.overviews:
             overviews = Overviews(self._catalog.overviews)
             opened = [overviews.add_to(piece, self._survey.overviews, self._source) for piece in opened]

@@ -196,6 +196,7 @@ class Overviews:
         stamp = (image.artifact_id, image.dataset, image.file.size, image.file.mtime_ns)
         piece = Piece(*stamp, whole, companions=companions)
         opened = open_piece(piece, 0, catalog, source, generation, np.dtype(np.float32), {})
+        opened = replace(opened, shown=True)  # they serve pictures alone
         for factor in sorted(survey.overviews):
             path = self.path(image, factor)
             if not path.exists():

@@ -83,6 +83,9 @@ class OpenPiece:
         Added to its pixels, once they are scaled.
     overviews
         May be read instead of its pixels where these are averaged; the smallest first.
+    shown
+        Whether it is for a picture, which shows what pixels of weight 0 hold, if that is not 0: cores of
+        stars that saturated have a weight of 0 in many surveys, and would be holes.
     """
 
     piece: Piece
@@ -96,6 +99,7 @@ class OpenPiece:
     asinh: Asinh | None
     offset: float = 0.0
     overviews: tuple[Overview, ...] = ()
+    shown: bool = False
 
     @property
     def record(self) -> ImageRecord:
@@ -116,7 +120,8 @@ class OpenPiece:
         if self.nodata.value is not None and not math.isnan(self.nodata.value):
             valid &= stored != (self.nodata.value - record.bzero) / record.bscale
         if self.nodata.weight_zero and self.weight is not None:
-            valid &= self._numbers(self.weight, box, np.dtype(np.float64)) > 0
+            known = self._numbers(self.weight, box, np.dtype(np.float64)) > 0
+            valid &= known | (stored != -record.bzero / record.bscale) if self.shown else known
         if self.nodata.mask_bits and self.mask is not None:
             valid &= (self._integers(box) & self.nodata.mask_bits) == 0
         return valid

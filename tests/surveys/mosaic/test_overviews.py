@@ -37,7 +37,7 @@ def catalog(tmp_path: Path) -> SkyCatalog:
 
 def add_tile(catalog: SkyCatalog, pixels: NDArray[np.float32]) -> None:
     weights = np.ones_like(pixels)
-    weights[:20, :20] = 0.0
+    weights[:20, :20] = pixels[:20, :20] = 0.0
     catalog.tile(pixels, tan(size=SIZE), {"weight": weights})
 
 
@@ -138,3 +138,18 @@ def test_without_overviews_pictures_are_made_of_the_pixels(catalog: SkyCatalog) 
     coarse = tan(scale=7.3e-5 * 8, size=(20, 15))
     image = composed(catalog, PixelBox(0, 20, 0, 15), wcs_text=text_of(coarse), request=PICTURE).image
     assert np.nanmax(image) == 10.0
+
+
+def test_pictures_show_what_pixels_of_weight_0_hold(catalog: SkyCatalog) -> None:
+    pixels = sky(SIZE[::-1]).astype(np.float32)
+    weights = np.ones_like(pixels)
+    weights[40:60, 30:50] = 0.0
+    pixels[40:60, 30:50] = 60000.0  # a star that saturated
+    pixels[40:44, 30:50] = 0.0  # beside what was observed
+    catalog.tile(pixels, tan(size=SIZE), {"weight": weights})
+    whole = PixelBox(0, SIZE[0], 0, SIZE[1])
+    shown = composed(catalog, whole, "copy", request=PICTURE).image
+    kept = composed(catalog, whole, "copy").image
+    assert np.isnan(kept[40:60, 30:50]).all()
+    assert np.isnan(shown[40:44, 30:50]).all()
+    assert (shown[44:60, 30:50] == 60000.0).all()

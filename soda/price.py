@@ -3,8 +3,8 @@
 Measured on one core of a machine with two, tiles in the page cache: a plain cutout of 64 x 64 takes about a
 millisecond, and large ones 10 to 14 ns for a pixel of four bytes, nearly all of it for checksums and to
 write; of compressed images every pixel that must be decoded, wanted or not, adds 15 to 35 ns. A pixel that
-is resampled takes 15 ns (bilinear) to 35 ns (Lanczos-3), one that is only averaged or pasted about 5 ns, and
-one of a picture 20 ns more for each band, to colour and to encode it.
+is resampled takes 15 ns (bilinear) to 35 ns (Lanczos-3), one that is read to be averaged or pasted 15 ns,
+and one of a picture 40 ns more for each band, to colour and to encode it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ DECODED_S = 25e-9
 #: Of an image that is put together with others: its coordinates on the common grid.
 INPUT_S = 0.002
 #: Of a pixel of a layer that is resampled, by kernel; of one by an algorithm of the package reproject.
-RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 500e-9, "adaptive": 10e-6, "exact": 10e-6}
+RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 1e-6, "adaptive": 10e-6, "exact": 10e-6}
 #: Of a pixel that is read to be pasted or averaged.
-READ_S = 5e-9
+READ_S = 15e-9
 #: Of a pixel of a band of a picture.
-PICTURE_S = 20e-9
+PICTURE_S = 40e-9
 
 
 def seconds_of(plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:

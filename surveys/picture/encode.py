@@ -75,10 +75,19 @@ def encode_jpeg(pixels: Bytes, xmp: bytes = b"", quality: int = QUALITY) -> byte
     quality
         From 1 to 95.
     """
-    buffer = BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    try:
+        return _jpeg(image, xmp, quality, optimize=True)
+    except OSError:
+        # To optimize, Pillow has room for a byte a pixel, which noise may pass; as it is, it needs none.
+        return _jpeg(image, xmp, quality, optimize=False)
+
+
+def _jpeg(image: Image.Image, xmp: bytes, quality: int, *, optimize: bool) -> bytes:
+    buffer = BytesIO()
+    more = {"xmp": xmp} if xmp else {}
     # Colours of stars are small: colour has every pixel, as brightness has.
-    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **({"xmp": xmp} if xmp else {}))
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=optimize, **more)
     return buffer.getvalue()
 
 

@@ -93,3 +93,13 @@ def test_skies_are_no_larger_than_those_of_pillow(name: str, pixels: NDArray[np.
     theirs = BytesIO()
     Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(theirs, "PNG")
     assert len(encode_png(pixels)) <= LARGEST * len(theirs.getvalue())
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_noise_makes_a_jpeg_larger_than_its_pixels(depth: int) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (600, 500, depth)).astype(np.uint8)
+    content = encode_jpeg(noise, b"<x/>", 95)
+    with Image.open(BytesIO(content)) as image:
+        assert image.size == (500, 600)
+        assert np.abs(np.asarray(image, float).reshape(600, 500, depth) - noise).mean() < 5
+    assert encode_jpeg(noise, b"<x/>", 95) == content

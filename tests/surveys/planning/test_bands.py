@@ -22,7 +22,7 @@ from surveys.planning.planes import Plane, text_of, zoomed
 from surveys.request import LONGEST_SIDE, Interval
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import separation_deg, unit_vectors
-from surveys.sky.stencil import Circle
+from surveys.sky.stencil import CenteredBox, Circle, Size
 from tests.surveys.planning.skies import PX, N, asked, box, circle, header_of, names, png, sky, wcs_of_part
 
 MIDDLE = circle(10.0, 20.0, 30.2)  # on four tiles of the survey `grid`
@@ -191,6 +191,17 @@ def test_the_scale_of_a_picture_may_be_given(catalog: Catalog) -> None:
     assert math.sqrt(abs(np.linalg.det(wcs.pixel_scale_matrix))) == pytest.approx(1.5 * PX, rel=1e-4)
     centre = unit_vectors(*wcs.all_pix2world(19.5, 9.5, 0))
     assert separation_deg(centre, unit_vectors(30.0, 0.0)) < 0.51 * PX
+
+
+@pytest.mark.parametrize("pixscale", [0.1, 0.262, 0.9, 3.0])
+def test_pixels_of_a_picture_are_counted_in_its_own_scale(catalog: Catalog, pixscale: float) -> None:
+    size = Size(61 * pixscale * PX, 40 * pixscale * PX, in_pixels=False)
+    made = asked(
+        catalog, "own/g", CenteredBox(30.0, 0.0, size), picture=png(), grid="tan", pixscale_deg=pixscale * PX
+    )
+    (part,) = made.parts
+    assert (part.grid.box.width, part.grid.box.height) == (61, 40)
+    assert fits.Header.fromstring(part.grid.wcs_text)["CD2_2"] == pytest.approx(pixscale * PX, rel=1e-12)
 
 
 def test_whole_images_are_made_into_pictures(catalog: Catalog) -> None:

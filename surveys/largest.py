@@ -34,7 +34,7 @@ def nearest_allowed(stencil: Stencil | None, record: ImageRecord, grid: PixelBox
         Number of pixels of one plane.
     """
     if allowed < 1:
-        return "one pixel with all its planes is more than that"
+        return "one pixel with all its planes is more than that: choose some of them by BAND, TIME or POL"
     width, height = _shrunk(grid, allowed)
     if isinstance(stencil, CenteredBox):
         return f"ask for SIZE={width}px {height}px at most"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from surveys.cube.tables import column
 from surveys.errors import ImageRefused
 from surveys.image import SideTable
+from surveys.sky.plane import CONTACT_PX
 
 Floats = NDArray[np.float64]
 Kind = Literal["spectral", "time", "stokes", "other"]
@@ -311,6 +312,12 @@ def touched(lower: Floats, upper: Floats, low: float, high: float) -> tuple[int,
         return None
     if low == high:
         return int(found[0]), int(found[0]) + 1
+    # Limits that are meant to be those of pixels may be theirs but for rounding.
+    lower, upper = lower[found], upper[found]
+    with np.errstate(invalid="ignore"):  # an infinite channel has no part of itself
+        reach = np.minimum(upper, high) - np.maximum(lower, low) > CONTACT_PX * (upper - lower)
+    reached = found[reach | point[found] | ~np.isfinite(upper)]
+    found = reached if reached.size else found[:1]
     return int(found[0]), int(found[-1]) + 1
 
 

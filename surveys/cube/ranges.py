@@ -18,8 +18,11 @@ from surveys.image import ImageRecord
 from surveys.plan import Ranges
 from surveys.request import CutoutRequest, Interval
 from surveys.sky.sphere import Vector, unit_vector
-from surveys.sky.stencil import CenteredBox, Circle
+from surveys.sky.stencil import CenteredBox
 from surveys.sky.wcs import wcs_of
+
+# The centre of a larger region is no direction.
+_HALF_SKY_DEG = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ def _channels(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
             f"BAND cannot be applied to {record.dataset}: {refusal}; leave BAND out"
         ) from refusal
     direction = _direction(record, request) if channels.frame == "LSRK" else None
-    return _cut(axis, *channels.barycentric(direction), band, channels.remark)
+    return _cut(axis, *channels.barycentric(direction), band, channels.remark(direction))
 
 
 def _moments(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
@@ -175,8 +178,10 @@ def _cut(axis: Axis, lower: object, upper: object, wanted: Interval, remark: str
 def _direction(record: ImageRecord, request: CutoutRequest) -> Vector | None:
     """Direction of what is cut: the centre of the region, else of the image; None where that is no sky."""
     stencil = request.stencil
-    if isinstance(stencil, Circle | CenteredBox):
+    if isinstance(stencil, CenteredBox):
         return unit_vector(stencil.ra_deg, stencil.dec_deg)
+    if stencil is not None and (circle := stencil.bounding_circle()).radius_deg < _HALF_SKY_DEG:
+        return unit_vector(circle.ra_deg, circle.dec_deg)
     try:
         wcs = wcs_of(record)
     except ImageRefused:

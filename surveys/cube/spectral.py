@@ -57,10 +57,9 @@ class Channels:
             factor = lsrk_to_barycentre(direction)
         return self.lower * factor, self.upper * factor
 
-    @property
-    def remark(self) -> str:
-        """What a user should know of the frame; "" if there is nothing."""
-        if self.frame in ("BARYCENT", "LSRK"):
+    def remark(self, direction: Vector | None) -> str:
+        """Tell what a user should know of the frame; "" if there is nothing. `direction` as above."""
+        if self.frame == "BARYCENT" or (self.frame == "LSRK" and direction is not None):
             return ""
         if not self.frame:
             return "BAND: no SPECSYS in the header; the axis is taken as barycentric"

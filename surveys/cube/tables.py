@@ -27,7 +27,7 @@ def pack(content: bytes) -> str:
     return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def unpack(packed: str) -> bytes:
     """Return the HDU as it stands in its file: header and data, each of whole blocks."""
     return zlib.decompress(base64.b64decode(packed))
@@ -53,7 +53,7 @@ def open_table(table: SideTable) -> fits.BinTableHDU:
     return _opened(table.packed)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _opened(packed: str) -> fits.BinTableHDU:
     hdu = fits.BinTableHDU.fromstring(unpack(packed))
     hdu.data  # noqa: B018 - read now, by one thread

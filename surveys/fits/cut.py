@@ -155,23 +155,32 @@ class Selection:
         self.y = len(record.shape) - 1 - record.y_axis
         self.x = len(record.shape) - 1 - record.x_axis
         self.taken[self.x] = range(box.x0, box.x1)
-        self._slow = tuple(len(taken) for taken in self.taken[: self.y])
-        self._planes = math.prod(self._slow)
+        lengths = [len(taken) for taken in self.taken[: self.y]]
+        self._planes = math.prod(lengths)
+        # Of the axes slower than y the fastest of several pixels, along which planes follow each other.
+        self._along = next((axis for axis in range(self.y - 1, -1, -1) if lengths[axis] > 1), 0)
+        self._outer = tuple(lengths[: self._along])
 
     def blocks(self, strip: Strip, out: Pixels) -> Iterator[tuple[list[range], Pixels]]:
         """Yield what is taken of each axis, and the part of `out` for it, in that shape.
 
-        All planes at once, or one by one where the strip does not have them all.
+        All planes at once, or where the strip does not have them all as many as follow each other.
         """
         rows = range(strip.y0, strip.y1)
         if strip.plane1 - strip.plane0 == self._planes:
             yield self._block(self.taken[: self.y], rows, out)
             return
-        for plane in range(strip.plane0, strip.plane1):
-            index = np.unravel_index(plane, self._slow)
-            slow = [taken[int(i)] for taken, i in zip(self.taken, index, strict=False)]
-            target = out[plane - strip.plane0]
-            yield self._block([range(i, i + 1) for i in slow], rows, target)
+        along, plane = self._along, strip.plane0
+        while plane < strip.plane1:
+            outer, first = divmod(plane, len(self.taken[along]))
+            end = min(len(self.taken[along]), first + strip.plane1 - plane)
+            slow = list(self.taken[: self.y])
+            for axis, i in enumerate(np.unravel_index(outer, self._outer)):
+                slow[axis] = slow[axis][int(i) : int(i) + 1]
+            slow[along] = slow[along][first:end]
+            start = plane - strip.plane0
+            plane += end - first
+            yield self._block(slow, rows, out[start : plane - strip.plane0])
 
     def _block(self, slow: list[range], rows: range, out: Pixels) -> tuple[list[range], Pixels]:
         taken = [*slow, rows, *self.taken[self.y + 1 :]]

@@ -100,11 +100,10 @@ def test_soda_65_parts_of_cubes_of_every_order(tmp_path: Path, storage: str, cut
     dtype = "i4" if "tiles" in storage or storage == "rice" else "f4"
     source = Source(read="pread") if storage == "pread" else Source()
     # RA before DEC: the other half of the orders is the same, for what is read
-    for order in [order for order in ORDERS if order.index("RA") < order.index("DEC")]:
+    for number, order in enumerate(order for order in ORDERS if order.index("RA") < order.index("DEC")):
         catalog = FileCatalog()
         record = stored(catalog, tmp_path, order, storage, dtype)
-        check(plan_with(record, ranges_of(order, **CUTS[cut])), record, catalog, source, dtype)
-        box = PixelBox(2, min(5, record.nx), 1, 4)
+        box = PixelBox(2, min(5, record.nx), 1, 4) if number % 2 else None
         check(plan_with(record, ranges_of(order, **CUTS[cut]), box), record, catalog, source, dtype)
 
 

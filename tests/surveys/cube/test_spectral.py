@@ -268,6 +268,19 @@ def test_soda_65_tables_of_wavelengths(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(np.sort(channels.lower), edges[:-1], rtol=1e-12)
 
 
+def test_limits_that_differ_from_those_of_channels_by_rounding(tmp_path: Path) -> None:
+    """As from a client that computes them in another unit."""
+    axis = {"CTYPE": "FREQ", "CRVAL": 1e11, "CRPIX": 1.0, "CDELT": 1e4, "CUNIT": "Hz"}
+    record = cube(tmp_path, axis, 200, SPECSYS="BARYCENT")
+    for begin in range(190):
+        low, high = 1e11 + 1e4 * (begin - 0.5), 1e11 + 1e4 * (begin + 9.5)
+        for shift in (0.0, 1e-16, -1e-16):
+            assert asked(record, C / high * (1 + shift), C / low * (1 - shift)) == (begin, begin + 10)
+    edge = C / (1e11 + 1e4 * 49.5)
+    found = asked(record, edge * (1 - 1e-15), edge * (1 + 1e-15))
+    assert found in ((49, 50), (50, 51)), "a sliver about an edge is one of both"
+
+
 def test_a_table_that_is_not_there_is_missed(tmp_path: Path) -> None:
     record = cube(tmp_path, table_axis())
     with pytest.raises(RequestFault, match="its file lacks the table"):

@@ -1,7 +1,7 @@
 """Marks on a picture: scale bar, compass, centre, coordinate grid, label.
 
-They are drawn larger than they are, and averaged, so that edges are smooth; bright on a dark rim, so that
-they show on any sky.
+They are drawn larger than they are, and averaged, so that edges are smooth; bright on a dark rim
+(dark on a bright one in bright pictures), so that they show on any sky.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 GREEN: Colour = (118, 255, 122)
 BLUE: Colour = (126, 196, 255)
+#: The same on bright pictures, where the rim is white.
+_DARK = {WHITE: (0, 0, 0), GREEN: (0, 128, 32), BLUE: (16, 84, 150)}
+_BRIGHT = 140
 
 #: Lengths of scale bars, arcsec.
 _LENGTHS = (
@@ -109,6 +112,7 @@ class _Sheet:
         self.stroke = max(1.0, self.font_px / 11.0)
         self.margin = max(4.0, 0.75 * self.font_px)
         self.before = self.colours.copy()
+        self.is_bright = float(self.colours.mean()) > _BRIGHT
 
     def finished(self) -> Bytes:
         """Pixels; none that was drawn on has the colour of no data."""
@@ -258,7 +262,10 @@ class _Layer:
         """Lay rim and ink over the pixels of the sheet."""
         part = self.sheet.colours[self.y0 : self.y1, self.x0 : self.x1]
         below = part.astype(np.float64)
-        for layer, paint, opacity in ((self._rim, (0, 0, 0), rim), (self._ink, colour, ink)):
+        edge = (0, 0, 0)
+        if self.sheet.is_bright:
+            colour, edge = _DARK[colour], (255, 255, 255)
+        for layer, paint, opacity in ((self._rim, edge, rim), (self._ink, colour, ink)):
             share = (opacity / 255.0) * np.asarray(layer.reduce(self.fine), np.float64)[..., None]
             below = below * (1.0 - share) + share * np.array(paint, np.float64)
         part[:] = np.rint(below).astype(np.uint8)

@@ -69,7 +69,16 @@ def count(service: JobbingService) -> int:
 
 
 @pytest.mark.parametrize(
-    "extra", [{}, {"MASK": "true"}, {"CHECKSUM": "true"}, {"RESPONSEFORMAT": "image/fits"}, {"BAND": "5e-7"}]
+    "extra",
+    [
+        {},
+        {"MASK": "true"},
+        {"CHECKSUM": "true"},
+        {"RESPONSEFORMAT": "image/fits"},
+        {"RESPONSEFORMAT": "png", "LABEL": "a&b=c"},
+        {"GRID": "tan"},
+        {"BAND": "5e-7"},
+    ],
 )
 def test_a_worker_gives_what_the_server_would(
     client: FlaskClient, service: JobbingService, extra: dict[str, str]
@@ -88,7 +97,8 @@ def test_a_worker_gives_what_the_server_would(
     headers.pop("X-Request-Id")
     assert {name: answer.headers[name] for name in headers} == headers
     assert answer.headers["ETag"] == f'"{asked.etag}"'
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="{sent.file_name}"'
+    shown = "inline" if "LABEL" in extra else "attachment"
+    assert answer.headers["Content-Disposition"] == f'{shown}; filename="{sent.file_name}"'
     assert answer.headers["Link"].endswith('rel="canonical"')
     assert answer.headers["X-Cutout-Clipped"] == "false"
 

@@ -159,7 +159,7 @@ class SyncService:
         ServerError
             If its file is broken. Whatever can be known of that before the first byte, is.
         """
-        if self._heavier is not None and self._heavier.takes(asked.plan):
+        if self._heavier is not None and self._is_for_a_worker(asked.plan):
             heavier = self._heavier
             return self._current(asked, lambda asked: self._have_made(asked, heavier))
         return self._current(asked, self._cut)
@@ -184,8 +184,11 @@ class SyncService:
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
         few = plan.is_plain and plan.cost.bytes_out <= self._light_bytes
-        is_light = few and records[0].storage == "plain"
+        is_light = few and records[0].storage == "plain" and not self._is_for_a_worker(plan)
         return Asked(request, plan, etag, modified_s, client, is_light)
+
+    def _is_for_a_worker(self, plan: CutoutPlan) -> bool:
+        return self._heavier is not None and self._heavier.takes(plan)
 
     def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
         return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)

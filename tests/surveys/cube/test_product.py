@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from surveys import execute as engine
 from surveys.execute import describe_cutout, execute
 from surveys.fits.source import Source
 from surveys.image import ImageRecord
@@ -96,6 +97,20 @@ def test_beams_of_the_channels_that_are_left(
         for i, chan in enumerate(channels)
         for j, pol in enumerate(states)
     }
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_large_cubes_are_streamed_with_their_tables(
+    catalog: FileCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksum: bool
+) -> None:
+    record = with_tables(catalog, cube(catalog, tmp_path, CASAMBM=True), side_table("beams", beams()))
+    plan = plan_with(record, ((2, 1, 4, 1),), checksum=checksum)
+    at_once = execute(plan, catalog, Source()).tobytes()
+    monkeypatch.setattr(engine, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(engine, "STRIP_BYTES", 40)
+    chunks = list(execute(plan, catalog, Source()).chunks())
+    assert len(chunks) > 10
+    assert b"".join(chunks) == at_once
 
 
 def test_energies_of_the_channels_that_are_left(catalog: FileCatalog, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from astropy import units as u
 from astropy.coordinates import LSRK, SkyCoord, SpectralCoord
 from astropy.io import fits
 from astropy.wcs import WCS
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from surveys.cube.axes import the_axis
@@ -165,6 +167,27 @@ def test_a_spectral_axis_coupled_with_the_sky_is_refused(tmp_path: Path) -> None
     coupled = replace(record, wcs_text=record.wcs_text.replace("PC1-3", "PC1_3"))
     with pytest.raises(RequestFault, match="coupled with another axis"):
         asked(coupled, 1e-3, 2e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(sorted(AXES)),
+    sign=st.sampled_from((1.0, -1.0)),
+    crpix=st.floats(-3.0, 9.0),
+    limits=st.tuples(st.floats(-1.0, N), st.floats(-1.0, N)).map(sorted),
+)
+def test_soda_10_channels_are_those_between_the_limits(
+    tmp_path_factory: pytest.TempPathFactory, name: str, sign: float, crpix: float, limits: list[float]
+) -> None:
+    """Any interval, given by two places along the axis, has the channels between them, by wcslib."""
+    axis, others = spectral_axis(name, sign)
+    record = cube(tmp_path_factory.mktemp("any"), axis | {"CRPIX": crpix}, **others)
+    places = np.array(limits) + 0.5
+    assume(np.abs(places - np.round(places)).min() > 1e-3)
+    low, high = sorted(wavelengths_by_wcslib(record, np.array(limits)))
+    assume(0 < low < high and np.isfinite(high))
+    expected = max(int(np.floor(places[0])), 0), min(int(np.floor(places[1])) + 1, N)
+    assert asked(record, low, high) == (expected if expected[0] < expected[1] else None)
 
 
 @pytest.mark.parametrize("name", ["LAMBDA", "WAVELENGTH", "Energy", "FREQUENCY"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -76,39 +76,49 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CutoutFacts:
-    """What a client is told beside the cutout.
+    """What a client is told beside the cutout; worked out when it is asked for.
 
     Parameters
     ----------
-    clipped
-        The region reaches beyond the data.
-    padded
-        Pixels that no image has stand in the product.
-    resampled
-        Pixel values are interpolated.
-    inputs
-        Number of images it is made of.
+    plan
+        Of the cutout.
     covered
         Share of its pixels that have data; None before it is made.
-    remarks
-        What else should be known of it, a sentence each.
+    found
+        What making it has shown, a sentence each.
     recipe
         Of a picture: by what it was made, with all numbers; "" before it is made.
     """
 
-    clipped: bool
-    padded: bool
-    resampled: bool
-    inputs: int
+    plan: CutoutPlan
     covered: float | None = None
-    remarks: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
     recipe: str = ""
 
-    @classmethod
-    def of(cls, plan: CutoutPlan, covered: float | None = None, remarks: tuple[str, ...] = ()) -> CutoutFacts:
-        """Facts that a plan tells, and those that its making told."""
-        told = (*plan.remarks, *remarks)
-        return cls(plan.clipped, plan.padded, plan.resampled, len(plan.pieces), covered, told)
+    @property
+    def clipped(self) -> bool:
+        """Whether the region reaches beyond the data."""
+        return self.plan.clipped
+
+    @property
+    def padded(self) -> bool:
+        """Whether pixels that no image has stand in the product."""
+        return self.plan.padded
+
+    @property
+    def resampled(self) -> bool:
+        """Whether pixel values are interpolated."""
+        return self.plan.resampled
+
+    @property
+    def inputs(self) -> int:
+        """Number of images it is made of."""
+        return len(self.plan.pieces)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else should be known of it, a sentence each."""
+        return (*self.plan.remarks, *self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +269,14 @@ def _copy(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site) -> Cut
     if product.size <= IN_MEMORY_BYTES:
         content, valid = _make(product, open_file())
         return CutoutResult(
-            product, lambda: _in_chunks(content), product.size, CutoutFacts.of(plan, valid / product.pixels)
+            product, lambda: _in_chunks(content), product.size, CutoutFacts(plan, valid / product.pixels)
         )
     header, valid = _survey(product, open_file())
     return CutoutResult(
         product,
         lambda: _stream(product, header, open_file()),
         product.size,
-        CutoutFacts.of(plan, valid / product.pixels),
+        CutoutFacts(plan, valid / product.pixels),
     )
 
 
@@ -281,7 +291,7 @@ def _compose(
     out = open_out(product.size, IN_MEMORY_BYTES, workshop.folder)
     covered = product.make(out, Tools(catalog, source, workshop.threads))
     return CutoutResult(
-        product, lambda: out.chunks(CHUNK_BYTES), product.size, CutoutFacts.of(plan, covered, product.remarks)
+        product, lambda: out.chunks(CHUNK_BYTES), product.size, CutoutFacts(plan, covered, product.remarks)
     )
 
 
@@ -292,7 +302,7 @@ def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, worksh
     product = describe_picture(plan, catalog, site)
     picture = product.make(catalog, source, workshop.threads)
     missing = tuple(f"there are no data in the band {band}" for band in picture.missing)
-    facts = replace(CutoutFacts.of(plan, picture.covered, missing), recipe=picture.recipe)
+    facts = CutoutFacts(plan, picture.covered, missing, picture.recipe)
     content = picture.content
     return CutoutResult(product, lambda: _in_chunks(content), len(content), facts, picture.media_type)
 

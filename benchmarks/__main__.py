@@ -1,6 +1,6 @@
 """``python -m benchmarks [NAME …]``: measure everything, or what is named, and print one table.
 
-The table of everything is written to ``benchmarks/results.md``.
+The table of everything is written to ``benchmarks/results.md``; `degrees` writes ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from benchmarks import (
     cold,
     compressed,
     cutouts,
+    degrees,
     discovery,
     index_lookup,
     jobs,
     memory,
     mosaics,
+    pictures,
     service,
 )
 from benchmarks.table import Row, markdown
@@ -34,6 +36,8 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "cold": cold.rows,
     "mosaics": mosaics.rows,
     "accuracy": accuracy.rows,
+    "pictures": pictures.rows,
+    "degrees": degrees.rows,
     "memory": memory.rows,
     "service": service.rows,
     "jobs": jobs.rows,

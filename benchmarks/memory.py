@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 from benchmarks.cutouts import make_tiles
 from benchmarks.table import Row
@@ -41,22 +42,36 @@ def _grown_mb(tile: Path, hdu: int, size: int) -> float:
 
 
 def grown_mb(work: Callable[[], object]) -> float:
-    """Return how far the process grows while it works, pages of files aside, looked at each millisecond."""
-    done = threading.Event()
-    start = peak = _anonymous_mb()
+    """Return how far the process grows while it works, pages of files aside."""
+    with Peak() as peak:
+        work()
+    return peak.most - peak.first
 
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.001):
-            peak = max(peak, _anonymous_mb())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    work()
-    peak = max(peak, _anonymous_mb())
-    done.set()
-    watcher.join()
-    return peak - start
+class Peak:
+    """Memory of the process while a block runs, looked at each millisecond; pages of files aside.
+
+    Attributes
+    ----------
+    first, most
+        MB at its beginning, and at the highest.
+    """
+
+    def __enter__(self) -> Self:
+        self.first = self.most = _anonymous_mb()
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.most = max(self.most, _anonymous_mb())
+        self._done.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.001):
+            self.most = max(self.most, _anonymous_mb())
 
 
 def _anonymous_mb() -> float:

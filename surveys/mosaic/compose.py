@@ -25,6 +25,7 @@ from surveys.mosaic.opening import Catalog, open_piece, record_of
 from surveys.mosaic.overviews import Overviews
 from surveys.mosaic.pasting import PastedPiece
 from surveys.mosaic.pixeltype import PixelType, pixel_type
+from surveys.mosaic.planes import KeptWindows
 from surveys.mosaic.reading import OpenPiece, weight_of
 from surveys.mosaic.reprojected import ReprojectedPiece
 from surveys.mosaic.resampling import ResampledPiece
@@ -181,9 +182,12 @@ class Composition:
 
     def __enter__(self) -> Self:
         part = self._part
+        kept = KeptWindows()
         needed = {"weight": self._layers.weight or self._weighted, "mask": self._layers.mask}
         opened = [
-            open_piece(piece, i, self._catalog, self._source, self._generation, self._working_type(), needed)
+            open_piece(
+                piece, i, self._catalog, self._source, self._generation, self._working_type(), needed, kept
+            )
             for i, piece in enumerate(part.pieces)
         ]
         if self._request.picture is not None:

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from surveys.errors import BrokenImage, StaleImage, SurveyError, UnknownDataset
-from surveys.fits.source import Source
+from surveys.fits.source import OpenFile, Source
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
-from surveys.mosaic.planes import Plane
+from surveys.mosaic.planes import KeptWindows, Plane
 from surveys.mosaic.reading import Asinh, OpenPiece
 from surveys.plan import Piece
 from surveys.survey import Nodata, Survey
@@ -54,6 +54,7 @@ def open_piece(
     generation: int,
     dtype: np.dtype[Any],
     layers: Mapping[str, bool],
+    kept: KeptWindows,
 ) -> OpenPiece:
     """Open the files of a piece.
 
@@ -67,6 +68,8 @@ def open_piece(
         What its pixels are read as.
     layers
         Whether the weight and the mask are needed for more than to tell pixels without data.
+    kept
+        Windows of all pieces that are read together.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def open_piece(
         if wanted.get(companion.role):
             layer = _companion(companion.dataset, catalog, generation)
             facts = (companion.file_size, companion.mtime_ns)
-            planes[companion.role] = _open(layer, facts, piece, catalog, source)
+            planes[companion.role] = _open(layer, facts, piece, catalog, source, kept)
             if (layer.nx, layer.ny) != (record.nx, record.ny):
                 raise _named(
                     BrokenImage(f"{layer.file.name} has not the size of {record.file.name}"), layer.dataset
@@ -92,7 +95,7 @@ def open_piece(
     return OpenPiece(
         piece,
         number,
-        _open(record, (piece.file_size, piece.mtime_ns), piece, catalog, source),
+        _open(record, (piece.file_size, piece.mtime_ns), piece, catalog, source, kept),
         planes.get("weight"),
         planes.get("mask"),
         dtype,
@@ -126,15 +129,25 @@ def _companion(dataset: str, catalog: Catalog, generation: int) -> ImageRecord:
 
 
 def _open(
-    record: ImageRecord, facts: tuple[int, int], piece: Piece, catalog: Catalog, source: Source
+    record: ImageRecord,
+    facts: tuple[int, int],
+    piece: Piece,
+    catalog: Catalog,
+    source: Source,
+    kept: KeptWindows,
 ) -> Plane:
+    place = catalog.place(record)
+
+    def open_file() -> OpenFile:
+        return source.open(place, *facts, resolve=lambda: catalog.path(record))
+
     try:
         if (record.file.size, record.file.mtime_ns) != facts:
             raise StaleImage(f"{record.file.name} was indexed again since the cutout was planned.")
-        file = source.open(catalog.place(record), *facts, resolve=lambda: catalog.path(record))
+        open_file()  # what is wrong with it is known before a pixel is read
     except (BrokenImage, StaleImage) as error:
         raise _named(error, record.dataset) from error.__cause__
-    return Plane.of(record, file, piece)
+    return Plane.of(record, open_file, piece, kept)
 
 
 def _named(error: SurveyError, dataset: str) -> SurveyError:

@@ -21,10 +21,10 @@ import numpy as np
 from astropy.io import fits
 
 from surveys.errors import BrokenImage, RequestFault, StaleImage
-from surveys.fits.source import Source
+from surveys.fits.source import OpenFile, Source
 from surveys.image import FileFacts, ImageRecord
 from surveys.mosaic.opening import Catalog, open_piece
-from surveys.mosaic.planes import Plane
+from surveys.mosaic.planes import KeptWindows, Plane
 from surveys.mosaic.reading import Blocks, OpenPiece, Overview
 from surveys.plan import Companion, Piece
 from surveys.sky.pixels import PixelBox
@@ -103,7 +103,7 @@ class Overviews:
         path = self.path(image, factor)
         try:
             stat = path.stat()
-            file = source.open(path, stat.st_size, stat.st_mtime_ns)
+            source.open(path, stat.st_size, stat.st_mtime_ns)
         except (OSError, StaleImage, BrokenImage):
             return None
         nx, ny = Blocks(factor, factor).size(image.nx, image.ny)
@@ -124,7 +124,11 @@ class Overviews:
         )
         if stat.st_size != HEADER_BYTES + -(-4 * nx * ny // HEADER_BYTES) * HEADER_BYTES:
             return None
-        return Overview(factor, Plane(record, file, PixelBox(0, nx, 0, ny)))
+
+        def open_file() -> OpenFile:
+            return source.open(path, stat.st_size, stat.st_mtime_ns)
+
+        return Overview(factor, Plane(record, open_file, PixelBox(0, nx, 0, ny)))
 
     def make(
         self,
@@ -195,7 +199,7 @@ class Overviews:
         whole = PixelBox(0, image.nx, 0, image.ny)
         stamp = (image.artifact_id, image.dataset, image.file.size, image.file.mtime_ns)
         piece = Piece(*stamp, whole, companions=companions)
-        opened = open_piece(piece, 0, catalog, source, generation, np.dtype(np.float32), {})
+        opened = open_piece(piece, 0, catalog, source, generation, np.dtype(np.float32), {}, KeptWindows())
         opened = replace(opened, shown=True)  # they serve pictures alone
         for factor in sorted(survey.overviews):
             path = self.path(image, factor)

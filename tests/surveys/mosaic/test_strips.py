@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from surveys.errors import BrokenImage, StaleImage
 from surveys.fits.source import Source
 from surveys.mosaic.compose import Composition
+from surveys.mosaic.planes import KeptWindows
 from surveys.request import CutoutRequest, MosaicOptions
 from surveys.sky.pixels import PixelBox
 from tests.support.tiles import gzip_members, sky, write_compressed, write_plain
@@ -273,3 +275,43 @@ def test_a_degree_of_output_has_maps_of_parts(tmp_path: Path, monkeypatch: pytes
     assert inside.mean() > 0.9
     # a plane has no bends: half a pixel beyond the outermost neighbours is what is missing
     assert np.median(np.abs(made.image - expected)[inside]) < 1e-3
+
+
+def test_windows_of_gzip_files_are_kept_within_bounds() -> None:
+    kept, pixels = KeptWindows(2000), np.arange(250.0, dtype="f4").reshape(10, 25)
+    box = PixelBox(5, 30, 2, 12)
+    for key in "ab":
+        kept.keep(key, box, pixels)
+    known, part = kept.find("a", PixelBox(6, 9, 3, 5))
+    assert known
+    np.testing.assert_array_equal(part, pixels[1:3, 1:4])
+    assert kept.find("b", PixelBox(0, 9, 3, 5)) == (True, None)
+    kept.find("a", box)
+    kept.keep("c", box, pixels)  # there is room for two: the one not used for longest goes
+    assert kept.find("b", box) == (False, None)
+    assert kept.find("a", box)[0]
+
+
+def test_more_images_than_files_may_be_open(tmp_path: Path) -> None:
+    catalog = SkyCatalog(root=tmp_path)
+    whole, cards = sky((20, 900)), tan(size=(900, 20))
+    for x in range(0, 900, 10):
+        catalog.tile(whole[:, x : x + 10], moved(cards, x, 0))
+    code = f"""
+import resource, pickle, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+from surveys.fits.source import Source
+from surveys.mosaic.compose import compose
+part, request, catalog = pickle.load(open({str(tmp_path / "plan")!r}, "rb"))
+made = compose(part, request, catalog, Source(max_open=20))
+sys.stdout.write(str(made.covered))
+"""
+    box = PixelBox(0, 900, 0, 20)
+    (tmp_path / "plan").write_bytes(
+        pickle.dumps((part_of(catalog, box, "paste"), CutoutRequest("demo/g"), catalog))
+    )
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == str(box.pixels), done.stderr

@@ -21,7 +21,7 @@ from surveys.planning.limits import Limits
 from surveys.planning.mosaics import draft_resampled
 from surveys.planning.parts import parts_of
 from surveys.planning.planes import Plane
-from surveys.request import CutoutRequest, MosaicOptions
+from surveys.request import CutoutRequest, MosaicOptions, PictureOptions
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import normalized, ra_dec_deg, separation_deg
 from surveys.sky.stencil import Circle
@@ -68,15 +68,15 @@ class HipsBand:
 
     @property
     def request(self) -> CutoutRequest:
-        """What is asked of the engine for each tile.
+        """What is asked of the engine for each tile, as for a picture.
 
         Pixel values stay those of the survey, whatever the size of pixels, as in a surface brightness: else
-        they would differ from order to order.
+        they would differ from order to order. Cores of stars that saturated are no holes.
         """
         options = MosaicOptions(
             combine="mosaic", photscale=self.photscale, background="keep", flux="sb", resample="lanczos3"
         )
-        return CutoutRequest(self.dataset, edge="pad", mosaic=options)
+        return CutoutRequest(self.dataset, edge="pad", mosaic=options, picture=PictureOptions("image/png"))
 
 
 def common_zeropoint(survey: Survey, label: str, generation: int, catalog: Catalog) -> float | None:

@@ -95,7 +95,7 @@ def assemble(settings: Settings) -> Parts:
     """
     engine = make_engine(settings.data.engine_url)
     surveys = declared_surveys(settings)
-    catalog = Catalog(engine, surveys, GENERATION_KEPT_S, settings.data.path / "overviews")
+    catalog = Catalog(engine, surveys, GENERATION_KEPT_S, settings.data.overviews)
     identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
     resource = identifiers.base if settings.identifiers.is_registered else ""
     descriptors = Descriptors((SYNC, ASYNC), identifiers, resource)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from config.database import make_engine
-from config.settings import Settings
+from config.settings import DataSettings, Settings
 from hips.service import STANDARD_ID, HipsService
 from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
@@ -57,7 +57,7 @@ def build_hips(
         root=settings.data.hips,
         engine=parts.engine,
         catalog=parts.catalog,
-        opener=partial(open_images, settings.data.engine_url, parts.surveys, settings.data.read),
+        opener=partial(open_images, settings.data, parts.surveys),
         did=parts.identifiers.did,
         builder=f"Soda Fountain {version('sodafountain')}",
         workers=workers,
@@ -71,8 +71,6 @@ def build_hips(
         parts.engine.dispose()
 
 
-def open_images(
-    url: str, surveys: tuple[Survey, ...], read: Literal["mmap", "pread"]
-) -> tuple[Catalog, Source]:
-    """Open what a process that makes tiles reads: the image index of a database, and the files."""
-    return Catalog(make_engine(url), surveys), Source(read)
+def open_images(data: DataSettings, surveys: tuple[Survey, ...]) -> tuple[Catalog, Source]:
+    """Open what a process that makes tiles reads: the image index, and the files."""
+    return Catalog(make_engine(data.engine_url), surveys, overviews=data.overviews), Source(data.read)

@@ -36,6 +36,11 @@ class DataSettings:
         return Path(self.folder).expanduser().absolute() if self.folder else user_data_path("soda-fountain")
 
     @property
+    def overviews(self) -> Path:
+        """Folder of the overviews of images."""
+        return self.path / "overviews"
+
+    @property
     def hips(self) -> Path:
         """Folder of what sky viewers are given."""
         return self.path / "hips"

@@ -54,8 +54,7 @@ def test_any_stencil_gives_pixels_where_astropy_says_or_a_refusal(
     tile = data.draw(st.sampled_from(["", *(f"/{tile}" for tile in TILES[name])]))
     try:
         made = asked(catalog, f"{name}/g{tile}", stencil, **options)
-    except RequestFault as refusal:
-        assert str(refusal)
+    except RequestFault:  # what it says is tested where it is raised
         return
     if made.parts:
         result = execute(made, catalog, Source())
@@ -75,7 +74,7 @@ def check(catalog: Catalog, name: str, made: CutoutPlan, content: bytes) -> None
     planned = wcs_of_part(part, catalog.artifact(part.pieces[0].artifact_id))
     y, x = (axis.ravel() for axis in np.indices(pixels.shape))
     ra, dec = wcs.all_pix2world(x, y, 0)
-    back = planned.all_world2pix(ra, dec, 0, quiet=True)
+    back = planned.all_world2pix(ra, dec, 0, quiet=True, tolerance=1e-9, maxiter=50)
     assert np.abs(np.array(back) - (x, y)).max() < POSITION_PX
     values = pixels.ravel().astype(float)
     known = np.isfinite(values)

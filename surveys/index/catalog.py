@@ -20,11 +20,10 @@ from surveys.fits.source import Lru
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
+from surveys.index.companions import read_companions, rows_of_images
 from surveys.index.facts import PLACE_BY_KEY, PLACE_IN_BAND, DatasetFacts, facts_of_bands, facts_of_image
 from surveys.index.files import resolve
-from surveys.index.links import link_in_file, link_of
 from surveys.index.queries import (
-    COMPANION_COLUMNS,
     HEADER,
     IMAGE_BY_ID,
     IMAGE_BY_KEY,
@@ -36,24 +35,20 @@ from surveys.index.queries import (
     range_names,
     valid_in,
 )
-from surveys.index.records import image_of, layer_of
+from surveys.index.records import image_of
 from surveys.index.tables import (
-    ArtifactRow,
     CellRow,
     DatasetRow,
     FileRow,
     SurveyRow,
 )
 from surveys.survey import Survey
-from surveys.template import BAND
 
 #: More images than this are not looked at for one region.
 MOST_CANDIDATES = 10_000
 
 _RECORDS_KEPT = 20_000
 HEADERS_KEPT = 2_000
-# Keys in one query: databases bound them.
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,39 +176,8 @@ class Catalog:
     ) -> dict[int, dict[str, ImageRecord]]:
         """Weight, mask and psf of images of one survey, where there are any: by artifact, then by role."""
         survey = self.survey(images[0].survey)
-        owners: dict[str, list[ImageRecord]] = {}
-        rows = self._of_images(images, DatasetRow.fields, DatasetRow.tag)
-        for image in images:
-            fields, tag = rows[image.artifact_id].fields, rows[image.artifact_id].tag
-            for layer in survey.layers[1:]:
-                link = (
-                    link_of(
-                        layer.role,
-                        {name: fields[name] for name in layer.path.fields if name != BAND},
-                        image.band if BAND in layer.path.fields else None,
-                        tag,
-                    )
-                    if layer.own_files
-                    else link_in_file(layer.role, image.file.path, tag)
-                )
-                # Images of several bands may share a mask.
-                owners.setdefault(link, []).append(image)
-        found: dict[int, dict[str, ImageRecord]] = {image.artifact_id: {} for image in images}
-        columns: tuple[Any, ...] = (*COMPANION_COLUMNS, ArtifactRow.link)
-        query: Select[*tuple[Any, ...]] = select(*columns).join(FileRow, FileRow.id == ArtifactRow.file_id)
-        query = query.where(
-            ArtifactRow.survey_id == self.key_of(survey.name),
-            ArtifactRow.gen_from <= generation,
-            ArtifactRow.gen_to > generation,
-        )
-        links = list(owners)
         with self._engine.connect() as connection:
-            for start in range(0, len(links), _AT_ONCE):
-                some = ArtifactRow.link.in_(links[start : start + _AT_ONCE])
-                for row in connection.execute(query.where(some)):
-                    for image in owners[row.link]:
-                        found[image.artifact_id][row.role] = layer_of(image, row)
-        return found
+            return read_companions(connection, survey, self.key_of(survey.name), images, generation)
 
     def attributes(self, image: ImageRecord) -> Mapping[str, Any]:
         """Find what else is known of an image: its zero point (``zeropoint_mag``), its ``unique`` area."""
@@ -221,31 +185,12 @@ class Catalog:
 
     def attributes_of(self, images: Sequence[ImageRecord]) -> dict[int, Mapping[str, Any]]:
         """Find the `attributes` of some images, by artifact."""
-        rows = self._of_images(images, DatasetRow.attributes)
+        with self._engine.connect() as connection:
+            rows = rows_of_images(connection, images, DatasetRow.attributes)
         return {
             key: {name: value for name, value in row.attributes.items() if name != "tables"}
             for key, row in rows.items()
         }
-
-    def _of_images(self, images: Sequence[ImageRecord], *columns: Any) -> dict[int, Row[Any]]:
-        """Columns of the datasets of some images, after their artifacts.
-
-        Raises
-        ------
-        StaleImage
-            If one of them is no longer in the index.
-        """
-        query = select(ArtifactRow.id, *columns).join(DatasetRow, ArtifactRow.dataset_id == DatasetRow.id)
-        keys = [image.artifact_id for image in images]
-        found: dict[int, Row[Any]] = {}
-        with self._engine.connect() as connection:
-            for start in range(0, len(keys), _AT_ONCE):
-                some = ArtifactRow.id.in_(keys[start : start + _AT_ONCE])
-                found |= {row[0]: row for row in connection.execute(query.where(some))}
-        for image in images:
-            if image.artifact_id not in found:
-                raise StaleImage(f"{image.file.name} is no longer in the index")
-        return found
 
     def describe(self, dataset: str) -> DatasetFacts:
         """Tell what can be cut of an image, a survey band or a survey; case does not matter.

@@ -92,6 +92,9 @@ def test_the_file_then_the_environment(tmp_path: Path) -> None:
         ("[jobs]\ndestruction_s = 0", "jobs.destruction_s must be more than 0"),
         ("[jobs]\nhidden_destruction_s = 50", r"must be more than sync.job_wait_s \(50.0\); got 50"),
         ("[server", "fountain.toml is not valid TOML"),
+        ("[sync]\nmax_inputs = 0", "sync.max_inputs must be at least 1"),
+        ("[sync]\nmax_pixels_in = 0", "sync.max_pixels_in must be at least 1"),
+        ("[cutout_jobs]\nmax_inputs = 2", r"max_inputs must be at least sync.max_inputs \(256\)"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

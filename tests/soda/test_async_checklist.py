@@ -250,8 +250,11 @@ def test_what_sync_refuses_is_offered_as_a_job(client: FlaskClient) -> None:
 
 
 def test_what_no_job_could_make_is_not_offered(client: FlaskClient) -> None:
-    for parameters in ({"ID": did("tiny/g/none")}, {"ID": did("tiny/g"), "CIRCLE": "150.025 0 0.01"}):
-        assert "curl" not in client.get("/sync", query_string=parameters).text
+    beyond = {"ID": did("tiny/g"), "CIRCLE": "150 0.02 0.01", "EDGE": "error"}
+    for parameters, status in (({"ID": did("tiny/g/none")}, 404), (beyond, 400)):
+        answer = client.get("/sync", query_string=parameters)
+        assert answer.status_code == status
+        assert "curl" not in answer.text
 
 
 def test_a_descriptor_tells_of_async(service: JobbingService) -> None:

@@ -27,6 +27,8 @@ _RA_STEPS = tuple(
 )
 #: About so many lines cross a picture each way.
 _LINES = 4
+#: Letters that fit along the sides of a picture whose lines have labels.
+_LABELLED = 12
 #: Points along a line.
 _POINTS = 257
 #: Points along the sides of a picture and across it where its coordinates are looked at.
@@ -135,7 +137,7 @@ def _label(
     """Where the line leaves the picture: declinations at the left, right ascensions at the top."""
     room = 0.35 * font_px
     ends = [point for run in runs for point in (run[0], run[-1])]
-    if not ends:
+    if not ends or min(place.width, place.height) < _LABELLED * font_px:
         return None, ""
     length = 0.47 * font_px * len(text)
     if kind == "dec":

@@ -161,7 +161,7 @@ class _Sheet:
         """Arrows to north and east at the centre of the picture, in the lower right corner."""
         arms = {"N": _direction(place, self.width, self.height, 0.0)}
         arms["E"] = _direction(place, self.width, self.height, 90.0)
-        length = 2.6 * self.font_px
+        length = min(2.6 * self.font_px, 0.2 * min(self.height, self.width))
         reach = 1.55 * self.font_px  # of letters, beyond the arrows
         ends = {name: (length * dx, length * dy) for name, (dx, dy) in arms.items()}
         # The corner moves so that arrows and letters, whichever way they point, stay in the picture.

@@ -112,7 +112,8 @@ class CelestialWcs:
 
     def to_astropy(self, x0: int, y0: int) -> WCS:
         """Return it as astropy's, of an image whose first pixel is the pixel ``(x0, y0)`` of this one."""
-        moved = self._wcs.deepcopy()
+        with self._lock:
+            moved = self._wcs.deepcopy()
         moved.wcs.crpix = moved.wcs.crpix - np.array([x0, y0], dtype=float)
         if (sip := moved.sip) is not None:
             moved.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, sip.crpix - np.array([x0, y0], dtype=float))

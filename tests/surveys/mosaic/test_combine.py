@@ -318,3 +318,24 @@ def test_a_part_of_a_weighted_pair_without_data(catalog: SkyCatalog) -> None:
     np.testing.assert_array_equal(made.image[0], np.repeat([1.0, 1.5, 2.0], [60, 10, 90]))
     assert made.weight is not None
     np.testing.assert_allclose(made.weight[0], np.repeat([1.0, 2.0, 1.0], [60, 10, 90]))
+
+
+@pytest.mark.parametrize("algorithm", ["interp", "exact"])
+def test_reproject_goes_with_layers_threads_and_flux(catalog: SkyCatalog, algorithm: str) -> None:
+    declare(catalog, "variance")
+    cards = tan(size=SIZE, angle=5.0)
+    for x in (0, 60):
+        layers = {"weight": np.full((80, 100), 4.0, "f4"), "mask": np.full((80, 100), 2, "u1")}
+        catalog.tile(np.full((80, 100), 3.0, "f4"), moved(cards, x, 0), layers, unique=(10.0,))
+    target = text_of(tan(149.998, 2.0, size=(70, 40), scale=1.1 * SCALE))
+    made = composed(
+        catalog, PixelBox(0, 70, 0, 40), wcs_text=target, resample=algorithm, threads=2, flux="flux",
+        layers=("image", "weight", "mask"),
+    )  # fmt: skip
+    assert made.weight is not None
+    assert made.mask is not None
+    np.testing.assert_allclose(made.image, 3.0 * 1.21, rtol=1e-3)
+    assert (made.mask == 2).all()
+    # the sum of k² of the bilinear kernel lies between a quarter and one
+    assert ((made.weight > 4.0 * 1.21**2 * 0.1) & (made.weight <= 4.0 * 1.21**2 * 1.001)).all()
+    assert all(0.3 < one.fraction < 0.7 for one in made.inputs)

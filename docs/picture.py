@@ -16,7 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from astropy.io import fits
-from astropy.visualization import AsinhStretch, ImageNormalize, make_lupton_rgb
+from astropy.visualization import AsinhStretch, ImageNormalize
 from astropy.wcs import WCS
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -30,15 +30,12 @@ from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.planner import Limits, plan_cutout
-from surveys.request import CutoutRequest
+from surveys.request import CutoutRequest, PictureOptions
 from surveys.sky.stencil import Circle
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = REPOSITORY / "var"
 PICTURE = REPOSITORY / "docs" / "demo.png"
-
-# Weights of i, r, g in the picture: sunlight is to look white.
-BALANCE = (0.80, 1.00, 1.45)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ class Cutout:
     header: fits.Header
 
 
-def cut_bands(bands: str) -> dict[str, Cutout]:
-    """Cut the circle to show out of the demo survey, once a band."""
+def cut_demo() -> tuple[Cutout, NDArray[np.uint8]]:
+    """Cut the circle to show out of the demo survey: as FITS in one band, and as a colour picture."""
     make_demo(DATA / "demo", workers=os.cpu_count() or 1)
     survey = read_survey(REPOSITORY / "config" / "surveys" / "demo.toml", DATA)
     with TemporaryDirectory() as folder:
@@ -58,42 +55,32 @@ def cut_bands(bands: str) -> dict[str, Cutout]:
         prepare(engine)
         index_survey(engine, survey)
         catalog = Catalog(engine, [survey])
-        cutouts = {band: cut(catalog, f"{survey.name}/{band}") for band in bands}
+        with fits.open(BytesIO(cut(catalog, DEMO.dataset))) as hdus:
+            band = Cutout(np.asarray(hdus[0].data, dtype=np.float32), hdus[0].header)
+        picture = Image.open(BytesIO(cut(catalog, survey.name, PictureOptions("image/png"))))
         engine.dispose()
-    return cutouts
+    return band, np.asarray(picture.convert("RGB"))[::-1]
 
 
-def cut(catalog: Catalog, dataset: str) -> Cutout:
-    """Plan and execute the circle on one band of the survey."""
-    request = CutoutRequest(dataset, Circle(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg))
+def cut(catalog: Catalog, dataset: str, picture: PictureOptions | None = None) -> bytes:
+    """Plan and execute the circle on the survey, or one of its bands."""
+    request = CutoutRequest(dataset, Circle(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg), picture=picture)
     plan = plan_cutout(request, catalog, Limits(max_pixels=10**6, max_bytes=10**7))
-    with fits.open(BytesIO(execute(plan, catalog, Source()).tobytes())) as hdus:
-        return Cutout(np.asarray(hdus[0].data, dtype=np.float32), hdus[0].header)
+    return execute(plan, catalog, Source()).tobytes()
 
 
-def colour(cutouts: dict[str, Cutout]) -> NDArray[np.uint8]:
-    """Three bands as one picture; saturated stars are white."""
-    saturation = min(BALANCE) * cutouts["r"].header["SATURATE"]
-    planes = (
-        np.minimum(cutouts[band].pixels * weight, saturation)
-        for band, weight in zip("irg", BALANCE, strict=True)
-    )
-    return np.asarray(make_lupton_rgb(*planes, minimum=-10, stretch=100, Q=7), dtype=np.uint8)
-
-
-def draw(cutouts: dict[str, Cutout]) -> Figure:
-    """Draw the r band beside the colour picture, both with the axes of the cutout's own WCS."""
+def draw(shown: Cutout, colours: NDArray[np.uint8]) -> Figure:
+    """Draw one band beside the colour picture, both with the axes of the cutout's own WCS."""
     mpl.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9})
-    shown = cutouts[DEMO.dataset.partition("/")[2]]
     sky = float(shown.header["SKYSIGMA"])
     grey = ImageNormalize(vmin=-2.5 * sky, vmax=300 * sky, stretch=AsinhStretch(0.012))
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 5.3), subplot_kw={"projection": WCS(shown.header)})
     figure.subplots_adjust(left=0.085, right=0.99, bottom=0.09, top=0.94, wspace=0.03)
     axes[0].imshow(shown.pixels, cmap="gray", norm=grey, interpolation="nearest")
-    axes[1].imshow(colour(cutouts), interpolation="nearest")
+    axes[1].imshow(colours, interpolation="nearest")
     circle = f"CIRCLE={DEMO.ra_deg:g} {DEMO.dec_deg:g} {DEMO.radius_deg:g}"
     axes[0].set_title(f"ID=…?{DEMO.dataset}&{circle}", fontsize=10, family="DejaVu Sans Mono")
-    axes[1].set_title("the same in g, r and i", fontsize=10)
+    axes[1].set_title("ID=…?demo&…&RESPONSEFORMAT=png", fontsize=10, family="DejaVu Sans Mono")
     for panel in axes:
         panel.tick_params(direction="in", color="white", length=5)
         panel.coords[0].set_major_formatter("hh:mm:ss")
@@ -125,7 +112,7 @@ def save(figure: Figure, path: Path) -> None:
 def main() -> None:
     """Draw and save the picture."""
     mpl.use("Agg")
-    figure = draw(cut_bands("gri"))
+    figure = draw(*cut_demo())
     save(figure, PICTURE)
     print(f"{PICTURE.relative_to(REPOSITORY)}: {PICTURE.stat().st_size / 1000:.0f} kB")
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from surveys import kernels
 from surveys.picture.look import Look
-from surveys.picture.render import render
+from surveys.picture.render import render, warm_up
 from surveys.recipe import Recipe
 from surveys.request import Cuts
 from tests.surveys.picture.sky import PNG, Image
@@ -86,6 +87,17 @@ def test_pictures_are_those_that_were_looked_at(name: str) -> None:
     assert ours.mode == golden.mode
     assert ours.info.get("transparency") == golden.info.get("transparency")
     np.testing.assert_array_equal(np.asarray(ours), np.asarray(golden))
+
+
+def test_no_kernel_is_compiled_while_a_picture_is_made() -> None:
+    warm_up()
+    modules = (kernels.picture, kernels.png, kernels.huffman)
+    compiled = [one for module in modules for one in vars(module).values() if hasattr(one, "signatures")]
+    before = [len(one.signatures) for one in compiled]
+    assert sum(before) >= 6
+    for name in RECIPES:
+        draw(name)
+    assert [len(one.signatures) for one in compiled] == before
 
 
 if __name__ == "__main__":

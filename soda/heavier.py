@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Name of the job type, `soda.jobtype.SodaJobs`.
 JOB_TYPE = "soda"
+#: How many times slower than our own kernels the algorithms of the package reproject are.
+SLOWNESS = {"interp": 50, "adaptive": 300, "exact": 300}
 RETRY_AFTER_S = 10
 
 
@@ -88,7 +90,10 @@ class Heavier:
 
     def takes(self, plan: CutoutPlan) -> bool:
         """Whether the cutout of a plan is for a worker."""
-        return max(plan.cost.pixels_in, plan.cost.pixels_out) > self._inline_pixels
+        pixels = max(plan.cost.pixels_in, plan.cost.pixels_out)
+        if plan.resampled:
+            pixels *= SLOWNESS.get(plan.request.mosaic.resample, 1)
+        return pixels > self._inline_pixels
 
     def make(self, query: str, client: Client) -> Made:
         """Have the cutout made that `query` asks for, in the parameters of SODA.

@@ -25,7 +25,7 @@ DECODED_S = 25e-9
 #: Of an image that is put together with others: its coordinates on the common grid.
 INPUT_S = 0.002
 #: Of a pixel of a layer that is resampled, by kernel; of one by an algorithm of the package reproject.
-RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 1e-6, "adaptive": 10e-6, "exact": 10e-6}
+RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 2e-6, "adaptive": 10e-6, "exact": 10e-6}
 #: Of a pixel that is read to be pasted or averaged.
 READ_S = 15e-9
 #: Of a pixel of a band of a picture.

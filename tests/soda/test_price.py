@@ -54,6 +54,13 @@ def test_what_is_read_counts_as_what_is_made(field: Field) -> None:
         assert heavier.takes(replace(made, cost=cost)) is taken
 
 
+@pytest.mark.parametrize(("resample", "taken"), [("lanczos3", False), ("interp", True), ("exact", True)])
+def test_slow_algorithms_are_for_workers(field: Field, resample: str, taken: bool) -> None:
+    heavier = Heavier(cast(Any, None), cast(Any, None), Limits(10**6, 10**7), 20_000, 1.0)
+    assert heavier.takes(plan(field, GRID="tan", RESAMPLE=resample)) is taken
+    assert not heavier.takes(plan(field, RESAMPLE=resample))  # pasted
+
+
 def test_options_that_change_the_bytes_change_the_etag(field: Field) -> None:
     etags = set()
     options: list[dict[str, str]] = [

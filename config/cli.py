@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from config import operations
-from config.terminal import console, database, read_settings
+from config import operations, sky_viewers
+from config.terminal import console, database, declared_survey, progress_bar, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -85,11 +83,11 @@ def demo(workers: int | None) -> None:
     settings = read_settings()
     workers = workers or available_cores()
     compile_kernels(click.echo)
-    with _progress("making the demo survey") as progress:
+    with progress_bar("making the demo survey") as progress:
         report = make_demo(settings.data.path / "demo", workers=workers, progress=progress)
     click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")
     with database(settings) as engine:
-        _report(_index(engine, _survey(settings, "demo"), workers))
+        _report(_index(engine, declared_survey(settings, "demo"), workers))
         _make_overviews(settings, "demo", workers)
     circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
     click.echo(f"Try: fountain cutout {DEMO.dataset} --circle '{circle}'")
@@ -102,6 +100,9 @@ def survey() -> None:
     A survey is declared by a TOML file in config/surveys or in one of the folders that the setting
     surveys.declarations names.
     """
+
+
+survey.add_command(sky_viewers.hips)
 
 
 @survey.command()
@@ -123,7 +124,7 @@ def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> 
 
     settings = read_settings()
     with database(settings) as engine:
-        report = _index(engine, _survey(settings, name), workers or available_cores(), file, checksum)
+        report = _index(engine, declared_survey(settings, name), workers or available_cores(), file, checksum)
         _report(report)
         _make_overviews(settings, name, workers or available_cores())
 
@@ -146,54 +147,6 @@ def list_surveys() -> None:
             table.add_row(declared.name, declared.title, declared.kind, images, str(held.refused), when)
         parts.engine.dispose()
     console().print(table)
-
-
-@survey.command()
-@click.argument("name")
-@click.argument("band", required=False)
-@click.option("--rgb", metavar="RECIPE", help="In the colours of this recipe, out of the HiPS of its bands.")
-@click.option(
-    "--order", type=int, help="Of the deepest tiles.  [default: pixels no larger than those of the survey]"
-)
-@click.option(
-    "--photscale",
-    type=click.Choice(["auto", "none"]),
-    default="auto",
-    show_default=True,
-    help="Scale images to one zero point, or take their pixels as they are.",
-)
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one for each core]")
-def hips(
-    name: str, band: str | None, rgb: str | None, order: int | None, photscale: str, workers: int | None
-) -> None:
-    """Build the HiPS of survey NAME in BAND: tiles for sky viewers such as Aladin.
-
-    \b
-    fountain survey hips demo r
-    fountain survey hips demo --rgb RECIPE      when those of its bands are built
-
-    It is kept in the data folder, hips/NAME/BAND, and served at /hips/NAME/BAND, at once when it is whole.
-    What was interrupted goes on where it was; after another indexing, only tiles are made anew that
-    images have changed of. docs/hips.md tells more.
-    """  # noqa: D301  # click wants the character
-    from config.hips import build_hips
-    from config.kernels import compile_kernels
-    from config.settings import available_cores
-
-    if (band is None) == (rgb is None):
-        raise click.UsageError("name a BAND, or a recipe by --rgb")
-    if rgb is not None and order is not None:
-        raise click.UsageError("--order is that of the bands, when colours are built")
-    settings = read_settings()
-    declared = _survey(settings, name)
-    compile_kernels(click.echo)
-    workers = workers or available_cores()
-    with database(settings), _progress(f"building the HiPS of {declared.name}/{band or rgb}") as progress:
-        report = build_hips(settings, declared, band, rgb, order, photscale, workers, progress)
-    click.echo(
-        f"{report.folder}: order {report.order}, {report.tiles} tiles, {report.made} of them made now; "
-        f"served at /hips/{declared.name}/{report.folder.name}"
-    )
 
 
 @survey.command()
@@ -277,7 +230,7 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     settings = read_settings()
     pairs = pairs_of(options, settings.identifiers.base, output)
     try:
-        with _progress("cutting", unit="bytes") as progress:
+        with progress_bar("cutting", unit="bytes") as progress:
             if url is not None:
                 written = fetch_cutout(url, pairs, output, progress)
             else:
@@ -340,24 +293,12 @@ def upgrade() -> None:
     click.echo("The tables are up to date.")
 
 
-def _survey(settings: Settings, name: str) -> Survey:
-    from config.app import declared_surveys
-    from surveys.errors import UnknownDataset
-
-    surveys = declared_surveys(settings)
-    for declared in surveys:
-        if declared.name.lower() == name.lower():
-            return declared
-    known = ", ".join(declared.name for declared in surveys)
-    raise UnknownDataset(f"no survey {name!r} is declared; there are {known}")
-
-
 def _index(
     engine: Engine, declared: Survey, workers: int, file: Path | None = None, checksum: bool = False
 ) -> IndexReport:
     from surveys.index.ingest import index_survey
 
-    with _progress(f"indexing {declared.name}") as progress:
+    with progress_bar(f"indexing {declared.name}") as progress:
         return index_survey(
             engine, declared, workers=workers, progress=progress, only_file=file, checksum=checksum
         )
@@ -373,7 +314,7 @@ def _make_overviews(settings: Settings, name: str, workers: int) -> None:
         declared = parts.catalog.survey(name)
         if not declared.overviews or parts.catalog.overviews is None:
             return
-        with _progress(f"making the overviews of {declared.name}") as progress:
+        with progress_bar(f"making the overviews of {declared.name}") as progress:
             report = Overviews(parts.catalog.overviews).make(
                 declared,
                 images_of(declared, parts.catalog),
@@ -401,24 +342,3 @@ def _report(report: IndexReport) -> None:
         f"{report.survey}: {report.files} files ({report.added} new, {report.changed} changed, "
         f"{report.vanished} gone), {len(report.refused)} left out"
     )
-
-
-@contextmanager
-def _progress(title: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error, if people look at it; give the function that moves it."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from config.settings import Settings
+    from surveys.survey import Survey
 
 
 def read_settings() -> Settings:
@@ -41,3 +42,43 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(file=sys.stdout)
+
+
+def declared_survey(settings: Settings, name: str) -> Survey:
+    """Find the declaration of a survey; case does not matter.
+
+    Raises
+    ------
+    UnknownDataset
+        If there is none.
+    """
+    from config.app import declared_surveys
+    from surveys.errors import UnknownDataset
+
+    surveys = declared_surveys(settings)
+    for declared in surveys:
+        if declared.name.lower() == name.lower():
+            return declared
+    known = ", ".join(declared.name for declared in surveys)
+    raise UnknownDataset(f"no survey {name!r} is declared; there are {known}")
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, if people look at it; give the function that moves it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

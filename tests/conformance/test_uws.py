@@ -282,7 +282,8 @@ def test_soda_102_soda_103_nothing_there_is_no_error(target: Target, job: str) -
     ("name", "values", "said"),
     [
         ("RESPONSEFORMAT", ["image/fits", "image/fits"], "MultiValuedParamNotSupported"),
-        ("RESPONSEFORMAT", ["image/jpeg"], "UsageError"),
+        ("RESPONSEFORMAT", ["image/gif"], "UsageError"),
+        ("EDGE", ["wrap"], "UsageError"),
         ("BAND", ["5e-7", "x"], "UsageError"),
         ("CIRCL", ["1 2 3"], "UsageError"),
         ("ID", ["ivo://example.org/no-such?thing"], "UsageError"),

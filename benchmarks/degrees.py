@@ -49,11 +49,12 @@ made in a temporary file, whose pages are the system's.
 """
 _LIMITS = """
 Memory stays about the same whatever the size, since mosaics are made in strips; what grows is time, and
-bytes. So these set the limits: a mosaic costs about {ns:.0f} ns a pixel, and a sync request may make one of
-`sync.max_pixels` (67 million by default: 2.3 degrees at 1 arcsec, 0.6 degrees at 0.262 arcsec) in a few
-seconds, a job one of `cutout_jobs.max_pixels` (537 million: 6.4 degrees at 1 arcsec) in well under its
-`row_limit_s`. Pictures are limited by their own size and not by that of the sky: where a survey declares
-`overviews`, one of 5 degrees reads next to nothing.
+bytes. So these set the default limits. At {ns:.0f} ns a pixel (FITS of {largest:g} degrees) a sync request
+makes at most `sync.max_pixels`, 67 million (2.3 degrees at 1 arcsec, 0.6 degrees at 0.262 arcsec), in a few
+seconds, and a job at most `cutout_jobs.max_pixels`, 537 million (6.4 degrees at 1 arcsec), well within its
+`row_limit_s`. A picture is small whatever it shows, and is limited by what it reads, `max_pixels_in`: 1.07
+billion pixels in sync (9 degrees at 1 arcsec), 8.6 billion in a job. Where a survey declares `overviews` it
+reads next to nothing.
 """
 
 
@@ -85,9 +86,18 @@ def rows(folder: Path) -> Iterator[Row]:
             cells += [f"{taken.seconds:.2f} s", f"{taken.peak_mb:.0f} MB"]
             cells.append(f"{taken.product_bytes / MB:.1f} MB")
         lines.append(f"| {' | '.join(cells)} |")
-    head = f"| Size | Pixels | FITS | | | PNG, {PICTURE_PX} px | | | the same, with overviews | | |"
+    of_each = "time | memory | bytes"
+    head = (
+        f"| Size | Pixels | FITS: {of_each} | PNG, {PICTURE_PX} px: {of_each} | with overviews: {of_each} |"
+    )
     table = [head, "|---" * 11 + "|", *lines]
-    text = [_ABOUT.format(base=picture.base_mb), *machine(), "", *table, _LIMITS.format(ns=slope)]
+    text = [
+        _ABOUT.format(base=picture.base_mb),
+        *machine(),
+        "",
+        *table,
+        _LIMITS.format(ns=slope, largest=SIZES_DEG[-1]),
+    ]
     PAGE.write_text("\n".join(text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,16 @@ from tests.support.service import settings_of
 SIDE, SCALE_DEG, FWHM_PX = 200, 20 / 3600, 4.0
 #: Centres of the images, which overlap by a tenth; RA 0 lies between the first two.
 IMAGES = {"east": (0.5, 10.0), "west": (359.5, 10.0), "north": (0.5, 11.0)}
+#: Centres where HEALPix is at its worst: the pole, where base cells meet, where the projection has a kink.
+HARD = {"pole": (77.0, 89.9), "seam": (90.0, 60.0), "kink": (30.0, 41.81)}
+PLACES = IMAGES | HARD
 #: RA, Dec, flux (pixel values) and the image it is in.
 STARS = (
     (0.35, 9.85, 4000.0, "east"),
     (0.71, 10.21, 9000.0, "east"),
     (359.61, 10.07, 6000.0, "west"),
     (0.55, 11.13, 8000.0, "north"),
+    *((ra, dec + 0.001, 5000.0, name) for name, (ra, dec) in HARD.items()),
 )
 SKY = 5.0
 
@@ -61,7 +66,7 @@ path = "{tile}_{band}.fits"
 def image_wcs(name: str) -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.cunit = ["RA---TAN", "DEC--TAN"], ["deg", "deg"]
-    wcs.wcs.crval, wcs.wcs.crpix = IMAGES[name], [(SIDE + 1) / 2] * 2
+    wcs.wcs.crval, wcs.wcs.crpix = PLACES[name], [(SIDE + 1) / 2] * 2
     wcs.wcs.cdelt = [-SCALE_DEG, SCALE_DEG]
     wcs.wcs.radesys = "ICRS"
     return wcs
@@ -74,7 +79,7 @@ def image_pixels(name: str) -> NDArray[np.float32]:
     sigma = FWHM_PX / 2.3548
     for ra, dec, flux, _ in STARS:
         cx, cy = wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg"))
-        if -20 < cx < SIDE + 20 and -20 < cy < SIDE + 20:
+        if np.isfinite(cx) and -20 < cx < SIDE + 20 and -20 < cy < SIDE + 20:
             distance = (x - cx) ** 2 + (y - cy) ** 2
             pixels += flux / (2 * np.pi * sigma**2) * np.exp(-distance / (2 * sigma**2))
     return pixels.astype(np.float32)
@@ -90,13 +95,13 @@ def write_image(folder: Path, name: str, band: str, magzero: float = 25.0) -> Pa
     return path
 
 
-def write_stars(folder: Path, bands: str = "g") -> Settings:
+def write_stars(folder: Path, bands: str = "g", names: Iterable[str] = IMAGES) -> Settings:
     """Write the survey and its declaration, and index it."""
     (folder / "stars").mkdir(parents=True)
     (folder / "declarations").mkdir()
     (folder / "declarations" / "stars.toml").write_text(DECLARATION)
     for band in bands:
-        for name in IMAGES:
+        for name in names:
             write_image(folder, name, band)
     settings = settings_of(folder)
     index_stars(settings)

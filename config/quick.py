@@ -19,6 +19,7 @@ from dali.responses import LOG_FIELDS
 from soda.heavier import Client
 from soda.responses import cutout_headers
 from soda.service import SyncService
+from soda.views import ASKED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -78,6 +79,7 @@ class QuickCutouts:
             pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="replace")
             asked = self._service.ask(Parameters.from_pairs(pairs), Client(base_url))
             if not asked.is_light:
+                environ[ASKED] = asked  # planned already
                 return None
             sent = self._service.cut(asked)
         except Exception:  # the usual way meets it too, and tells of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
@@ -14,6 +15,9 @@ from soda.preview import PreviewService
 from soda.responses import cutout_response, preview_response
 from soda.service import Asked, SyncService
 from uws.job import ANONYMOUS, Caller
+
+#: Key of the WSGI environment: what a request for ``/sync`` comes to, if that is known before it gets here.
+ASKED = "soda.asked"
 
 
 def anonymous() -> Caller:
@@ -40,7 +44,8 @@ def make_blueprint(
     @blueprint.route("/sync", methods=["GET", "POST"])
     def sync() -> Response:
         client = Client(base_url(), caller_of(), watch_client(request))
-        asked = service.ask(read_parameters(request), client)
+        planned: Asked | None = request.environ.pop(ASKED, None)
+        asked = replace(planned, client=client) if planned else service.ask(read_parameters(request), client)
         note(asked)
         return cutout_response(asked, service, request)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+import soda.service
+from surveys.plan import CutoutPlan
 from tests.support.service import did
 
 SMALL = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027"}
@@ -73,3 +77,18 @@ def test_quick_answers_are_counted(client: FlaskClient) -> None:
     before = counted()
     client.get("/sync", query_string=SMALL, buffered=True)
     assert counted() == before + 1
+
+
+def test_what_is_not_answered_quickly_is_not_planned_twice(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[object] = []
+    usual = soda.service.plan_cutout
+
+    def plan(*arguments: Any) -> CutoutPlan:
+        planned.append(1)
+        return usual(*arguments)
+
+    monkeypatch.setattr(soda.service, "plan_cutout", plan)
+    answer = client.get("/sync", query_string=SMALL | {"RESPONSEFORMAT": "png"})
+    assert (answer.status_code, len(planned)) == (200, 1)

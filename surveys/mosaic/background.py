@@ -7,7 +7,7 @@ the first image is 0. Images that overlap no other, not even by way of others, k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,23 +80,34 @@ def solve_levels(count: int, differences: dict[tuple[int, int], tuple[float, flo
     list
         What is added to each; 0 for the first image, and for the first of others not connected to it.
     """
-    group = list(range(count))
-    for a, b in differences:
-        low, high = sorted((group[a], group[b]))
-        group = [low if g == high else g for g in group]
-    # Each group is held by its first image.
-    rows, values = [], []
+    # Normal equations: with thousands of images a table of all differences would take minutes to solve.
+    matrix, values = np.zeros((count, count)), np.zeros(count)
     for (a, b), (difference, weight) in differences.items():
-        row = np.zeros(count)
-        row[a], row[b] = weight, -weight
-        rows.append(row)
-        values.append(-difference * weight)
-    fixed = sorted(set(group))
-    free = [i for i in range(count) if i not in fixed]
+        squared = weight * weight
+        matrix[[a, b], [a, b]] += squared
+        matrix[[a, b], [b, a]] -= squared
+        values[a] -= squared * difference
+        values[b] += squared * difference
+    free = sorted(set(range(count)) - _first_of_groups(count, differences))
     levels = np.zeros(count)
-    if rows and free:
-        levels[free] = np.linalg.lstsq(np.array(rows)[:, free], np.array(values), rcond=None)[0]
+    levels[free] = np.linalg.solve(matrix[np.ix_(free, free)], values[free])
     return [float(level) for level in levels]
+
+
+def _first_of_groups(count: int, pairs: Iterable[tuple[int, int]]) -> set[int]:
+    """First image of each group that is connected by pairs: it holds the level of all of them."""
+    first = list(range(count))
+
+    def of(i: int) -> int:
+        while first[i] != i:
+            first[i] = first[first[i]]
+            i = first[i]
+        return i
+
+    for a, b in pairs:
+        low, high = sorted((of(a), of(b)))
+        first[high] = low
+    return {of(i) for i in range(count)}
 
 
 def _difference(a: OpenPiece, b: OpenPiece, most: int) -> tuple[float, float] | None:

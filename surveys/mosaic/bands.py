@@ -86,8 +86,11 @@ class Band:
         if self.weight is not None:
             self.weight[where] = np.nan
 
-    def average(self, pieces: Sequence[MosaicPiece], weighted: bool) -> None:
-        """Fill the band with the mean of all pieces, weighted with their inverse variances if so asked."""
+    def average(self, pieces: Sequence[MosaicPiece], weighted: bool, outside: Booleans | None = None) -> None:
+        """Fill the band with the mean of all pieces, weighted with their inverse variances if so asked.
+
+        Pixels `outside` get nothing.
+        """
         total, weight = np.zeros(self.image.shape), np.zeros(self.image.shape)
         noise = np.zeros(self.image.shape)
         for piece in pieces:
@@ -101,6 +104,8 @@ class Band:
             one.is_variance = True
             piece.give(one)
             valid = one.winner >= 0
+            if outside is not None:
+                valid &= ~outside
             variances = one.weight if one.weight is not None else np.zeros(valid.shape, np.float32)
             share = valid.astype(float)
             if weighted:

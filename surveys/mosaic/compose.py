@@ -314,13 +314,14 @@ class Composition:
     def _make_band(self, strip: ComposedStrip, y0: int, y1: int) -> None:
         at = slice(y0 - strip.y0, y1 - strip.y0)
         band = Band.new(y0, strip.image[at], self._fill, self._layers, len(self._pieces))
+        outside = self._outside(band) if self._request.mask else None
         if self._averaged:
-            band.average(self._pieces, self._weighted)
+            band.average(self._pieces, self._weighted, outside)
         else:
             for piece in self._pieces:
                 piece.give(band)
-        if self._request.mask:
-            self._blank_outside(band)
+            if outside is not None:
+                band.blank(outside, self._fill)
         gained, covered = band.counts()
         if strip.weight is not None and band.weight is not None:
             band.weight[band.winner < 0] = np.nan
@@ -332,14 +333,15 @@ class Composition:
             self._gained += gained
             self.covered += covered
 
-    def _blank_outside(self, band: Band) -> None:
+    def _outside(self, band: Band) -> NDArray[np.bool_] | None:
+        """Which pixels of a band have centres outside of the region; None if there can be none."""
         stencil = self._request.stencil
         if stencil is None or isinstance(stencil, CenteredBox):
-            return
+            return None
         height, width = band.image.shape
         grid = self._grid
         box = PixelBox(grid.x0, grid.x0 + width, grid.y0 + band.y0, grid.y0 + band.y0 + height)
-        band.blank(~inside_mask(stencil, grid.wcs, box), self._fill)
+        return ~inside_mask(stencil, grid.wcs, box)
 
 
 def is_flux(part: Part, request: CutoutRequest, survey: Survey) -> bool:

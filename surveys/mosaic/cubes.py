@@ -127,6 +127,8 @@ def _history(planes: Sequence[MosaicFacts], promoted: bool) -> list[str]:
         lines.append(f"Plane {number}: {facts.part.band}, {count} image{'s' if count > 1 else ''}")
     first, *others = (history_of(facts)[1:] for facts in planes)
     lines += [line for line in first if all(line in other for other in others)]
+    told = dict.fromkeys(remark for facts in planes for remark in facts.part.remarks)
+    lines += [remark for remark in told if remark not in lines]
     if promoted:
         lines.append("Integers made into physical floats: the bands store them differently")
     return lines

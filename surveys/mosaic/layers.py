@@ -77,6 +77,8 @@ def layer_products(
         If one was indexed again, or has not the size of the image; `dataset` names it.
     """
     piece = part.pieces[0]
+    if not piece.companions:  # as a layer has none, to whose record no key leads
+        return []
     image = catalog.artifact(piece.artifact_id)
     survey = catalog.survey(image.survey)
     found: list[tuple[Role, Product]] = []

@@ -15,6 +15,9 @@ from surveys.plan import Part
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import Floats
 
+#: Key of a pixel's distance: the same for images of all sizes, and far less than a penalty for the largest.
+PIXEL_KEY = 2.0**-20
+
 
 class PastedPiece:
     """A piece whose pixels are pixels of the output.
@@ -81,9 +84,7 @@ class PastedPiece:
             return np.full((box.height, box.width), float(self.piece.number))
         record = self.piece.record
         x, y = np.arange(box.x0, box.x1), np.arange(box.y0, box.y1)
-        # Of keys between 0 and 1 as chords are, though in another unit.
-        size = float(np.hypot(record.nx, record.ny))
-        dx, dy = (x - (record.nx - 1) / 2) / size, (y - (record.ny - 1) / 2) / size
+        dx, dy = (x - (record.nx - 1) / 2) * PIXEL_KEY, (y - (record.ny - 1) / 2) * PIXEL_KEY
         key = dx**2 + dy[:, np.newaxis] ** 2
         low_x, high_x, low_y, high_y = self._limits
         beyond = ((x < low_x) | (x > high_x)) | ((y < low_y) | (y > high_y))[:, np.newaxis]

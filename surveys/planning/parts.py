@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from surveys.errors import RequestFault
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
-from surveys.plan import Companion, Part
+from surveys.plan import Companion, Part, Piece
 from surveys.planning.images import cut_of, piece_of
 from surveys.planning.mosaics import Draft
 from surveys.planning.photometry import scales_of
@@ -64,6 +64,9 @@ def _part(request: CutoutRequest, survey: Survey, generation: int, draft: Draft,
         for (record, box), scale, area, cut in zip(draft.inputs, scales, areas, cuts, strict=True)
     )
     remarks = tuple(dict.fromkeys(remark for cut in cuts for remark in cut.remarks))
+    if request.detail == "full" and request.picture is None and records[0].role == "image":
+        roles = roles_of(request, survey, draft.band, composed=draft.method != "copy")
+        remarks += tuple(_left_out(pieces, roles))
     return Part(draft.band.label, pieces, draft.plane.grid(draft.box), draft.method, draft.clipped, remarks)
 
 
@@ -108,6 +111,17 @@ def _companions(
         key: tuple(_companion(role, layers[role]) for role in roles if role in layers)
         for key, layers in found.items()
     }
+
+
+def _left_out(pieces: Sequence[Piece], roles: Sequence[Role]) -> Iterator[str]:
+    """Say which layers an image is without, since not all that it is made of have them."""
+    for role in roles:
+        # A psf is that of the first.
+        counted = pieces[:1] if role == "psf" else pieces
+        without = [piece.dataset for piece in counted if role not in {c.role for c in piece.companions}]
+        if without:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            yield f"There is no {role}: {without[0]}{more} has none"
 
 
 def _check_weights(images: Sequence[ImageRecord], found: Mapping[int, Mapping[str, ImageRecord]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lsst.sphgeom import ConvexPolygon, Region, UnitVector3d
@@ -133,10 +133,12 @@ class TileSearch:
             if overlaps[band.label]
         ]
 
-    def _records(self, labels: list[str], region: Region) -> list[ImageRecord]:
-        found = self._catalog.search(self._survey.name, labels, region, self._generation)
-        records = (self._catalog.artifact(candidate.artifact_id) for candidate in found)
-        return [record for record in records if passes(self._request, record)]
+    def _records(self, labels: list[str], region: Region) -> Iterator[ImageRecord]:
+        """Yield images about a region: where there are too many, most of them are never read."""
+        for candidate in self._catalog.search(self._survey.name, labels, region, self._generation):
+            record = self._catalog.artifact(candidate.artifact_id)
+            if passes(self._request, record):
+                yield record
 
     def _check_number(self, overlaps: dict[str, list[Overlap]], of_band: list[Overlap]) -> None:
         if self.wants_one:
@@ -153,7 +155,7 @@ class TileSearch:
     def _about(self, band: Band) -> Callable[[Plane, PixelBox], Sequence[ImageRecord]]:
         def about(plane: Plane, box: PixelBox) -> Sequence[ImageRecord]:
             hull = _hull(plane, box)
-            return () if hull is None else self._records([band.label], hull)
+            return () if hull is None else list(self._records([band.label], hull))
 
         return about
 

@@ -143,7 +143,8 @@ class CelestialWcs:
         return pixels
 
 
-@lru_cache(maxsize=512)
+# More than the largest mosaics have images: planning one looks at each several times. 8 KB each.
+@lru_cache(maxsize=8192)
 def _cached(
     artifact_id: int, mtime_ns: int, wcs_text: str, axes: tuple[int, int], size: tuple[int, int]
 ) -> CelestialWcs:

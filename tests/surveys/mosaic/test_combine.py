@@ -65,6 +65,17 @@ def test_the_nearest_centre_wins(catalog: SkyCatalog, method: Any) -> None:
 
 
 @METHODS
+def test_the_nearest_centre_wins_whatever_the_size_of_the_tiles(catalog: SkyCatalog, method: Any) -> None:
+    """The centre of the wide tile is at column 49.5, that of the narrow one at 109.5: between them 79.5."""
+    cards = tan(size=SIZE)
+    catalog.tile(np.full((80, 100), 1.0, "f4"), cards)
+    catalog.tile(np.full((80, 78), 2.0, "f4"), moved(cards, 71, 0))
+    made = composed(catalog, PixelBox(0, 149, 0, 80), method)
+    assert (made.image[:, :79] == 1.0).all()
+    assert (made.image[:, 81:] == 2.0).all()
+
+
+@METHODS
 def test_the_first_with_data_wins_on_request(catalog: SkyCatalog, method: Any) -> None:
     two_tiles(catalog)
     made = composed(catalog, BOX, method, combine="first")
@@ -265,8 +276,15 @@ def test_pixels_outside_of_the_region_are_blanked_on_request(catalog: SkyCatalog
     stencil = Circle(float(ra), float(dec), 30 * SCALE)
     made = composed(catalog, BOX, method, request=CutoutRequest("demo/g", stencil, mask=True))
     y, x = np.mgrid[:80, :160]
-    np.testing.assert_array_equal(np.isfinite(made.image), np.hypot(x - 80, y - 40) <= 30)
-    assert made.covered == np.isfinite(made.image).sum()
+    inside = np.hypot(x - 80, y - 40) <= 30
+    np.testing.assert_array_equal(np.isfinite(made.image), inside)
+    assert made.covered == inside.sum()
+    assert sum(one.fraction for one in made.inputs) == pytest.approx(inside.mean(), rel=1e-12)
+    options = MosaicOptions(combine="mean")
+    mean = composed(catalog, BOX, method, request=CutoutRequest("demo/g", stencil, mask=True, mosaic=options))
+    np.testing.assert_array_equal(np.isfinite(mean.image), inside)
+    shares = [(inside & (x < 100)).mean(), (inside & (x >= 60)).mean()]
+    assert [one.fraction for one in mean.inputs] == pytest.approx(shares, abs=0.01)
 
 
 def levels(catalog: SkyCatalog, offsets: tuple[float, ...]) -> np.ndarray:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from surveys.declaration import parse_survey
 from surveys.errors import RequestFault, SeveralImages
+from surveys.execute import execute
+from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.planner import Limits
@@ -103,6 +107,25 @@ def test_layers_are_read_where_they_tell_which_pixels_have_data(catalog: Catalog
     assert roles(catalog, region=alone) == [set()]
     assert roles(catalog, region=alone, detail="full") == [{"weight", "mask"}]
     assert roles(catalog, region=alone, picture=png()) == [{"weight"}]
+
+
+def test_layers_that_an_image_is_without_are_told(catalog: Catalog) -> None:
+    """Tile c has no weight, so that no mosaic with it has one."""
+    made = asked(catalog, "weighed/g", REGION, detail="full", checksum=True)
+    assert made.remarks == ("There is no weight: weighed/g/c has none",)
+    content = execute(made, catalog, Source()).tobytes()
+    with fits.open(BytesIO(content), checksum=True) as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "MASK", "INPUTS"]
+        assert made.remarks[0] in " ".join(hdus[0].header["HISTORY"])
+    near_a = circle(10.0, 20.0, 5)
+    assert asked(catalog, "weighed/g", near_a, detail="full").remarks == ()
+    assert asked(catalog, "weighed/g", REGION).remarks == ()
+    alone = circle(10.0 - 110 * PX, 20.0 - 30 * PX, 5)  # on tile c
+    assert asked(catalog, "weighed/g", alone, detail="full").remarks == made.remarks
+    assert asked(catalog, "weighed/g", alone, detail="full", picture=png()).remarks == ()
+    mask = asked(catalog, "weighed/g/c/mask", alone, detail="full")
+    assert mask.remarks == ()
+    assert len(execute(mask, catalog, Source()).tobytes()) == mask.cost.bytes_out
 
 
 def test_weighted_means_need_weights(catalog: Catalog) -> None:

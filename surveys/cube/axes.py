@@ -110,6 +110,12 @@ def the_axis(kind: Kind, wcs_text: str, shape: tuple[int, ...]) -> Axis | None:
     return next((axis for axis in axes_in(wcs_text, shape) if axis.kind == kind and axis.length > 1), None)
 
 
+def axes_to_cut(wcs_text: str, shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    """Find the axes that BAND, TIME and POL can cut."""
+    found = (the_axis(kind, wcs_text, shape) for kind in ("spectral", "time", "stokes"))
+    return tuple(axis for axis in found if axis is not None)
+
+
 def world_of(axis: Axis, wcs_text: str, tables: Tables) -> World:
     """World coordinates of the pixels of an axis.
 
@@ -148,7 +154,7 @@ def is_separate(axis: Axis, wcs_text: str) -> bool:
     header = _header(wcs_text)
     for key in header:
         match = re.fullmatch(r"(?:CD|PC)(\d+)_(\d+)", key)
-        if match and match[1] != match[2] and number in match.groups() and float(header[key]) != 0.0:
+        if match and match[1] != match[2] and number in match.groups() and number_of(header, key, 0.0):
             return False
     return True
 
@@ -171,6 +177,12 @@ def value_of(header: fits.Header, keyword: str, default: str | float) -> Any:
     except (fits.VerifyError, ValueError):
         return default
     return value if isinstance(value, str | int | float) else default
+
+
+def number_of(header: fits.Header, keyword: str, default: float) -> float:
+    """Value of a card that holds a number, else the default, as wcslib has it."""
+    value = value_of(header, keyword, default)
+    return default if isinstance(value, str | bool) else float(value)
 
 
 def _header(wcs_text: str) -> fits.Header:

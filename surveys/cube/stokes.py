@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from astropy.io import fits
 
-from surveys.cube.axes import value_of
+from surveys.cube.axes import number_of
 
 #: Codes of FITS 4.0, table 29.
 STATES = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR"} | {
@@ -29,10 +29,10 @@ def states_along(header: fits.Header, axis: int, length: int) -> tuple[str, ...]
         Its 0-based FITS number, and how many planes it has.
     """
     number = axis + 1
-    start, pixel = _number(header, f"CRVAL{number}", 0.0), _number(header, f"CRPIX{number}", 0.0)
-    step = _number(header, f"CD{number}_{number}", math.nan)
+    start, pixel = number_of(header, f"CRVAL{number}", 0.0), number_of(header, f"CRPIX{number}", 0.0)
+    step = number_of(header, f"CD{number}_{number}", math.nan)
     if math.isnan(step):
-        step = _number(header, f"CDELT{number}", 1.0) * _number(header, f"PC{number}_{number}", 1.0)
+        step = number_of(header, f"CDELT{number}", 1.0) * number_of(header, f"PC{number}_{number}", 1.0)
     codes = [start + step * (plane + 1 - pixel) for plane in range(length)]
     return tuple(
         STATES.get(round(code), "") if math.isfinite(code) and abs(code - round(code)) < 1e-6 else ""
@@ -51,8 +51,3 @@ def planes_of(wanted: Sequence[str], states: Sequence[str]) -> range | None:
         return None
     step = math.gcd(*(plane - found[0] for plane in found)) or 1
     return range(found[0], found[-1] + 1, step)
-
-
-def _number(header: fits.Header, keyword: str, default: float) -> float:
-    value = value_of(header, keyword, default)
-    return default if isinstance(value, str | bool) else float(value)

@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.time import Time
 
-from surveys.cube.axes import Axis, Floats, Tables, lower_and_upper, world_of
+from surveys.cube.axes import Axis, Floats, Tables, lower_and_upper, number_of, value_of, world_of
 from surveys.errors import ImageRefused
 
 _SCALES = {
@@ -43,30 +43,36 @@ def moments_of(axis: Axis, wcs_text: str, tables: Tables) -> tuple[Floats, Float
     Notes
     -----
     FITS 4.0, section 9: value in CUNIT (seconds) since MJDREF, JDREF or DATEREF (MJD 0), in the scale that
-    CTYPE or TIMESYS (UTC) names.
+    CTYPE or TIMESYS (UTC) names; TIMEOFFS, in TIMEUNIT, is added.
     """
     world = world_of(axis, wcs_text, tables)
     header = fits.Header.fromstring(wcs_text)
     name = axis.ctype.partition("-")[0]
-    scale = name if name != "TIME" else str(header.get("TIMESYS", "UTC")).strip().upper()
+    scale = name if name != "TIME" else str(value_of(header, "TIMESYS", "UTC")).strip().upper()
     if scale not in _SCALES:
         raise ImageRefused(f"its times are in a scale that is not known, {scale!r}")
-    unit = str(world.wcs.wcs.cunit[0]) or str(header.get("TIMEUNIT", "s"))
-    try:
-        days = float(u.Unit(unit).to(u.day))
-    except (ValueError, TypeError) as error:
-        raise ImageRefused(f"its unit of time is not known, {unit!r}") from error
-    start = _reference_mjd(world.wcs.wcs.mjdref, header) + float(header.get("TIMEOFFS", 0.0)) * days
+    of_all = str(value_of(header, "TIMEUNIT", "s"))
+    days = _days(str(world.wcs.wcs.cunit[0]) or of_all)
+    start = _reference_mjd(world.wcs.wcs.mjdref, header)
+    if offset := number_of(header, "TIMEOFFS", 0.0):
+        start += offset * _days(of_all)
     edges, centers = (
         _utc_mjd(start, values * days, _SCALES[scale]) for values in (world.edges, world.centers)
     )
     return lower_and_upper(edges, centers)
 
 
+def _days(unit: str) -> float:
+    try:
+        return float(u.Unit(unit).to(u.day))
+    except (ValueError, TypeError) as error:
+        raise ImageRefused(f"its unit of time is not known, {unit!r}") from error
+
+
 def _reference_mjd(mjdref: Floats, header: fits.Header) -> float:
     """Moment that times are counted from; wcslib has it of all cards but JDREF, and 0 without any."""
     found = math.fsum(float(part) for part in mjdref if math.isfinite(part))
-    return float(header["JDREF"]) - _JD_OF_MJD if not found and "JDREF" in header else found
+    return found or number_of(header, "JDREF", _JD_OF_MJD) - _JD_OF_MJD
 
 
 def _utc_mjd(start: float, days: Floats, scale: str) -> Floats:

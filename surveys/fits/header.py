@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from surveys.cube.axes import Axis, find
 from surveys.errors import BrokenImage
 from surveys.image import ImageRecord
 
@@ -240,6 +241,8 @@ def build_template(
         dropped |= {"BSCALE", "BZERO", "BLANK"}
     elif bitpix < 0:
         dropped |= {"BLANK"}  # has no meaning for floats and makes a file invalid (FITS 4.0, 4.4.2.5)
+    if find(record.tables, "beams") is None:
+        dropped |= {"CASAMBM"}  # says that a table of beams follows
     if record.storage == "tiles" and record.extname == "COMPRESSED_IMAGE":
         dropped |= {"EXTNAME"}  # what compressors call their tables, not a name of the image
     builder = _Builder()
@@ -299,7 +302,9 @@ def _is_wanted(record: ImageRecord, keyword: str) -> bool:
 def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, str]], slots: _Slots) -> None:
     for keyword, line in source:
         match = _PIXEL_CARD.fullmatch(keyword)
-        axis = int(match[2]) - 1 if match else slots.spectral if keyword == "ALTRPIX" else None
+        axis = int(match[2]) - 1 if match else None
+        if keyword == "ALTRPIX" and _number_in(line) is not None:
+            axis = slots.spectral
         if axis is not None and axis in slots.origins:
             base, comment = _number(record, keyword, line)
             if match and match[1] == "CNPIX":
@@ -333,20 +338,24 @@ def _number_in(line: str) -> tuple[float, str] | None:
     return (value, (match[2] or "").strip()) if math.isfinite(value) else None
 
 
-def unshiftable_card(text: str, axes: Iterable[int]) -> str | None:
-    """Find a card of a header that every cutout would have to shift, and that holds no number.
+def unshiftable_card(text: str, celestial: tuple[int, int], further: Iterable[Axis]) -> str | None:
+    """Find a card of a header that cutouts have to shift or scale, and that holds no number.
 
     Parameters
     ----------
     text
         80-character cards.
-    axes
-        0-based numbers of the axes that are cut.
+    celestial
+        0-based numbers of the axes of the sky.
+    further
+        Axes beside them that can be cut.
     """
-    numbers = {str(axis + 1) for axis in axes}
+    shifted = {axis + 1 for axis in celestial} | {axis.number + 1 for axis in further}
+    scaled = {axis.number + 1 for axis in further if axis.kind == "stokes"}
     for keyword, line in _split(text):
-        match = _PIXEL_CARD.fullmatch(keyword)
-        if match and match[2] in numbers and _number_in(line) is None:
+        pixel, step = _PIXEL_CARD.fullmatch(keyword), _STEP_CARD.fullmatch(keyword)
+        is_meant = int(pixel[2]) in shifted if pixel else step and int(step[step.lastindex or 0]) in scaled
+        if is_meant and _number_in(line) is None:
             return keyword
     return None
 

@@ -48,10 +48,9 @@ def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox, p
 
     `planes` tells which ones of a cube are in it; "" for all.
     """
-    ending = f"_{planes}.fits" if planes else ".fits"
     if stencil is None:
-        return _safe(source_stem(record), ending)
-    return cutout_name(record, (record.band,), stencil, grid.width, grid.height, ending)
+        return _safe(source_stem(record), _ending(planes, ".fits"))
+    return cutout_name(record, (record.band,), stencil, grid.width, grid.height, planes=planes)
 
 
 def cutout_name(
@@ -61,6 +60,7 @@ def cutout_name(
     width: int,
     height: int,
     suffix: str = ".fits",
+    planes: str = "",
 ) -> str:
     """File name of any product, ASCII and without any separator of folders, at most `MAX_NAME` bytes.
 
@@ -76,18 +76,25 @@ def cutout_name(
         Its pixels.
     suffix
         ``.fits``, ``.png``, ``.jpg``.
+    planes
+        As above.
     """
     if stencil is None:
         parts = [source_stem(record)]
     else:
         parts = [record.survey.upper() + position_name(*centre_deg(stencil)), "".join(bands)]
-    return _safe("_".join([part for part in parts if part] + [f"{width}x{height}"]), suffix)
+    name = "_".join([part for part in parts if part] + [f"{width}x{height}"])
+    return _safe(name, _ending(planes, suffix))
 
 
 def source_stem(record: ImageRecord) -> str:
     """Name of an image's file, and the number of its HDU where that is not the usual one."""
     name = _SUFFIX.sub("", record.file.name)
     return name if record.hdu == (1 if record.storage == "tiles" else 0) else f"{name}_hdu{record.hdu}"
+
+
+def _ending(planes: str, suffix: str) -> str:
+    return f"_{planes}{suffix}" if planes else suffix
 
 
 def _safe(name: str, suffix: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 from astropy.io import fits
 from lsst.sphgeom import Region
 
+from surveys.cube.axes import axes_to_cut
 from surveys.cube.extent import times_of_axis, wavelengths_of
 from surveys.errors import ImageRefused
 from surveys.fits.header import unshiftable_card
@@ -234,7 +235,8 @@ class _Scanner:
             if image:
                 raise
             x_axis, y_axis = 0, 1  # other layers lie on the grid of their image, whether they say so or not
-        if card := unshiftable_card(text, (x_axis, y_axis)):
+        wcs_text = wcs_cards(text)
+        if card := unshiftable_card(text, (x_axis, y_axis), axes_to_cut(wcs_text, pixels.shape)):
             raise ImageRefused(f"its card {card} is no number, so that a cutout cannot carry it")
         scanned = ScannedHdu(
             role=layer.role,
@@ -246,7 +248,7 @@ class _Scanner:
             pixels=replace(pixels, text=text),
             x_axis=x_axis,
             y_axis=y_axis,
-            wcs_text=wcs_cards(text),
+            wcs_text=wcs_text,
             name=_name(survey, match, self._found, tag) if image else "",
         )
         if not image:

@@ -44,9 +44,12 @@ def read_side_tables(
     Raises
     ------
     ImageRefused
-        If an axis is given by a table (-TAB) that the file lacks, or that a cutout cannot carry. Beams and
-        energies that are missing or odd are left out.
+        If an axis is given by a table (-TAB) that has no name, that the file lacks, or that a cutout cannot
+        carry. Beams and energies that are missing or odd are left out.
     """
+    for number, name, _ in lookups(header):
+        if not name:
+            raise ImageRefused(f"its axis {number} is given by a table (-TAB) that its header does not name")
     wanted = list(_wanted(header, wcs_text, shape))
     if not wanted:
         return ()

@@ -10,7 +10,7 @@ from textwrap import wrap
 
 import numpy as np
 
-from surveys.cube.ranges import AxisCut
+from surveys.cube.ranges import AxisCut, label_of
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, header_of, keyword_of, lines_of
 from surveys.fits.header import CARD, Value, build_template, card, history
 from surveys.fits.naming import centre_deg
@@ -34,7 +34,7 @@ _ASINH = ("BSOFTEN", "BOFFSET")
 # What was true of an input's pixels, or of the file it came in, and is not of these.
 _NOT_OURS = {
     *("DATAMIN", "DATAMAX", SATURATE, "ORIG_ID", "ORIG_FLE", "ORIG_EXT", "ORIG_SHA", "X0", "Y0"),
-    *("CUT_URL", "RA_OBJ", "DEC_OBJ"),
+    *("CUT_URL", "RA_OBJ", "DEC_OBJ", "CASAMBM"),
 }
 _OVERLAP = {
     "first": "of the first image that has data, from the centre of the region outwards",
@@ -266,6 +266,8 @@ def history_of(facts: MosaicFacts) -> list[str]:
     else:
         section = f"[{box.x0 + 1}:{box.x1},{box.y0 + 1}:{box.y1}]"
         lines.append(f"Pixels {section} of the grid of {reference.file.name}[{reference.hdu}], extended")
+    if planes := label_of(reference, part.pieces[0].ranges):
+        lines.append(f"Planes of {reference.file.name}[{reference.hdu}]: {planes}")
     if part.method == "resample":
         lines.append(f"Resampled ({request.mosaic.resample}): noise of neighbouring pixels is correlated")
     else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveys.cube.ranges import AxisCut
+from surveys.cube.ranges import AxisCut, label_of
 from surveys.errors import StaleImage
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, lines_of, padded
 from surveys.fits.header import card
@@ -186,10 +186,11 @@ class _Describer:
         plan = self._plan
         box = plan.parts[0].grid.box
         record = self._records[plan.pieces[0].dataset]
+        planes = label_of(record, plan.pieces[0].ranges)
         if len(plan.parts) == 1 and plan.parts[0].method == "copy":
-            return product_name(record, self._request.stencil, box)
+            return product_name(record, self._request.stencil, box, planes)
         bands = [part.band for part in plan.parts]
-        return cutout_name(record, bands, self._request.stencil, box.width, box.height)
+        return cutout_name(record, bands, self._request.stencil, box.width, box.height, planes=planes)
 
     def _section(self, part: Part, band: str) -> Section:
         """Describe an image and its layers: the whole file, or, where there is a `band`, extensions."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from surveys.cube.ranges import label_of
 from surveys.fits.naming import cutout_name
 from surveys.fits.product import Site
 from surveys.fits.source import Source
@@ -119,7 +120,6 @@ def describe_picture(plan: CutoutPlan, catalog: Catalog, site: Site) -> PictureP
     record = record_of(first.pieces[0], catalog, plan.generation)
     survey = catalog.survey(record.survey)
     look, box = look_of(plan.request, survey), first.grid.box
-    name = cutout_name(
-        record, look.bands, plan.request.stencil, box.width, box.height, SUFFIXES[options.media_type]
-    )
+    suffix, planes = SUFFIXES[options.media_type], label_of(record, first.pieces[0].ranges)
+    name = cutout_name(record, look.bands, plan.request.stencil, box.width, box.height, suffix, planes)
     return PictureProduct(name, plan, look, options, survey, site)

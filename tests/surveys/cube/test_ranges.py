@@ -108,7 +108,12 @@ def test_soda_66_times_of_a_time_axis(tmp_path: Path) -> None:
         ({**TIME, "CTYPE": "UTC", "CUNIT": "d", "CDELT": 1.0}, {"MJDREFI": 58000, "MJDREFF": 0.5}, 58000.5),
         ({**TIME, "CUNIT": "d", "CDELT": 1.0}, {"JDREF": 2458000.5}, 58000.0),
         ({**TIME, "CUNIT": "d", "CDELT": 1.0}, {"DATEREF": "2017-09-04T00:00:00"}, 58000.0),
-        ({**TIME, "CUNIT": "d", "CDELT": 1.0}, {"MJDREF": 58000.0, "TIMEOFFS": 10.0}, 58010.0),
+        (
+            {**TIME, "CUNIT": "d", "CDELT": 1.0},
+            {"MJDREF": 58000.0, "TIMEOFFS": 10.0, "TIMEUNIT": "d"},
+            58010.0,
+        ),
+        ({**TIME, "CUNIT": "d", "CDELT": 1.0}, {"MJDREF": 58000.0, "TIMEOFFS": 86400.0}, 58001.0),
     ],
 )
 def test_soda_66_epochs_and_units(tmp_path: Path, axis: Axis, others: dict[str, Any], start: float) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from surveys.errors import StaleImage
+from surveys.fits.provenance import covered_share
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits
 from uws.job import ANONYMOUS, Caller, Result, RowStatus
@@ -57,11 +58,20 @@ SOMEBODY = Client()
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A cutout that a worker has made: its name, its size, and its bytes."""
+    """A cutout that a worker has made.
+
+    Parameters
+    ----------
+    file_name, size, chunks
+        Its name, its size, and its bytes.
+    covered
+        Share of its pixels that have data, where its header tells it.
+    """
 
     file_name: str
     size: int
     chunks: Iterator[bytes]
+    covered: float | None = None
 
 
 class Heavier:
@@ -128,7 +138,7 @@ class Heavier:
             first = next(chunks)  # what fails does so now, and can be told
         except OSError as error:
             raise ServiceUnavailable("the cutout cannot be read now", retry_after_s=RETRY_AFTER_S) from error
-        return Made(result.file_name, result.size, chain((first,), chunks))
+        return Made(result.file_name, result.size, chain((first,), chunks), covered_share(first))
 
 
 def job_request(query: str, base_url: str) -> str:

@@ -211,7 +211,7 @@ class SyncService:
 
     def _describe(self, asked: Asked) -> Sent:
         product = describe_cutout(asked.plan, self._catalog, self._site)
-        return Sent(asked, product.file_name, product.size, CutoutFacts(asked.plan))
+        return Sent(asked, product.file_name, product.size, CutoutFacts(asked.plan, None, product.remarks))
 
     def _cut(self, asked: Asked) -> Sent:
         # Those that are made in no time do not wait for those that are not.
@@ -243,7 +243,9 @@ class SyncService:
         self._catalog.refresh()
         if self._plan(asked.request, asked.client).etag != asked.etag:
             raise StaleImage("the image was indexed again while its cutout was made")
-        return Sent(asked, made.file_name, made.size, CutoutFacts(asked.plan), made.chunks)
+        remarks = describe_cutout(asked.plan, self._catalog, self._site).remarks
+        facts = CutoutFacts(asked.plan, made.covered, remarks)
+        return Sent(asked, made.file_name, made.size, facts, made.chunks)
 
     def _query(self, request: SodaRequest) -> str:
         query = canonical_query(request.cutout, self._identifiers)

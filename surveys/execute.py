@@ -73,6 +73,10 @@ class Described(Protocol):
     def size(self) -> int | None:
         """Bytes of all of it; None where only making it can tell."""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of its pixels beside what the plan says, a sentence each."""
+
 
 @dataclass(frozen=True, slots=True)
 class CutoutFacts:
@@ -85,7 +89,7 @@ class CutoutFacts:
     covered
         Share of its pixels that have data; None before it is made.
     found
-        What making it has shown, a sentence each.
+        What describing or making it has shown, a sentence each.
     recipe
         Of a picture: by what it was made, with all numbers; "" before it is made.
     """
@@ -268,16 +272,11 @@ def _copy(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site) -> Cut
 
     if product.size <= IN_MEMORY_BYTES:
         content, valid = _make(product, open_file())
-        return CutoutResult(
-            product, lambda: _in_chunks(content), product.size, CutoutFacts(plan, valid / product.pixels)
-        )
+        facts = CutoutFacts(plan, valid / product.pixels, product.remarks)
+        return CutoutResult(product, lambda: _in_chunks(content), product.size, facts)
     header, valid = _survey(product, open_file())
-    return CutoutResult(
-        product,
-        lambda: _stream(product, header, open_file()),
-        product.size,
-        CutoutFacts(plan, valid / product.pixels),
-    )
+    facts = CutoutFacts(plan, valid / product.pixels, product.remarks)
+    return CutoutResult(product, lambda: _stream(product, header, open_file()), product.size, facts)
 
 
 def _compose(

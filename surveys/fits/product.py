@@ -24,7 +24,7 @@ from surveys.fits.provenance import HeaderTexts as HeaderTexts
 from surveys.fits.provenance import Site as Site
 from surveys.fits.provenance import axes_of as axes_of
 from surveys.fits.provenance import is_masked as is_masked
-from surveys.fits.provenance import last_cards, set_checksums, source_template
+from surveys.fits.provenance import last_cards, promotion, set_checksums, source_template
 from surveys.fits.source import Lru
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan
@@ -84,6 +84,11 @@ class Product:
         """Name for Content-Disposition."""
         planes = label_of(self.record, self.cut.ranges)
         return product_name(self.record, self.request.stencil, self.grid, planes)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to pixel values that is not asked for: integers made into floats."""
+        return promotion(self.record, self.bitpix)
 
     @property
     def header_size(self) -> int:

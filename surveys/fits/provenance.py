@@ -11,7 +11,7 @@ import numpy as np
 from surveys.cube.axes import the_axis
 from surveys.cube.ranges import AxisCut
 from surveys.fits.checksum import Checksum, encode
-from surveys.fits.header import Axes, HeaderTemplate, Value, build_template, card, history
+from surveys.fits.header import CARD, Axes, HeaderTemplate, Value, build_template, card, history
 from surveys.fits.naming import centre_deg
 from surveys.image import ImageRecord
 from surveys.request import CutoutRequest
@@ -96,11 +96,30 @@ def last_cards(
     section = _section(record, grid, cut)
     cards.append(history(f"{site.creator}: pixels {section} of {record.file.name}[{record.hdu}]"))
     cards += [history(remark) for remark in cut.remarks]
-    if bitpix != record.bitpix:
-        cards.append(history(f"Integers without BLANK made into physical {-bitpix}-bit floats"))
+    cards += [history(remark) for remark in promotion(record, bitpix)]
     if is_masked(request):
         cards.append(history("Pixels with centres outside of the region are blanked (MASK=true)"))
     return "".join(cards)
+
+
+def promotion(record: ImageRecord, bitpix: int) -> tuple[str, ...]:
+    """Say that integers were made into floats, if they were."""
+    if bitpix == record.bitpix:
+        return ()
+    return (f"Integers without BLANK made into physical {-bitpix}-bit floats",)
+
+
+def covered_share(product: bytes) -> float | None:
+    """Read from the beginning of a FITS product which share of its pixels has data; None of others."""
+    if not product.startswith(b"SIMPLE  ="):
+        return None
+    for place in range(0, len(product), CARD):
+        keyword, _, value = product[place : place + CARD].partition(b"=")
+        if keyword == b"FRAC_OK ":
+            return float(value.partition(b"/")[0])
+        if keyword.rstrip() == b"END":
+            break
+    return None
 
 
 def _section(record: ImageRecord, grid: PixelBox, cut: AxisCut) -> str:

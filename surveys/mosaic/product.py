@@ -83,9 +83,7 @@ class FileProduct:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What was done to pixel values that is not asked for: integers made into floats."""
-        planes = [facts for one in self.sections if isinstance(one, Composite) for facts in one.planes]
-        promoted = [facts.composition.promoted for facts in planes]
-        return tuple(dict.fromkeys(sentence for sentence in promoted if sentence))
+        return tuple(dict.fromkeys(remark for section in self.sections for remark in section.remarks))
 
     def make(self, out: Out, tools: Tools) -> float:
         """Write the file; return the share of the images' pixels that have data.

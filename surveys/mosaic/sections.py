@@ -111,6 +111,10 @@ class Section(Protocol):
     def size(self) -> int:
         """Bytes of all of them."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was done to pixel values that is not asked for."""
+
     def make(self, out: Out, offset: int, tools: Tools) -> Made:
         """Write them, from `offset` on.
 
@@ -145,6 +149,11 @@ class Copied:
     def size(self) -> int:
         """Bytes of all of it: the image, its layers, and the tables that belong to the axes of a cube."""
         return sum(hdu.size for hdu in self._hdus) + len(self.products[0].tables)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Whether integers of the image were made into floats."""
+        return self.products[0].remarks
 
     @property
     def _hdus(self) -> Sequence[Hdu]:
@@ -205,6 +214,11 @@ class Composite:
     def size(self) -> int:
         """Bytes of the image, its weight, its mask, and what is copied."""
         return sum(hdu.size for hdu in self._made) + (self.copied.size if self.copied else 0)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Why integers were made into floats, if they were."""
+        return [facts.composition.promoted for facts in self.planes if facts.composition.promoted]
 
     @property
     def _made(self) -> list[Hdu]:

@@ -59,6 +59,11 @@ class PictureProduct:
         """Not known."""
         return None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Only making it tells."""
+        return ()
+
     def make(self, catalog: PictureCatalog, source: Source, threads: int = 1) -> Picture:
         """Make the picture.
 

@@ -101,6 +101,8 @@ def test_a_worker_gives_what_the_server_would(
     assert answer.headers["Content-Disposition"] == f'{shown}; filename="{sent.file_name}"'
     assert answer.headers["Link"].endswith('rel="canonical"')
     assert answer.headers["X-Cutout-Clipped"] == "false"
+    covered = None if "LABEL" in extra else f"{sent.facts.covered:.6g}"
+    assert answer.headers.get("X-Cutout-Covered") == covered
 
 
 def test_post_does_the_same(client: FlaskClient) -> None:

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from surveys.execute import describe_cutout, execute, product_size
 from surveys.fits.checksum import Checksum
 from surveys.fits.naming import centre_deg, position_name, product_name
-from surveys.fits.product import Site, fits_size
+from surveys.fits.product import DEFAULT_SITE, Site, describe, fits_size
 from surveys.fits.source import Source
 from surveys.image import ImageRecord
+from surveys.request import CutoutRequest
 from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 from tests.support.tiles import (
@@ -149,7 +150,11 @@ def test_integers_without_blank_are_promoted_where_pixels_are_missing(
     assert not {"BSCALE", "BZERO", "BLANK"} & set(hdu.header)
     assert any("physical" in line for line in hdu.header["HISTORY"])
     assert hdu.header["FRAC_OK"] == 0.4
+    request = CutoutRequest(record.dataset)
+    (remark,) = describe(record, box, request, catalog, DEFAULT_SITE).remarks
+    assert remark in hdu.header["HISTORY"]
     # inside of the image nothing is changed
+    assert describe(record, BOX, request, catalog, DEFAULT_SITE).remarks == ()
     assert cut(catalog, record, BOX).data.dtype == np.dtype(dtype).newbyteorder(">")
 
 

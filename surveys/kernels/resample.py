@@ -30,6 +30,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from surveys.kernels.cells import FAST, interpolate_row, lanczos_weight
+
 Floats = NDArray[np.float64]
 Pixels = NDArray[Any]
 
@@ -40,17 +42,10 @@ LEAST_WEIGHT = 0.5 - 1e-6
 #: Added to keys, which lie between -4 and 4: where an image has no right of its own, and where the neighbours
 #: of a position reach beyond its edge. The larger one decides.
 PENALTY, EDGE_PENALTY = 16.0, 8.0
+# Pixels by which positions may differ that are worked out in two ways.
+_LAST_DIGITS = 1e-9
 #: Neighbours of less weight do not contribute to a mask.
 NO_WEIGHT = 1e-7
-
-# Sums may be taken in any order, but NaN and infinity keep their meaning.
-_FAST = {"reassoc", "contract", "nsz", "arcp"}
-
-
-def lanczos_weight(distance: Floats, width: float = 1.0) -> Floats:
-    """Weight of a pixel at a distance in pixels, before the weights are made to sum to 1."""
-    scaled = distance / width
-    return np.where(np.abs(scaled) < 3.0, np.sinc(scaled) * np.sinc(scaled / 3.0), 0.0)
 
 
 def linear_weight(distance: Floats, width: float = 1.0) -> Floats:
@@ -91,7 +86,7 @@ def weight_table(kernel: str, width: float = 1.0) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _lines(nodes: Floats, step: int, row: int, first: int, last: int, line: Floats) -> tuple[int, float]:
     """Interpolate x, y and key of the nodes `first .. last` to a row counted from the first node."""
     j = min(row // step, nodes.shape[1] - 2)
@@ -102,7 +97,7 @@ def _lines(nodes: Floats, step: int, row: int, first: int, last: int, line: Floa
     return j, t
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _misses(line: Floats, i: int, limits: Floats) -> Any:
     """Whether a cell of the map surely has no pixel of the image."""
     xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
@@ -114,7 +109,7 @@ def _misses(line: Floats, i: int, limits: Floats) -> Any:
     )
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _is_inside(line: Floats, i: int, limits: Floats) -> Any:
     """Whether a cell of the map is surely inside the image, and where nothing is added to its key."""
     xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
@@ -126,7 +121,7 @@ def _is_inside(line: Floats, i: int, limits: Floats) -> Any:
     )
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _has_neighbours(line: Floats, i: int, x0: int, y0: int, last_x: int, last_y: int) -> Any:
     """Whether all neighbours of all pixels of a cell of the map are in the window."""
     xa, xb, ya, yb = line[0, i], line[0, i + 1], line[1, i], line[1, i + 1]
@@ -138,7 +133,41 @@ def _has_neighbours(line: Floats, i: int, x0: int, y0: int, last_x: int, last_y:
     )
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _with_neighbours(
+    xa: float,
+    dx: float,
+    ya: float,
+    dy: float,
+    begin: int,
+    start: int,
+    end: int,
+    inverse: float,
+    x0: int,
+    y0: int,
+    last_x: int,
+    last_y: int,
+) -> tuple[int, int]:
+    """First and end column of the pixels of a row of a cell whose neighbours are all in the window.
+
+    Those on the very limit, where last digits decide, are not among them.
+    """
+    x_low, x_high = max(x0, 0) + _LAST_DIGITS, x0 + last_x + 1 - _LAST_DIGITS
+    y_low, y_high = max(y0, 0) + _LAST_DIGITS, y0 + last_y + 1 - _LAST_DIGITS
+    for turn in range(2):
+        while start < end:
+            s = ((start if turn == 0 else end - 1) - begin) * inverse
+            x, y = xa + s * dx, ya + s * dy
+            if x >= x_low and x < x_high and y >= y_low and y < y_high:
+                break
+            if turn == 0:
+                start += 1
+            else:
+                end -= 1
+    return start, end
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _key(
     key: float, x: float, y: float, limits: Floats, outside: NDArray[np.uint8], row: int, column: int
 ) -> float:
@@ -149,7 +178,7 @@ def _key(
     return key
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _area_ratio(nodes: Floats, j: int, i: int, t: float, s: float, step: int) -> Any:
     """Area of an output pixel in pixels of the image, at the place (s, t) of a cell of the map."""
     xu = (1.0 - t) * (nodes[0, j, i + 1] - nodes[0, j, i]) + t * (nodes[0, j + 1, i + 1] - nodes[0, j + 1, i])
@@ -159,7 +188,7 @@ def _area_ratio(nodes: Floats, j: int, i: int, t: float, s: float, step: int) ->
     return abs(xu * yv - xv * yu) / (step * step)
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _some_weights(table: Pixels, fraction: float, weights: Pixels) -> None:
     phase = fraction * PHASES
     i = min(int(phase), PHASES - 1)
@@ -168,7 +197,7 @@ def _some_weights(table: Pixels, fraction: float, weights: Pixels) -> None:
         weights[k] = table[i, k] + f * (table[i + 1, k] - table[i, k])
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _careful(window: Pixels, ix: int, iy: int, wx: Pixels, wy: Pixels) -> tuple[float, float]:
     """Weighted sum of the pixels that have data, and their weight; `ix`, `iy` of the first of them all."""
     total = 0.0
@@ -189,100 +218,54 @@ def _careful(window: Pixels, ix: int, iy: int, wx: Pixels, wy: Pixels) -> tuple[
     return total, weight
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _renormalised(window: Pixels, ix: int, iy: int, wx: Pixels, wy: Pixels) -> float:
     total, weight = _careful(window, ix, iy, wx, wy)
     return total / weight if weight >= LEAST_WEIGHT else np.nan
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
-def _six_by_six(
-    flat: Pixels, at: Any, width: Any, x_table: Pixels, y_table: Pixels, fx: float, fy: float
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _is_lanczos(table: Pixels) -> Any:
+    """Whether a table is that of Lanczos with six neighbours; wide boxes have no negative weight."""
+    return table.shape[1] == 6 and table[PHASES // 2, 1] < 0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _may_win(
+    best: Floats, start: int, end: int, begin: int, inverse: float, key: float, change: float
 ) -> Any:
-    # Unsigned numbers spare the look whether an index counts from the end; six names, six registers.
-    u, f = _phase(x_table, fx)
-    v, g = _phase(y_table, fy)
-    w0 = _weight(x_table, u, 0, f)
-    w1 = _weight(x_table, u, 1, f)
-    w2 = _weight(x_table, u, 2, f)
-    w3 = _weight(x_table, u, 3, f)
-    w4 = _weight(x_table, u, 4, f)
-    w5 = _weight(x_table, u, 5, f)
-    value = x_table.dtype.type(0)
-    for k in range(6):
-        value += _weight(y_table, v, k, g) * (
-            w0 * flat[at]
-            + w1 * flat[at + np.uint64(1)]
-            + w2 * flat[at + np.uint64(2)]
-            + w3 * flat[at + np.uint64(3)]
-            + w4 * flat[at + np.uint64(4)]
-            + w5 * flat[at + np.uint64(5)]
-        )
-        at += width
-    return value
+    """Whether any pixel of a row of a cell has a larger key than this image gives it."""
+    any_wins = False
+    for c in range(np.uint64(start), np.uint64(end)):
+        any_wins |= key + (np.int64(c) - begin) * inverse * change < best[c]
+    return any_wins
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
-def _phase(table: Pixels, fraction: float) -> tuple[Any, Any]:
-    phase = fraction * PHASES
-    i = np.uint64(phase)
-    return i, table.dtype.type(phase - np.float64(i))
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST)
-def _weight(table: Pixels, i: Any, k: int, f: Any) -> Any:
-    column = np.uint64(k)
-    return table[i, column] + f * (table[i + np.uint64(1), column] - table[i, column])
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST)
-def _two_by_two(flat: Pixels, at: Any, width: Any, fx: float, fy: float) -> Any:
-    one = flat.dtype.type(1)
-    u, v = flat.dtype.type(fx), flat.dtype.type(fy)
-    above = at + width
-    low = (one - u) * flat[at] + u * flat[at + np.uint64(1)]
-    return (one - v) * low + v * ((one - u) * flat[above] + u * flat[above + np.uint64(1)])
-
-
-@njit(nogil=True, cache=True, fastmath=_FAST, inline="always")  # a call costs a third of the time
-def _whole_cell(
-    flat: Pixels,
-    width: Any,
-    x0: int,
-    y0: int,
-    xa: float,
-    dx: float,
-    ya: float,
-    dy: float,
-    begin: int,
-    start: int,
-    inverse: float,
-    kind: int,
-    x_table: Pixels,
-    y_table: Pixels,
-    count: int,
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _keep(
     values: Pixels,
-) -> bool:
-    """Interpolate pixels of a cell of the map whose neighbours are all there; False if one has no data.
+    start: int,
+    end: int,
+    begin: int,
+    inverse: float,
+    key: float,
+    change: float,
+    number: int,
+    out: Pixels,
+    best: Floats,
+    winner: NDArray[np.int16],
+) -> None:
+    """Keep the values of a row of a cell where its keys are the smallest."""
+    for n in range(np.uint64(end - start)):
+        c = np.uint64(start) + n
+        own = key + (start + np.int64(n) - begin) * inverse * change
+        if own < best[c]:
+            out[c] = values[n]
+            best[c] = own
+            winner[c] = number
 
-    Most cells are such: there is no look at edges here, and no branch.
-    """
-    good = True
-    for n in range(count):
-        s = (start + n - begin) * inverse
-        x, y = xa + s * dx, ya + s * dy
-        ix, iy = np.int64(x), np.int64(y)
-        at = np.uint64(iy - y0) * width + np.uint64(ix - x0)
-        if kind == 2:
-            values[n] = _two_by_two(flat, at, width, x - ix, y - iy)
-        else:
-            values[n] = _six_by_six(flat, at, width, x_table, y_table, x - ix, y - iy)
-    for n in range(count):
-        good &= np.isfinite(values[n])
-    return good
 
-
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def resample(
     window: Pixels,
     x0: int,
@@ -320,13 +303,14 @@ def resample(
     across, along = x_table.shape[1], y_table.shape[1]
     wx, wy = np.empty(across, window.dtype), np.empty(along, window.dtype)
     line = np.empty((3, nodes.shape[2]))
-    values = np.empty(step, window.dtype)
+    values, at = np.empty(step, window.dtype), np.empty(step, np.uint64)
+    scratch = np.empty((14, step), window.dtype)
     width = np.uint64(window.shape[1])
     flat = window.reshape(-1)
     last_x, last_y = window.shape[1] - across, window.shape[0] - along
     x0, y0 = x0 + across // 2 - 1, y0 + along // 2 - 1
     inverse = 1.0 / step
-    kind = across if across == along and (across == 2 or across == 6) else 0
+    taps = across if across == along and (across == 2 or _is_lanczos(x_table)) else 0
     first, last = (area[0] - u0) // step, (area[1] - 1 - u0) // step
     for row in range(area[2], area[3]):
         j, t = _lines(nodes, step, row - v0, first, last + 1, line)
@@ -339,24 +323,25 @@ def resample(
             xa, ya, ka = line[0, i], line[1, i], line[2, i]
             dx, dy, dk = (line[0, i + 1] - xa), (line[1, i + 1] - ya), (line[2, i + 1] - ka)
             start, end = max(begin, area[0]), min(begin + step, area[1])
-            if simple and kind and _has_neighbours(line, i, x0, y0, last_x, last_y):  # noqa: SIM102
-                # (numba puts no function in its place behind an `and`)
-                if _whole_cell(
-                    flat, width, x0, y0, xa, dx, ya, dy, begin, start, inverse, kind, x_table, y_table,
-                    end - start, values,
-                ):  # fmt: skip
-                    if ratio:
-                        for n in range(end - start):
-                            s = (start + n - begin) * inverse
-                            values[n] *= ratio * _area_ratio(nodes, j, i, t, s, step)
+            lower, upper, good = start, end, False
+            if simple and not _may_win(best_row, start, end, begin, inverse, ka, dk):
+                continue
+            if taps:
+                if not (simple and _has_neighbours(line, i, x0, y0, last_x, last_y)):
+                    lower, upper = _with_neighbours(
+                        xa, dx, ya, dy, begin, start, end, inverse, x0, y0, last_x, last_y
+                    )
+                good = interpolate_row(
+                    flat, width, x0, y0, xa, dx, ya, dy, lower - begin, upper - lower, inverse, taps, at,
+                    scratch, values,
+                )  # fmt: skip
+            if simple and good and upper - lower == end - start:
+                if ratio:
                     for n in range(end - start):
-                        c = np.uint64(start + n)
-                        key = ka + (start + n - begin) * inverse * dk
-                        if key < best_row[c]:
-                            out_row[c] = values[n]
-                            best_row[c] = key
-                            winner_row[c] = number
-                    continue
+                        s = (start + n - begin) * inverse
+                        values[n] *= ratio * _area_ratio(nodes, j, i, t, s, step)
+                _keep(values, start, end, begin, inverse, ka, dk, number, out_row, best_row, winner_row)
+                continue
             for column in range(start, end):
                 c = np.uint64(column)
                 s = (column - begin) * inverse
@@ -379,12 +364,8 @@ def resample(
                     key += EDGE_PENALTY
                     if key >= best_row[c]:
                         continue
-                else:
-                    at = np.uint64(iy) * width + np.uint64(ix)
-                    if kind == 2:
-                        value = _two_by_two(flat, at, width, fx, fy)
-                    elif kind == 6:
-                        value = _six_by_six(flat, at, width, x_table, y_table, fx, fy)
+                elif taps and column >= lower and column < upper:
+                    value = values[column - lower]
                 if not np.isfinite(value):
                     _some_weights(x_table, fx, wx)
                     _some_weights(y_table, fy, wy)
@@ -398,7 +379,7 @@ def resample(
                 winner_row[c] = number
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def variance(
     window: Pixels,
     x0: int,
@@ -450,7 +431,7 @@ def variance(
             out[row, column] = value
 
 
-@njit(nogil=True, cache=True, fastmath=_FAST)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def mask_bits(
     window: Pixels,
     x0: int,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, lanczos_weight, linear_weight, taps_of
+from surveys.kernels.cells import lanczos_weight
+from surveys.kernels.resample import LEAST_WEIGHT, NO_WEIGHT, linear_weight, taps_of
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[Any]

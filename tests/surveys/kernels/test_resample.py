@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from surveys.kernels import cells
 from surveys.kernels import resample as kernels
 from surveys.kernels import resample_plain as plain
 from tests.support.tiles import sky
@@ -90,6 +91,27 @@ def test_weights_sum_to_one(kernel: str, width: float) -> None:
     np.testing.assert_allclose(out[np.isfinite(out)], 7.0, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("f4", 2e-7), ("f8", 2e-8)])
+def test_polynomials_of_weights_are_the_kernel(dtype: str, tolerance: float) -> None:
+    fractions = np.linspace(0.0, 1.0, 101).astype(dtype)
+    weights = np.zeros((6, 101), dtype)
+    cells.lanczos_weights(fractions, 101, weights)
+    expected = cells.lanczos_weight(np.arange(-2, 4)[:, np.newaxis] - fractions.astype(float))
+    np.testing.assert_allclose(weights, expected / expected.sum(axis=0), rtol=0, atol=tolerance)
+
+
+def test_a_pixel_is_the_same_whatever_it_is_made_with() -> None:
+    window, nodes = holed("f4"), turned()
+    whole, *_ = resampled(window, nodes)
+    for u in range(48):
+        out, best = np.full((48, 48), np.nan, np.float32), np.full((48, 48), np.inf)
+        kernels.resample(
+            window, 0, 0, nodes, STEP, 0, 0, (u, u + 1, 0, 48), EVERYWHERE, NO_PIXELS, 0.0, 3,
+            *tables("lanczos3", (1.0, 1.0), "f4"), out, best, np.zeros((48, 48), np.int16),
+        )  # fmt: skip
+        np.testing.assert_array_equal(out[:, u], whole[:, u])
+
+
 def test_the_table_is_the_kernel_itself() -> None:
     window = np.zeros((50, 60))
     window[25, 30] = 1.0
@@ -101,7 +123,7 @@ def test_the_table_is_the_kernel_itself() -> None:
     def one(distance: NDArray[np.float64]) -> NDArray[np.float64]:
         near = np.round(distance)
         around = distance - near + np.arange(-3, 4)[:, None, None]
-        return kernels.lanczos_weight(distance) / kernels.lanczos_weight(around).sum(axis=0)
+        return cells.lanczos_weight(distance) / cells.lanczos_weight(around).sum(axis=0)
 
     np.testing.assert_allclose(out, one(x) * one(y), rtol=0, atol=1e-5)
 

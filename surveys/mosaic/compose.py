@@ -219,8 +219,11 @@ class Composition:
         first = self._request.mosaic.combine == "first"
         if self._part.method == "resample":
             kernel = self._request.mosaic.resample
-            make = ResampledPiece if kernel in ("lanczos3", "bilinear") else ReprojectedPiece
-            return make(piece, self._grid, kernel, self.flux, ranked=first)
+            if kernel not in ("lanczos3", "bilinear"):
+                return ReprojectedPiece(piece, self._grid, kernel, self.flux, ranked=first)
+            # Negative parts of a kernel would draw dark rings about the stars of a picture made smaller.
+            mean = self._request.picture is not None
+            return ResampledPiece(piece, self._grid, kernel, self.flux, ranked=first, mean=mean)
         return PastedPiece(piece, self._grid, self._part, self._records[0], self.stored, ranked=first)
 
     def strips(self, limit_bytes: int) -> Iterator[ComposedStrip]:

@@ -156,16 +156,19 @@ class OpenPiece:
         pixels[~valid] = np.nan
         return pixels
 
-    def blocks(self, width: float, height: float) -> Blocks:
-        """Blocks to average for output pixels of so many pixels; where it can be, they fit an overview."""
+    def blocks(self, width: float, height: float, count: int = 1) -> Blocks:
+        """Blocks to average for output pixels of so many pixels, `count` along each or more.
+
+        Where an overview can be read, they are its own, or made of them, even if these are fewer.
+        """
         # The last digits of a scale must not decide.
         across, up = (max(1, math.floor(size + 1e-3)) for size in (width, height))
         for overview in self.overviews:
             if min(across, up) >= overview.factor:
                 return Blocks(
-                    across // overview.factor * overview.factor, up // overview.factor * overview.factor
+                    *(overview.factor * max(1, n // overview.factor // count) for n in (across, up))
                 )
-        return Blocks(across, up)
+        return Blocks(max(1, across // count), max(1, up // count))
 
     def _from_overview(self, box: PixelBox, blocks: Blocks, overview: Overview) -> Pixels:
         width, height = blocks.width // overview.factor, blocks.height // overview.factor

@@ -38,6 +38,8 @@ WINDOW_PIXELS = 1 << 22
 #: A window is divided where more of it than this, for each pixel that is needed, would be read in vain.
 WASTE = 4
 _SMALL_PX = 128
+#: Blocks along an output pixel at least, where it is a mean: parts of blocks count as if they were even.
+_BLOCKS_OF_MEAN = 4
 # Places along each side where the size of a pixel is measured; an odd number would meet a seam in the middle.
 _PLACES = 6
 _MAPS_KEPT = 16
@@ -77,13 +79,24 @@ class ResampledPiece:
         Whether values are multiplied by the ratio of the pixels' areas.
     ranked
         Whether the order of the pieces decides instead of their distance.
+    mean
+        Whether an output pixel that is larger than those of the image has the mean over its area, instead
+        of what the widened kernel gives.
     """
 
     #: Whether pixels are averaged in blocks before, and how many neighbours more are read on each side.
     averages = True
     margin = 0
 
-    def __init__(self, piece: OpenPiece, grid: OutputGrid, kernel: str, flux: bool, ranked: bool) -> None:
+    def __init__(
+        self,
+        piece: OpenPiece,
+        grid: OutputGrid,
+        kernel: str,
+        flux: bool,
+        ranked: bool,
+        mean: bool = False,
+    ) -> None:
         self.piece = piece
         record = piece.record
         self._grid, self._flux, self._ranked = grid, flux, ranked
@@ -92,7 +105,9 @@ class ResampledPiece:
         self._middle = grid.middle()
         self._reach = reach_of(grid, self._wcs)
         across, up = self._pixel_size()
-        self._blocks = piece.blocks(across, up) if self.averages else SINGLE
+        mean = mean and max(across, up) > LEAST_WIDTH
+        kernel = "bilinear" if mean else kernel
+        self._blocks = piece.blocks(across, up, _BLOCKS_OF_MEAN if mean else 1) if self.averages else SINGLE
         widths = (across / self._blocks.width, up / self._blocks.height)
         self._x_table, self._y_table = (
             _table(kernel, width if width > LEAST_WIDTH else 1.0, piece.dtype.str) for width in widths

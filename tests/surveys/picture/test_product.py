@@ -25,7 +25,7 @@ from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits, plan_cutout
-from surveys.request import CutoutRequest, PictureOptions
+from surveys.request import CutoutRequest, Cuts, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Size, Stencil
 from tests.support.databases import sqlite
 from tests.support.layouts import write
@@ -258,6 +258,23 @@ def test_levels_of_the_recipe_do_not_depend_on_the_size(shop: Shop) -> None:
     )
     means = large.reshape(40, 2, 40, 2).mean(axis=(1, 3))
     assert abs(np.median(small) - np.median(means)) <= 1
+
+
+@pytest.mark.parametrize(("side", "width"), [(60, 30), (60, 20), (60, 12), (63, 9)])
+def test_a_smaller_picture_has_the_means_over_its_pixels(shop: Shop, side: int, width: int) -> None:
+    """Nothing is brighter or darker than what it is made of: no dark rings about stars."""
+    region = box(side, side, 1.0, 4.0)
+    stored = execute(
+        plan_cutout(CutoutRequest("down/r", region), shop.catalog, LIMITS), shop.catalog, Source()
+    )
+    pixels = fits.getdata(BytesIO(stored.tobytes())).astype(float)
+    means = pixels.reshape(width, side // width, width, side // width).mean(axis=(1, 3))
+    options = replace(PNG, stretch="linear", cuts=Cuts("values", -1.0, 8.0), width=width)
+    picture = np.asarray(Pillow.open(BytesIO(shop.make("down/r", region, options).tobytes())), float)
+    # zero point 25: nanomaggies are a tenth
+    expected = np.rint(255 * np.clip((0.1 * means + 1.0) / 9.0, 0.0, 1.0))
+    assert means.max() > 30
+    assert np.abs(picture[::-1] - expected).max() <= 1
 
 
 @pytest.mark.parametrize(

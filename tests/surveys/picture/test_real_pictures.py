@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,18 +26,14 @@ from surveys.sky.stencil import CenteredBox, Size
 from tests.support.databases import sqlite
 from tests.surveys.picture.sky import PNG
 
-DATA = Path(os.environ.get("FOUNTAIN_TEST_DATA") or "absent")
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the folder with real survey files is not here (FOUNTAIN_TEST_DATA names it)"
-)
 FILES = "bands_2mass_gc/gc_2mass_{band}.fits"
 CENTRE = (266.4168, -29.0078)  # Sgr A*
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+def catalog(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Iterator[Catalog]:
     declared = {
-        "title": "2MASS at the Galactic Centre", "kind": "coadd", "root": str(DATA), "pixel_scale": 5.0,
+        "title": "2MASS at the Galactic Centre", "kind": "coadd", "root": str(real_data), "pixel_scale": 5.0,
         "zeropoint": {"card": "MAGZP"}, "pixel_value": "flux", "background": "present",
         "bands": {
             "J": {"em_min_m": 1.11e-6, "em_max_m": 1.41e-6, "word": "j"},
@@ -47,7 +42,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
         },
         "layers": {"image": {"path": FILES}},
     }  # fmt: skip
-    survey = parse_survey(declared, "gc.toml", "gc", DATA)
+    survey = parse_survey(declared, "gc.toml", "gc", real_data)
     with sqlite(tmp_path_factory.mktemp("gc")) as engine:
         index_survey(engine, survey)
         yield Catalog(engine, [survey])
@@ -74,8 +69,8 @@ def test_the_galactic_centre_is_red_and_foreground_stars_are_blue(catalog: Catal
     np.testing.assert_array_equal(swapped, pixels[..., ::-1])
 
 
-def test_a_picture_of_a_part_is_that_part_the_right_way_up(catalog: Catalog) -> None:
-    with fits.open(DATA / FILES.format(band="k")) as hdus, warnings.catch_warnings():
+def test_a_picture_of_a_part_is_that_part_the_right_way_up(catalog: Catalog, real_data: Path) -> None:
+    with fits.open(real_data / FILES.format(band="k")) as hdus, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         x, y = WCS(hdus[0].header).all_world2pix(*CENTRE, 0)
         x0, y0 = int(np.ceil(x - 50)), int(np.ceil(y - 50))

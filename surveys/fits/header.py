@@ -33,8 +33,8 @@ _COMPRESSION = re.compile(
     r"|ZERO))"
 )
 _PIXEL_CARD = re.compile(r"(CRPIX|LTV|CNPIX)(\d+)([A-Z]?)")
-# What grows with the distance of pixels along their axis.
-_STEP_CARD = re.compile(r"CDELT(\d+)[A-Z]?|CD\d+_(\d+)[A-Z]?|LTM\d+_(\d+)")
+# What grows with the distance of pixels along their axis; of a matrix beside CDELT, its row and its column.
+_STEP_CARD = re.compile(r"(?:CDELT|CD\d+_|LTM\d+_)(\d+)[A-Z]?|PC(\d+)_(\d+)[A-Z]?")
 _AXIS_CARD = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT|CRPIX)(\d+)([A-Z]?)|(?:CD|PC)(\d+)_(\d+)([A-Z]?)")
 _NUMBER = re.compile(r" *([+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?) *(?:/(.*))?$")
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -191,6 +191,14 @@ class _Slots:
         self.origins = {axis: f"{name}0" for axis, name in self._names.items()}
         self.origins |= {axis: f"o{name}" for axis, name in further.items()}
 
+    def factor(self, keyword: str) -> float:
+        """Say how much larger the number of a card becomes where pixels are skipped."""
+        match = _STEP_CARD.fullmatch(keyword)
+        if match is None:
+            return 1
+        own, row, column = (self.steps.get(int(n) - 1, 1) if n else 1 for n in match.groups())
+        return 1 / own if keyword.startswith("LTM") else own * column / row
+
     def pixel(self, builder: _Builder, keyword: str, comment: str, axis: int, base: float) -> None:
         """Add a card of a pixel of the source: where it is, 1-based, in pixels of the cutout."""
         step = self.steps.get(axis, 1)
@@ -256,7 +264,11 @@ def build_template(
         if keyword not in dropped and _is_wanted(record, keyword)
     ]
     _add_source(builder, record, source, slots)
-    if record.blank is not None and bitpix == record.bitpix > 0 and not _has(source, "BLANK"):
+    if (
+        record.blank is not None
+        and bitpix == record.bitpix > 0
+        and all(keyword != "BLANK" for keyword, _ in source)
+    ):
         builder.add("BLANK", record.blank, "stored value of a pixel without data")
     _add_missing_pixel_cards(builder, record, source, slots, on_source)
     for keyword, value, comment in added:
@@ -312,13 +324,12 @@ def _add_source(builder: _Builder, record: ImageRecord, source: list[tuple[str, 
             else:
                 slots.pixel(builder, keyword, comment, axis, float(base))
             continue
-        stretched = _STEP_CARD.fullmatch(keyword)
-        step = slots.steps.get(int(stretched[stretched.lastindex or 0]) - 1, 1) if stretched else 1
-        if step == 1:
+        factor = slots.factor(keyword)
+        if factor == 1 or (keyword.startswith("PC") and _number_in(line) is None):
             builder.cards.append(line)
         else:
             base, comment = _number(record, keyword, line)
-            builder.add(keyword, base / step if keyword.startswith("LTM") else float(base) * step, comment)
+            builder.add(keyword, float(base) * factor, comment)
 
 
 def _number(record: ImageRecord, keyword: str, line: str) -> tuple[float, str]:
@@ -354,7 +365,7 @@ def unshiftable_card(text: str, celestial: tuple[int, int], further: Iterable[Ax
     scaled = {axis.number + 1 for axis in further if axis.kind == "stokes"}
     for keyword, line in _split(text):
         pixel, step = _PIXEL_CARD.fullmatch(keyword), _STEP_CARD.fullmatch(keyword)
-        is_meant = int(pixel[2]) in shifted if pixel else step and int(step[step.lastindex or 0]) in scaled
+        is_meant = int(pixel[2]) in shifted if pixel else step and int(step[1] or 0) in scaled
         if is_meant and _number_in(line) is None:
             return keyword
     return None
@@ -391,7 +402,3 @@ def _add_missing_pixel_cards(
         if f"LTV{axis + 1}" not in keywords:
             comment = "pixel 0 of the source, in pixels of this"
             slots.pixel(builder, f"LTV{axis + 1}", comment, axis, 0.0)
-
-
-def _has(cards: list[tuple[str, str]], keyword: str) -> bool:
-    return any(name == keyword for name, _ in cards)

@@ -176,6 +176,19 @@ def test_steps_with_a_cd_matrix(catalog: FileCatalog, tmp_path: Path) -> None:
     assert "CDELT4" not in header
 
 
+def test_steps_with_an_alternate_whose_axes_are_coupled(catalog: FileCatalog, tmp_path: Path) -> None:
+    others: dict[str, Any] = {f"CTYPE{axis}A": "LINEAR" for axis in range(1, 5)}
+    others |= {f"CDELT{axis}A": 0.5 * axis for axis in range(1, 5)} | {"CRPIX4A": 2.0}
+    matrix = {f"PC{row}_{axis}A": row + 0.1 * axis**2 for row in range(1, 5) for axis in range(1, 5)}
+    record = cube(catalog, tmp_path, **others)
+    catalog.texts[record.artifact_id] += fits.Header(matrix).tostring(endcard=False, padding=False)
+    with made(plan_with(record, ((3, 1, 4, 2),)), catalog) as hdus:
+        ours = WCS(hdus[0].header, key="A").wcs_pix2world([[0.0, 1.0, 2.0, 0.0], [1.0, 0.0, 3.0, 1.0]], 0)
+    source = fits.Header.fromstring(catalog.texts[record.artifact_id])
+    theirs = WCS(source, key="A").wcs_pix2world([[0.0, 1.0, 2.0, 1.0], [1.0, 0.0, 3.0, 3.0]], 0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-14)
+
+
 def test_what_was_done_is_told(catalog: FileCatalog, tmp_path: Path) -> None:
     record = cube(catalog, tmp_path)
     plan = plan_with(record, ((2, 2, 5, 1), (3, 0, 4, 3)))

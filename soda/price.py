@@ -24,6 +24,8 @@ BYTE_S = 3e-9
 DECODED_S = 25e-9
 #: Of an image that is put together with others: its coordinates on the common grid.
 INPUT_S = 0.002
+#: Of an image whose sky level is compared with those of its neighbours.
+MATCHED_S = 0.01
 #: Of a pixel of a layer that is resampled, by kernel; of one by an algorithm of the package reproject.
 RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 2e-6, "adaptive": 10e-6, "exact": 10e-6}
 #: Of a pixel that is read to be pasted or averaged.
@@ -47,10 +49,19 @@ def _composing_s(plan: CutoutPlan, part: Part) -> float:
     if part.method == "copy":
         return made
     layers = 1 + max(len(piece.companions) for piece in part.pieces)
-    made += INPUT_S * len(part.pieces) + READ_S * layers * sum(piece.box.pixels for piece in part.pieces)
+    input_s = INPUT_S + (MATCHED_S if _may_be_matched(plan, part) else 0.0)
+    made += input_s * len(part.pieces) + READ_S * layers * sum(piece.box.pixels for piece in part.pieces)
     if part.method == "resample":
         made += RESAMPLED_S[plan.request.mosaic.resample] * layers * part.grid.box.pixels
     return made
+
+
+def _may_be_matched(plan: CutoutPlan, part: Part) -> bool:
+    """Whether sky levels may be compared, as far as a plan tells."""
+    background = plan.request.mosaic.background
+    if len(part.pieces) < 2:
+        return False
+    return background == "match" or (background == "auto" and plan.request.picture is not None)
 
 
 def decoded_pixels(box: PixelBox, record: ImageRecord) -> int:

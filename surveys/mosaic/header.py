@@ -88,13 +88,15 @@ class MosaicFacts:
         scales = [float(wcs_of(r).pixel_scale_deg((r.nx - 1) / 2, (r.ny - 1) / 2)) for r in self.records]
         return [(out / scale) ** 2 if scale > 0 and math.isfinite(out) else 1.0 for scale in scales]
 
+    @property
+    def saturations(self) -> list[tuple[int, float]]:
+        """Saturated values that the inputs' headers tell, each after its place; none of asinh scales."""
+        return [] if self.survey.linearise else list(numbers_of(self.texts, SATURATE))
+
     def saturation(self, inputs: Sequence[Input]) -> float | None:
         """Lowest saturated value of any input, as it is in the mosaic; None where no header tells one."""
         areas = self.pixel_areas
-        levels = [
-            (value * inputs[i].scale + inputs[i].offset) * areas[i]
-            for i, value in numbers_of(self.texts, SATURATE)
-        ]
+        levels = [(value * inputs[i].scale + inputs[i].offset) * areas[i] for i, value in self.saturations]
         return min(levels, default=None)
 
 
@@ -129,7 +131,7 @@ def mosaic_header(facts: MosaicFacts, lines: Sequence[str] | None = None) -> Hdu
     made = header_of(header.decode("ascii"))
     late = Late(FRAC_OK, "fraction of the pixels that hold data")
     cards: list[Card] = list(made.with_late(late).cards)
-    if next(numbers_of(facts.texts, SATURATE), None) is not None:
+    if facts.saturations:
         cards.append(Late(SATURATE, "lowest saturated value of any input, scaled"))
     cards += request_cards(request)
     cards += remarks(history_of(facts) if lines is None else lines)

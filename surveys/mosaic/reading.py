@@ -52,9 +52,11 @@ class Asinh:
     bsoften: float
 
     def linear(self, pixels: Pixels) -> Pixels:
-        """Return the pixels on a linear scale."""
+        """Return the pixels on a linear scale; infinite where that is more than their type holds."""
         a = 2.5 / math.log(10.0)
-        return np.asarray(self.boffset + 2.0 * self.bsoften * np.sinh(pixels.astype(np.float64) / a))
+        with np.errstate(over="ignore"):  # such pixels count as none
+            linear = self.boffset + 2.0 * self.bsoften * np.sinh(pixels.astype(np.float64) / a)
+            return np.asarray(linear.astype(pixels.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class OpenPiece:
         if (record.bscale, record.bzero) != (1.0, 0.0):
             pixels = pixels * self.dtype.type(record.bscale) + self.dtype.type(record.bzero)
         if self.asinh is not None:
-            pixels = self.asinh.linear(pixels).astype(self.dtype)
+            pixels = self.asinh.linear(pixels)
         if self.piece.scale != 1.0:
             pixels *= self.dtype.type(self.piece.scale)
         if self.offset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -157,7 +158,7 @@ def at_the_edge(request: CutoutRequest, found: Overlap) -> Overlap:
 def sticking_out(stencil: Stencil, records: list[ImageRecord]) -> RequestFault:
     """Tell how much of a region lies outside of some images, nearest first, and what to ask instead."""
     share = share_outside(stencil, records)
-    amount = f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
+    amount = f"{math.floor(100 * share)} %" if share >= 0.01 else "less than 1 %"
     return RequestFault(
         f"{amount} of the region lies outside of the data, which EDGE=error does not allow: ask for "
         "EDGE=clip to have what there is, EDGE=pad to have the rest without data, or for a smaller region"

@@ -43,6 +43,7 @@ def test_more_work_costs_more(field: Field) -> None:
     assert resampled < seconds(field, GRID="tan", RESAMPLE="exact")
     assert pasted < seconds(field, ID=did("field"))
     assert pasted < seconds(field, RESPONSEFORMAT="png")
+    assert pasted < seconds(field, BACKGROUND="match")
 
 
 def test_what_is_read_counts_as_what_is_made(field: Field) -> None:

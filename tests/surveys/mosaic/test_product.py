@@ -155,6 +155,14 @@ def test_backgrounds_that_are_matched_are_told(catalog: SkyCatalog) -> None:
         assert hdus[0].header["SATURATE"] == pytest.approx(min(levels), abs=1e-3)
 
 
+def test_saturation_on_an_asinh_scale_is_not_that_of_the_linear_pixels(catalog: SkyCatalog) -> None:
+    catalog.declared = survey_of(linearise="asinh")
+    asinh = {"BSOFTEN": 2.5, "BOFFSET": 0.0}
+    four_tiles(catalog, {"SATURATE": (9.0,) * 4} | {key: (value,) * 4 for key, value in asinh.items()})
+    with opened(catalog, [part_of(catalog, BOX, "paste")]) as hdus:
+        assert not {"SATURATE", *asinh} & set(hdus[0].header)
+
+
 def test_provenance(catalog: SkyCatalog) -> None:
     four_tiles(catalog)
     site = Site("An Observatory", "Soda Fountain 1.0", "ivo://obs.example/cutouts?")

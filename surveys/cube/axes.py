@@ -26,6 +26,8 @@ Tables = tuple[SideTable, ...]
 
 #: Of tables of coordinates: more values are not for a header.
 MOST_COORDINATES = 1_000_000
+#: Of an axis whose coordinates are worked out: memory for some arrays of them is to be had.
+MOST_PIXELS = 1 << 22
 
 # FITS 4.0, table 25, and what AIPS wrote before it.
 _SPECTRAL = frozenset(
@@ -124,8 +126,10 @@ def world_of(axis: Axis, wcs_text: str, tables: Tables) -> World:
     ImageRefused
         If the header does not tell them, with the reason.
     """
-    header = _header(wcs_text)
     number = axis.number + 1
+    if axis.length > MOST_PIXELS:
+        raise ImageRefused(f"its axis {number} has {axis.length} pixels, and the limit is {MOST_PIXELS}")
+    header = _header(wcs_text)
     ctype = _canonical(axis.ctype)
     lookup = ctype.endswith("-TAB")
     header[f"CTYPE{number}"] = ctype

@@ -7,7 +7,7 @@ from astropy.io import fits
 
 from surveys.cube.axes import Floats, Tables, the_axis, value_of
 from surveys.cube.spectral import C_M_S, SUN_IN_LSRK_M_S, channels_of, lsrk_to_barycentre
-from surveys.cube.stokes import states_along
+from surveys.cube.stokes import MOST_STATES, states_along
 from surveys.cube.times import moments_of
 from surveys.errors import ImageRefused
 from surveys.sky.wcs import CelestialWcs
@@ -51,8 +51,9 @@ def states_of(header: fits.Header, shape: tuple[int, ...]) -> tuple[str, ...]:
     """Polarization states along the STOKES axis of an image, in its order; () where unknown."""
     for number in range(len(shape)):
         if str(value_of(header, f"CTYPE{number + 1}", "")).strip().upper() == "STOKES":
-            states = states_along(header, number, min(shape[-1 - number], 16))
-            return states if len(states) == shape[-1 - number] and all(states) else ()
+            length = shape[-1 - number]
+            states = states_along(header, number, length) if length <= MOST_STATES else ()
+            return states if all(states) else ()
     return ()
 
 

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from surveys.cube.axes import Axis, is_open, is_separate, the_axis, touched
 from surveys.cube.spectral import channels_of
-from surveys.cube.stokes import planes_of, states_along
+from surveys.cube.stokes import MOST_STATES, planes_of, states_along
 from surveys.cube.tables import carried
 from surveys.cube.times import moments_of
 from surveys.errors import ImageRefused, RequestFault
@@ -121,9 +121,7 @@ def _channels(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
     try:
         channels = channels_of(axis, record.wcs_text, record.tables)
     except ImageRefused as refusal:
-        raise RequestFault(
-            f"BAND cannot be applied to {record.dataset}: {refusal}; leave BAND out"
-        ) from refusal
+        raise _refused("BAND", record, refusal) from refusal
     direction = _direction(record, request) if channels.frame == "LSRK" else None
     return _cut(axis, *channels.barycentric(direction), band, channels.remark(direction))
 
@@ -136,15 +134,13 @@ def _moments(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
     try:
         lower, upper = moments_of(axis, record.wcs_text, record.tables)
     except ImageRefused as refusal:
-        raise RequestFault(
-            f"TIME cannot be applied to {record.dataset}: {refusal}; leave TIME out"
-        ) from refusal
+        raise _refused("TIME", record, refusal) from refusal
     return _cut(axis, lower, upper, time, "")
 
 
 def _planes(record: ImageRecord, request: CutoutRequest) -> AxisCut | None:
     axis = the_axis("stokes", record.wcs_text, record.shape)
-    if not request.pol or axis is None:
+    if not request.pol or axis is None or axis.length > MOST_STATES:
         return WHOLE
     if not is_separate(axis, record.wcs_text):
         raise _refused("POL", record, f"its axis {axis.number + 1} (STOKES) is coupled with another axis")

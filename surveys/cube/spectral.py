@@ -72,7 +72,7 @@ def lsrk_to_barycentre(direction: Vector) -> float:
     return math.sqrt((1.0 - beta) / (1.0 + beta))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def channels_of(axis: Axis, wcs_text: str, tables: Tables) -> Channels:
     """Wavelengths of the channels of a spectral axis.
 

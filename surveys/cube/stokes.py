@@ -18,6 +18,10 @@ STATES = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR"
 }
 
 
+#: A longer axis has codes that are none of these.
+MOST_STATES = 16
+
+
 def states_along(header: fits.Header, axis: int, length: int) -> tuple[str, ...]:
     """State of each plane, "" where its code is none of the standard.
 

@@ -31,7 +31,7 @@ _SCALES = {
 _JD_OF_MJD = 2_400_000.5
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def moments_of(axis: Axis, wcs_text: str, tables: Tables) -> tuple[Floats, Floats]:
     """Begin and end of each pixel of a time axis, MJD (UTC), shape ``(n,)`` each.
 

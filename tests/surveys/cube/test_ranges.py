@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.time import Time
 
 from surveys.cube.axes import axes_in, touched
+from surveys.cube.extent import states_of, wavelengths_of
 from surveys.cube.ranges import WHOLE, AxisCut, axis_ranges, depth_of, label_of
 from surveys.errors import RequestFault
 from surveys.request import CutoutRequest, Interval
+from surveys.sky.wcs import wcs_of
 from tests.surveys.cube.cubes import DEC, FREQ, RA, STOKES, TIME, Axis, record_with, text_of
 
 ALL = ("I", "Q", "U", "V")
@@ -172,3 +176,14 @@ def test_pixels_without_a_coordinate_never_count() -> None:
     lower, upper = np.array([np.nan, 1.0, 2.0, np.nan]), np.array([np.nan, 2.0, 3.0, np.nan])
     assert touched(lower, upper, 0.0, np.inf) == (1, 3)
     assert touched(lower, upper, 3.0, 3.0) == (2, 3)
+
+
+def test_axes_longer_than_anyone_has_are_not_worked_out(tmp_path: Path) -> None:
+    record = record_with(tmp_path, (3, 4, 2), RA, DEC, FREQ)
+    endless = replace(record, shape=(2**31 - 1, 4, 3))
+    with pytest.raises(RequestFault, match=r"BAND cannot be applied .* 2147483647 pixels"):
+        cut(endless, band_m=Interval(1e-3, 2e-3))
+    assert wavelengths_of(endless.wcs_text, endless.shape, (), wcs_of(record)) is None
+    states = record_with(tmp_path, (3, 4, 2), RA, DEC, STOKES)
+    assert cut(replace(states, shape=endless.shape), pol=("I",)) == WHOLE
+    assert states_of(fits.Header.fromstring(states.wcs_text), endless.shape) == ()

@@ -80,11 +80,6 @@ def depth_of(record: ImageRecord, ranges: Ranges = ()) -> int:
     return math.prod(shape) // (record.nx * record.ny)
 
 
-def cuts_finely(record: ImageRecord, request: CutoutRequest) -> bool:
-    """Whether an axis tells the wavelengths of an image better than its scalar metadata do."""
-    return request.band_m is not None and the_axis("spectral", record.wcs_text, record.shape) is not None
-
-
 def label_of(record: ImageRecord, ranges: Ranges) -> str:
     """Part of a file name that tells cutouts of different planes apart; "" for all planes."""
     words = []

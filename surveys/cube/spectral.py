@@ -22,13 +22,11 @@ from surveys.sky.sphere import Vector
 
 C_M_S = 299_792_458.0
 H_J_S = 6.626_070_15e-34
-J_PER_KEV = 1.602_176_634e-16
 
 #: Velocity of the Sun in the local standard of rest (LSRK): 20 km/s towards 18h +30d (B1900), ICRS axes
 #: (Gordon 1975, Methods of Experimental Physics 12C, 281).
 SUN_IN_LSRK_M_S: Vector = (289.99706839034606, -17317.264789717928, 10001.41199546947)
 
-_VELOCITIES = frozenset(("VRAD", "VOPT", "ZOPT", "VELO", "BETA", "FELO"))
 #: What VELREF says of the frame where SPECSYS is missing (AIPS), without its 256 for radio velocities.
 _VELREF = {1: "LSRK", 2: "HELIOCEN", 3: "TOPOCENT"}
 

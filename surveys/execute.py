@@ -39,7 +39,7 @@ IN_MEMORY_BYTES = 32 << 20
 #: Memory of a strip, small enough for the processor's cache.
 STRIP_BYTES = 512 << 10
 
-#: Size of the chunks a product in memory is sent in.
+#: Size of the chunks a product in a file is sent in; what is in memory is sent as it is.
 CHUNK_BYTES = 1 << 20
 
 
@@ -153,7 +153,7 @@ class CutoutResult:
         return self.product.file_name
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes, header first, in pieces of bounded size.
+        """Yield the bytes, header first: in one piece what is in memory, else in pieces of bounded size.
 
         Raises
         ------
@@ -273,7 +273,7 @@ def _copy(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site) -> Cut
     if product.size <= IN_MEMORY_BYTES:
         content, valid = _make(product, open_file())
         facts = CutoutFacts(plan, valid / product.pixels, product.remarks)
-        return CutoutResult(product, lambda: _in_chunks(content), product.size, facts)
+        return CutoutResult(product, lambda: iter((content,)), product.size, facts)
     header, valid = _survey(product, open_file())
     facts = CutoutFacts(plan, valid / product.pixels, product.remarks)
     return CutoutResult(product, lambda: _stream(product, header, open_file()), product.size, facts)
@@ -303,7 +303,7 @@ def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, worksh
     missing = tuple(f"there are no data in the band {band}" for band in picture.missing)
     facts = CutoutFacts(plan, picture.covered, missing, picture.recipe)
     content = picture.content
-    return CutoutResult(product, lambda: _in_chunks(content), len(content), facts, picture.media_type)
+    return CutoutResult(product, lambda: iter((content,)), len(content), facts, picture.media_type)
 
 
 def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
@@ -329,11 +329,6 @@ def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
         buffer[start + product.unit_size :] = np.frombuffer(product.tables, np.uint8)
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
     return memory.getvalue(), valid
-
-
-def _in_chunks(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), CHUNK_BYTES):
-        yield content[start : start + CHUNK_BYTES]  # all of it, not a copy, where it is short
 
 
 def _survey(product: Product, file: OpenFile) -> tuple[bytes, int]:

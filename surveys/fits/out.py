@@ -23,11 +23,17 @@ class Out(Protocol):
     def write(self, offset: int, data: bytes) -> None:
         """Write some bytes."""
 
+    def room(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """Memory to make pixels in that will be put there as that type; None where there is none."""
+
     def put(self, offset: int, pixels: NDArray[Any], dtype: np.dtype[Any]) -> Bytes:
-        """Write pixels as those of a type (big-endian); return the bytes that were written."""
+        """Write pixels as those of a type (big-endian); return the bytes that were written.
+
+        Pixels made in their `room` are of no use afterwards.
+        """
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield all of it, in chunks of at most `size` bytes."""
+        """Yield all of it: at once if it is in memory, else in chunks of at most `size` bytes."""
 
 
 def open_out(size: int, in_memory: int, folder: Path | None = None) -> Out:
@@ -58,17 +64,23 @@ class MemoryOut:
         with self._memory.getbuffer() as buffer:
             buffer[offset : offset + len(data)] = data
 
+    def room(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """Return the place itself, in native byte order."""
+        return np.ndarray(shape, dtype.newbyteorder("="), self._memory.getbuffer(), offset)
+
     def put(self, offset: int, pixels: NDArray[Any], dtype: np.dtype[Any]) -> Bytes:
         """Write pixels as those of a type; return the bytes that were written."""
         place = np.ndarray(pixels.shape, dtype, self._memory.getbuffer(), offset)
-        place[...] = pixels
+        if pixels.ctypes.data == place.ctypes.data and pixels.dtype == dtype.newbyteorder("="):
+            if not dtype.isnative:
+                pixels.byteswap(inplace=True)
+        else:
+            place[...] = pixels
         return place.reshape(-1).view(np.uint8)
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield all of it, in chunks."""
-        content = self._memory.getvalue()
-        for start in range(0, len(content), size):
-            yield content[start : start + size]  # all of it, not a copy, where it is short
+        """Yield all of it, which is no copy."""
+        yield self._memory.getvalue()
 
 
 class FileOut:
@@ -101,6 +113,10 @@ class FileOut:
                 offset, view = offset + count, view[count:]
         except OSError as error:
             raise NoRoom(f"a temporary file cannot be written: {error.strerror}") from error
+
+    def room(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """There is none."""
+        return None
 
     def put(self, offset: int, pixels: NDArray[Any], dtype: np.dtype[Any]) -> Bytes:
         """Write pixels as those of a type; return the bytes that were written."""

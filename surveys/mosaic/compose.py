@@ -7,7 +7,7 @@ comes out depends neither on strips nor on threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -37,6 +37,9 @@ from surveys.sky.stencil import CenteredBox
 from surveys.survey import Survey, WeightMeaning
 
 Pixels = NDArray[Any]
+
+#: Gives memory for pixels, of a shape and a type.
+Room = Callable[[tuple[int, int], np.dtype[Any]], Pixels]
 
 #: Output pixels a thread makes at once, and the fewest rows of them.
 BAND_PIXELS = 1 << 18
@@ -226,7 +229,7 @@ class Composition:
             return ResampledPiece(piece, self._grid, kernel, self.flux, ranked=first, mean=mean)
         return PastedPiece(piece, self._grid, self._part, self._records[0], self.stored, ranked=first)
 
-    def strips(self, limit_bytes: int) -> Iterator[ComposedStrip]:
+    def strips(self, limit_bytes: int, room: Room = np.empty) -> Iterator[ComposedStrip]:
         """Yield the rows from the first one on.
 
         Parameters
@@ -234,6 +237,8 @@ class Composition:
         limit_bytes
             Memory of a strip with what is needed to make it, windows of the images apart; at least a row
             is made.
+        room
+            Gives the memory of the image of a strip, which is not used any more once it is yielded.
         """
         height, width = self.shape
         pixel = self.dtype.itemsize + 4 * self._layers.weight + 8 * self._layers.mask + SCRATCH_BYTES
@@ -241,7 +246,7 @@ class Composition:
         self._begin()
         for y0 in range(0, height, rows):
             y1 = min(y0 + rows, height)
-            strip = self._new_strip(y0, y1)
+            strip = self._new_strip(y0, y1, room)
             self._make(strip)
             yield strip
         self._end()
@@ -271,12 +276,12 @@ class Composition:
             for placed, count in zip(self._pieces, self._gained, strict=True)
         )
 
-    def _new_strip(self, y0: int, y1: int) -> ComposedStrip:
+    def _new_strip(self, y0: int, y1: int, room: Room = np.empty) -> ComposedStrip:
         shape = (y1 - y0, self.shape[1])
         return ComposedStrip(
             y0,
             y1,
-            np.empty(shape, self.dtype),
+            room(shape, self.dtype),
             np.empty(shape, np.float32) if self._layers.weight else None,
             np.empty(shape, self.mask_dtype) if self._layers.mask else None,
         )

@@ -74,13 +74,22 @@ class Writing:
     written: int = 0
     total: Checksum = field(default_factory=Checksum)
 
+    def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Memory for the next pixels: if it can be, the very place where they will stand."""
+        same = dtype == self.hdu.dtype.newbyteorder("=")
+        room = self.out.room(self._end, shape, self.hdu.dtype) if same else None
+        return np.empty(shape, dtype) if room is None else room
+
     def put(self, pixels: NDArray[Any]) -> None:
         """Write the next pixels."""
-        at = self.offset + self.hdu.header.size + self.written
-        data = self.out.put(at, pixels, self.hdu.dtype)
+        data = self.out.put(self._end, pixels, self.hdu.dtype)
         self.written += data.size
         if self.hdu.header.has_checksum:
             self.total.add(data)
+
+    @property
+    def _end(self) -> int:
+        return self.offset + self.hdu.header.size + self.written
 
     def close(self, values: Mapping[str, Value]) -> None:
         """Write the header, now that all is known."""
@@ -234,7 +243,7 @@ class Composite:
         inputs: list[Input] = []
         for facts in self.planes:
             with _composition(facts, tools, weight is not None, mask is not None) as composition:
-                for strip in composition.strips(STRIP_BYTES):
+                for strip in composition.strips(STRIP_BYTES, image.room):
                     _put(strip, facts, image, weight, mask)
             covered += composition.covered
             pixels += math.prod(composition.shape)

@@ -29,7 +29,19 @@ def test_bytes_come_in_any_order(tmp_path: Path, in_memory: int) -> None:
     for size in (5000, 999):
         chunks = list(out.chunks(size))
         assert b"".join(chunks) == bytes(expected)
-        assert max(map(len, chunks)) <= size
+        assert max(map(len, chunks)) <= (5000 if in_memory else size)
+
+
+@pytest.mark.parametrize("in_memory", [10_000, 0])
+def test_pixels_may_be_made_where_they_are_put(tmp_path: Path, in_memory: int) -> None:
+    out: Out = open_out(5000, in_memory, tmp_path)
+    room = out.room(2000, (20, 30), np.dtype(">f4"))
+    assert (room is None) == (not in_memory)
+    pixels = np.empty((20, 30), np.float32) if room is None else room
+    pixels[:] = np.arange(600).reshape(20, 30)
+    expected = pixels.astype(">f4").tobytes()
+    assert out.put(2000, pixels, np.dtype(">f4")).tobytes() == expected
+    assert b"".join(out.chunks(5000))[2000:4400] == expected
 
 
 def test_a_file_cannot_be_seen_and_is_closed(tmp_path: Path) -> None:

@@ -109,6 +109,9 @@ class Composition:
         What is made: ``image``, and ``weight`` and ``mask`` where the pieces have such companions.
     generation
         Of the survey's index the plan was made with; None for the one that counts now.
+    means
+        Whether output pixels that are larger than those of the images have the mean over their area: the
+        negative parts of a kernel draw dark rings about stars.
 
     Attributes
     ----------
@@ -149,9 +152,10 @@ class Composition:
         threads: int = 1,
         layers: Sequence[str] = ("image",),
         generation: int | None = None,
+        means: bool = False,
     ) -> None:
         self._part, self._request, self._catalog, self._source = part, request, catalog, source
-        self._threads = threads
+        self._threads, self._means = threads, means
         survey_name = part.pieces[0].dataset.partition("/")[0]
         self._survey: Survey = catalog.survey(survey_name)
         self._generation = catalog.generation(self._survey.name) if generation is None else generation
@@ -224,9 +228,7 @@ class Composition:
             kernel = self._request.mosaic.resample
             if kernel not in ("lanczos3", "bilinear"):
                 return ReprojectedPiece(piece, self._grid, kernel, self.flux, ranked=first)
-            # Negative parts of a kernel would draw dark rings about the stars of a picture made smaller.
-            mean = self._request.picture is not None
-            return ResampledPiece(piece, self._grid, kernel, self.flux, ranked=first, mean=mean)
+            return ResampledPiece(piece, self._grid, kernel, self.flux, ranked=first, mean=self._means)
         return PastedPiece(piece, self._grid, self._part, self._records[0], self.stored, ranked=first)
 
     def strips(self, limit_bytes: int, room: Room = np.empty) -> Iterator[ComposedStrip]:
@@ -379,12 +381,13 @@ def compose(
     threads: int = 1,
     layers: Sequence[str] = ("image",),
     generation: int | None = None,
+    means: bool = False,
 ) -> Composed:
     """Make the pixels of a part of a plan, all in memory.
 
     Parameters and errors are those of `Composition`.
     """
-    with Composition(part, request, catalog, source, threads, layers, generation) as composition:
+    with Composition(part, request, catalog, source, threads, layers, generation, means) as composition:
         made = composition.whole()
         return Composed(
             made.image, made.weight, made.mask, composition.covered, composition.inputs, composition.promoted

@@ -114,8 +114,13 @@ def choose_look(options: PictureOptions, survey: Survey, bands: Sequence[str]) -
     chosen = _triplet(options, survey, recipe, wanted) if recipe.algorithm != "grey" else wanted
     _check_belonging(options, recipe)
     changed = tuple(word for name, _, word in _BELONGING if _is_given(options, name))
-    measured = recipe.name == AUTO
-    return Look(chosen, _with(options, recipe, chosen), measured, changed)
+    made = _with(options, recipe, chosen)
+    if options.softening is not None and made.algorithm == "grey" and made.stretch != "asinh":
+        raise RequestFault(
+            f"SOFTENING={options.softening:g} is the scale of STRETCH=asinh, and this picture has "
+            f"STRETCH={made.stretch}; leave one of them out"
+        )
+    return Look(chosen, made, recipe.name == AUTO, changed)
 
 
 def _wanted(options: PictureOptions, survey: Survey, bands: tuple[str, ...]) -> tuple[str, ...]:

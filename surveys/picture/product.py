@@ -77,7 +77,9 @@ class PictureProduct:
         plan = self.plan
         references = {part.band: record_of(part.pieces[0], catalog, plan.generation) for part in plan.parts}
         images = {
-            part.band: compose(part, plan.request, catalog, source, threads, generation=plan.generation).image
+            part.band: compose(
+                part, plan.request, catalog, source, threads, generation=plan.generation, means=True
+            ).image
             for part in plan.parts
         }
         zeropoints = {

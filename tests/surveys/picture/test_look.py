@@ -108,6 +108,7 @@ def test_options_take_the_place_of_what_the_recipe_says() -> None:
         ("gri", {"q": 0.0}, "Q=0: expected a number above 0"),
         ("gri", {"softening": -1.0}, "SOFTENING=-1: expected a number above 0"),
         ("gri", {"softening": float("nan")}, "SOFTENING=nan: expected a number above 0"),
+        ("r", {"stretch": "log", "softening": 3.0}, "SOFTENING=3 is the scale of STRETCH=asinh, and this"),
         ("r", {"power": 0.0}, "POWER=0: expected a number above 0"),
         ("gri", {"algorithm": "stiff", "contrast": 0.0}, "CONTRAST=0: expected a number above 0"),
         ("gri", {"algorithm": "stiff", "saturation": -1.0}, "SATURATION=-1: expected 0"),

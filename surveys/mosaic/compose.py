@@ -20,7 +20,7 @@ from surveys.errors import RequestFault
 from surveys.fits.source import Source
 from surveys.mosaic.background import is_matched, match_backgrounds
 from surveys.mosaic.bands import Band, Layers, MosaicPiece
-from surveys.mosaic.nodes import OutputGrid
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.opening import Catalog, open_piece, record_of
 from surveys.mosaic.overviews import Overviews
 from surveys.mosaic.pasting import PastedPiece

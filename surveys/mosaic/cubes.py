@@ -11,8 +11,8 @@ from surveys.errors import RequestFault
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, keyword_of
 from surveys.fits.header import card
 from surveys.mosaic.cards import is_wcs
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.header import SATURATE, MosaicFacts, bitpix_of, history_of, mosaic_header, remarks
-from surveys.mosaic.nodes import OutputGrid
 
 #: Grids are one where corners and middle are at the same pixels to this.
 SAME_GRID_PX = 1e-3

@@ -18,7 +18,7 @@ from surveys.fits.product import Site, axes_of, is_masked
 from surveys.image import ImageRecord
 from surveys.mosaic.cards import common_cards, is_wcs, numbers_of, only, without
 from surveys.mosaic.compose import Composition, Input
-from surveys.mosaic.nodes import OutputGrid
+from surveys.mosaic.grid import OutputGrid
 from surveys.plan import Part
 from surveys.request import CutoutRequest
 from surveys.sky.wcs import wcs_of
@@ -82,9 +82,7 @@ class MosaicFacts:
         """Area of an output pixel in pixels of each image, at the centres; 1 where it does not count."""
         if not self.composition.flux:
             return [1.0] * len(self.records)
-        height, width = self.composition.shape
-        grid = OutputGrid.of(self.part.grid, self.reference)
-        out = float(grid.wcs.pixel_scale_deg(grid.x0 + (width - 1) / 2, grid.y0 + (height - 1) / 2))
+        out = OutputGrid.of(self.part.grid, self.reference).scale_deg
         scales = [float(wcs_of(r).pixel_scale_deg((r.nx - 1) / 2, (r.ny - 1) / 2)) for r in self.records]
         return [(out / scale) ** 2 if scale > 0 and math.isfinite(out) else 1.0 for scale in scales]
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surveys.image import ImageRecord
-from surveys.mosaic.nodes import Area, OutputGrid
+from surveys.mosaic.grid import OutputGrid
+from surveys.mosaic.nodes import Area
 from surveys.plan import Piece
 from surveys.sky.overlap import inside_mask
 from surveys.sky.pixels import PixelBox

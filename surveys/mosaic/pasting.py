@@ -7,7 +7,8 @@ import numpy as np
 from surveys.image import ImageRecord
 from surveys.kernels.resample import PENALTY
 from surveys.mosaic.bands import Band
-from surveys.mosaic.nodes import Area, OutputGrid
+from surveys.mosaic.grid import OutputGrid
+from surveys.mosaic.nodes import Area
 from surveys.mosaic.ownership import border_limits, outside_own, own_region
 from surveys.mosaic.placement import covered_area, shift_of
 from surveys.mosaic.reading import OpenPiece, variance_of

@@ -96,6 +96,8 @@ def _why_floats(
     )
     if holes or nodata.weight_zero or nodata.mask_bits:
         return "no BLANK stands for pixels without data", 0
-    if nodata.value is None or math.isnan(nodata.value):
+    if nodata.value is None:
         return None, 0
-    return None, round((nodata.value - first.bzero) / first.bscale)
+    value = (nodata.value - first.bzero) / first.bscale
+    # No pixel has a value that such integers cannot hold, NaN among them.
+    return None, round(value) if limits.min <= value <= limits.max else 0

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from surveys.image import ImageRecord
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.nodes import Area
 from surveys.plan import Part
 from surveys.sky.pixels import PixelBox
-from surveys.sky.wcs import CelestialWcs, wcs_of
+from surveys.sky.wcs import wcs_of
 
 
 def shift_of(part: Part, record: ImageRecord, reference: ImageRecord) -> tuple[int, int]:
@@ -18,11 +19,7 @@ def shift_of(part: Part, record: ImageRecord, reference: ImageRecord) -> tuple[i
     box = part.grid.box
     if part.grid.wcs_text == "" and record is reference:
         return -box.x0, -box.y0
-    plane = (
-        CelestialWcs.from_text(part.grid.wcs_text, 0, 1, box.x1, box.y1)
-        if part.grid.wcs_text
-        else wcs_of(reference)
-    )
+    plane = OutputGrid.of(part.grid, reference).wcs
     wcs = wcs_of(record)
     # Of its pixels the one nearest to the output: planes may part slowly with distance.
     x, y = plane.to_pixel(wcs.to_sky((record.nx - 1) / 2, (record.ny - 1) / 2))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from surveys.kernels.resample import EDGE_PENALTY, PENALTY
 from surveys.kernels.resample_plain import map_plain
 from surveys.mosaic.bands import Band
-from surveys.mosaic.nodes import OutputGrid
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.ownership import outside_own
 from surveys.mosaic.reading import OpenPiece
 from surveys.mosaic.resampling import ResampledPiece, Window

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from surveys.fits.source import Lru
 from surveys.kernels import resample as kernels
 from surveys.mosaic.bands import Band
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.nodes import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
     Area,
     NodeMap,
-    OutputGrid,
     make_map,
     reach_of,
 )

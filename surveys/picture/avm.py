@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from surveys.fits.header import card
-from surveys.picture.place import Place
+from surveys.mosaic.grid import OutputGrid
 from surveys.sky.sphere import Floats, ra_dec_deg
 
 #: A picture whose coordinates AVM gives with a larger error, in pixels, has to be resampled.
@@ -86,7 +86,7 @@ def tan_cards(plane: Plane) -> str:
     )
 
 
-def fit_plane(place: Place) -> Plane:
+def fit_plane(place: OutputGrid) -> Plane:
     """Gnomonic plane that the WCS of a picture is, or is most like over its pixels."""
     tan = place.wcs.tan
     if tan is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveys.picture.place import Place
+from surveys.mosaic.grid import OutputGrid
 from surveys.sky.sphere import Floats, ra_dec_deg, unit_vectors
 
 Point = tuple[float, float]
@@ -55,7 +55,7 @@ class Line:
     anchor: str
 
 
-def graticule(place: Place, font_px: float, top: float = 0.0) -> tuple[Line, ...]:
+def graticule(place: OutputGrid, font_px: float, top: float = 0.0) -> tuple[Line, ...]:
     """Lines of the coordinate grid of a picture, labels in letters of `font_px`, none in the `top` rows."""
     x, y = (
         grid.ravel()
@@ -92,7 +92,7 @@ def graticule(place: Place, font_px: float, top: float = 0.0) -> tuple[Line, ...
     return tuple(line for line in lines if line.runs)
 
 
-def _has_pole(place: Place, z: float) -> bool:
+def _has_pole(place: OutputGrid, z: float) -> bool:
     x, y = place.to_pixel(np.array([[0.0, 0.0, z]]))
     return bool(-0.5 <= x[0] <= place.width - 0.5 and -0.5 <= y[0] <= place.height - 0.5)
 
@@ -115,7 +115,9 @@ def _values(low: float, high: float, step: float) -> list[float]:
     ]
 
 
-def _line(place: Place, ra: Floats, dec: Floats, text: str, font_px: float, top: float, kind: str) -> Line:
+def _line(
+    place: OutputGrid, ra: Floats, dec: Floats, text: str, font_px: float, top: float, kind: str
+) -> Line:
     x, y = place.to_pixel(unit_vectors(ra, dec))
     with np.errstate(invalid="ignore"):
         inside = (x >= -1.0) & (x <= place.width) & (y >= -1.0) & (y <= place.height)
@@ -132,7 +134,7 @@ def _line(place: Place, ra: Floats, dec: Floats, text: str, font_px: float, top:
 
 
 def _label(
-    runs: list[tuple[Point, ...]], place: Place, text: str, font_px: float, top: float, kind: str
+    runs: list[tuple[Point, ...]], place: OutputGrid, text: str, font_px: float, top: float, kind: str
 ) -> tuple[Point | None, str]:
     """Where the line leaves the picture: declinations at the left, right ascensions at the top."""
     room = 0.35 * font_px

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from surveys.errors import RequestFault
+from surveys.mosaic.grid import OutputGrid
 from surveys.picture.colours import NO_DATA
 from surveys.picture.graticule import Line, graticule
-from surveys.picture.place import Place
 from surveys.request import PictureOptions
 from surveys.sky.sphere import Floats
 
@@ -47,7 +47,7 @@ _FINE = 3
 _RIM_OPACITY = 0.62
 
 
-def draw_marks(pixels: Bytes, place: Place | None, options: PictureOptions) -> Bytes:
+def draw_marks(pixels: Bytes, place: OutputGrid | None, options: PictureOptions) -> Bytes:
     """Draw what is asked for.
 
     Parameters
@@ -142,7 +142,7 @@ class _Sheet:
             layer.path([(x + gap * dx, y + gap * dy), (x + end * dx, y + end * dy)], 1.4 * self.stroke)
         layer.lay(GREEN)
 
-    def scalebar(self, place: Place) -> None:
+    def scalebar(self, place: OutputGrid) -> None:
         """Bar in the lower left corner, of a round length at the centre of the picture."""
         scale = place.scale_deg * 3600
         arcsec = bar_length_arcsec(scale * self.width)
@@ -157,7 +157,7 @@ class _Sheet:
         middle = max(x + length / 2, self.margin + self._width(angle_text(arcsec)) / 2)
         self._text(angle_text(arcsec), (middle, y - tick - 0.25 * self.font_px), "mb", WHITE)
 
-    def compass(self, place: Place) -> None:
+    def compass(self, place: OutputGrid) -> None:
         """Arrows to north and east at the centre of the picture, in the lower right corner."""
         arms = {"N": _direction(place, self.width, self.height, 0.0)}
         arms["E"] = _direction(place, self.width, self.height, 90.0)
@@ -292,7 +292,7 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont, room: float) -> str:
     return f"{line}…"
 
 
-def _direction(place: Place, width: int, height: int, angle_deg: float) -> Point:
+def _direction(place: OutputGrid, width: int, height: int, angle_deg: float) -> Point:
     """Direction on the sheet, a unit vector, of a position angle at its centre."""
     x, y = (width - 1) / 2, (height - 1) / 2
     here = place.to_sky(x, y).reshape(3)

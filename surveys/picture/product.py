@@ -12,10 +12,10 @@ from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.image import ImageRecord
 from surveys.mosaic.compose import compose
+from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.opening import Catalog, record_of
 from surveys.picture.avm import Caption
 from surveys.picture.look import Look, look_of
-from surveys.picture.place import Place
 from surveys.picture.render import Picture, render
 from surveys.plan import CutoutPlan
 from surveys.request import PictureOptions
@@ -92,7 +92,7 @@ class PictureProduct:
         return render(
             [images.get(band) for band in bands],
             self.look,
-            Place.of(first.grid, references[first.band]),
+            OutputGrid.of(first.grid, references[first.band]),
             self.options,
             zeropoints=[zeropoints.get(band) for band in bands],
             caption=self._caption(),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surveys.kernels import picture as kernels
+from surveys.mosaic.grid import OutputGrid
 from surveys.picture.avm import Caption, describe, fit_plane
 from surveys.picture.colours import NO_DATA, paint_of
 from surveys.picture.curves import ASINH_SOFTENING, SCREEN, curve, limits_of
@@ -16,7 +17,6 @@ from surveys.picture.encode import QUALITY, encode_jpeg, encode_png
 from surveys.picture.levels import factors, measured_colour, measured_grey, sky_of
 from surveys.picture.look import Look
 from surveys.picture.marks import draw_marks
-from surveys.picture.place import Place
 from surveys.recipe import ALGORITHMS, Recipe
 from surveys.request import Cuts, PictureOptions
 
@@ -62,7 +62,7 @@ class Picture:
 def render(
     images: Sequence[Image | None],
     look: Look,
-    place: Place | None,
+    place: OutputGrid | None,
     options: PictureOptions,
     *,
     zeropoints: Sequence[float | None] = (),

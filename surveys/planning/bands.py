@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from surveys.errors import RequestFault
+from surveys.mosaic.grid import OutputGrid
 from surveys.picture.avm import fit_plane, tan_cards
-from surveys.picture.place import Place
 from surveys.picture.size import View, view_of
 from surveys.planning.images import depth_of
 from surveys.planning.limits import Limits, check_grid, check_picture
@@ -89,7 +89,7 @@ def draft_picture(
         scale_deg = request.mosaic.pixscale_deg or reference.pixel_scale_deg
         plane = Plane.gnomonic(*centre_of(request.stencil, reference), scale_deg)
     box = _box_of_all(request, plane, tiles)
-    fitted = fit_plane(Place(plane.wcs, box.x0, box.y0, box.width, box.height))
+    fitted = fit_plane(OutputGrid(plane.wcs, box.x0, box.y0, box.width, box.height))
     if not fitted.is_avm and math.isfinite(fitted.error_px):
         # Its own coordinates could not be written into the picture.
         plane = Plane.from_text(tan_cards(fitted), plane.scale_deg, box.width, box.height)

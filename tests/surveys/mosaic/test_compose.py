@@ -9,8 +9,19 @@ import pytest
 import reproject
 
 from surveys.sky.pixels import PixelBox
+from surveys.survey import Band, Nodata
 from tests.support.tiles import ramp, sky
-from tests.surveys.mosaic.skies import SCALE, SkyCatalog, composed, moved, sampled, tan, text_of, wcs_of_cards
+from tests.surveys.mosaic.skies import (
+    SCALE,
+    SkyCatalog,
+    composed,
+    moved,
+    sampled,
+    survey_of,
+    tan,
+    text_of,
+    wcs_of_cards,
+)
 
 
 @pytest.fixture
@@ -85,6 +96,20 @@ def test_integers_are_pasted_as_stored(catalog: SkyCatalog) -> None:
     np.testing.assert_array_equal(made.image[:, :100], whole)
     assert (made.image[:, 100:] == -32768).all()
     assert made.covered == 100 * 60
+
+
+@pytest.mark.parametrize("nodata", [None, -99.0, 1e30, np.inf, np.nan])
+def test_integers_of_any_declared_no_data_value(catalog: SkyCatalog, nodata: float | None) -> None:
+    whole, cards = ramp((60, 100), "i2"), tan(size=(100, 60))
+    whole[20:30, 10:20] = -99
+    band = Band("g", 4e-7, 5.5e-7, ("g",), nodata=None if nodata is None else Nodata(value=nodata))
+    catalog.declared = survey_of(band)
+    catalog.tile(whole[:, :60], cards)
+    catalog.tile(whole[:, 50:], moved(cards, 50, 0))
+    made = composed(catalog, PixelBox(0, 100, 0, 60), "paste")
+    np.testing.assert_array_equal(made.image, whole)
+    assert made.image.dtype == np.int16
+    assert made.covered == 60 * 100 - (100 if nodata == -99.0 else 0)
 
 
 def test_integers_without_blank_become_floats_where_there_are_holes(catalog: SkyCatalog) -> None:

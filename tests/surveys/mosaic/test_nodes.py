@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from surveys.errors import ImageRefused
 from surveys.kernels.resample_plain import map_plain
-from surveys.mosaic.nodes import Area, NodeMap, OutputGrid, make_map, reach_of
+from surveys.mosaic.grid import OutputGrid
+from surveys.mosaic.nodes import Area, NodeMap, make_map, reach_of
 from surveys.sky.wcs import CelestialWcs
 from tests.surveys.mosaic.skies import SCALE, tan, text_of
 from tests.surveys.mosaic.test_grids import sip, tpv

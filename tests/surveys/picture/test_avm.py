@@ -13,9 +13,9 @@ import pytest
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from surveys.mosaic.grid import OutputGrid
 from surveys.picture.avm import Caption, describe, fit_plane, scale_and_rotation, tan_cards
 from surveys.picture.look import Look
-from surveys.picture.place import Place
 from surveys.picture.render import render
 from surveys.plan import Grid
 from surveys.recipe import Recipe
@@ -80,12 +80,12 @@ def test_pyavm_reads_the_coordinates_of_the_wcs(
 ) -> None:
     nx, ny = SIZE
     picture = render(
-        [noisy_sky(120)[0][:ny]], GREY, Place.of_text(text, nx, ny), replace(PNG, media_type=media_type)
+        [noisy_sky(120)[0][:ny]], GREY, OutputGrid.of_text(text, nx, ny), replace(PNG, media_type=media_type)
     )
     path = tmp_path / "picture"
     path.write_bytes(picture.content)
     ours, x, y = read_back(path), *(a.ravel() for a in np.mgrid[0:nx:7, 0:ny:7].astype(float))
-    place = Place.of_text(text, nx, ny)
+    place = OutputGrid.of_text(text, nx, ny)
     apart = separation_deg(sky_of(ours, x, y), place.to_sky(x, y))
     assert apart.max() < tolerance_px * place.scale_deg
     assert list(AVM.from_image(str(path)).Spatial.ReferenceDimension) == [nx, ny]
@@ -96,7 +96,7 @@ def test_other_frames_become_icrs(frame: tuple[str, str], tmp_path: Path) -> Non
     extra = {"EQUINOX": 1975.0, "RADESYS": "FK5"} if frame == TAN else {}
     text = cards(frame, (12.0, 34.0), **extra)
     path = tmp_path / "picture.png"
-    path.write_bytes(render([noisy_sky(120)[0][:90]], GREY, Place.of_text(text, *SIZE), PNG).content)
+    path.write_bytes(render([noisy_sky(120)[0][:90]], GREY, OutputGrid.of_text(text, *SIZE), PNG).content)
     x, y = (a.ravel() for a in np.mgrid[0:120:11, 0:90:11].astype(float))
     there = WCS(_header(text)).pixel_to_world(x, y).icrs
     apart = separation_deg(sky_of(read_back(path), x, y), unit_vectors(there.ra.deg, there.dec.deg))
@@ -112,18 +112,20 @@ def _header(text: str) -> Any:
 def test_a_part_of_an_image_has_its_reference_pixel_moved(tmp_path: Path) -> None:
     path = write_plain(tmp_path / "tile.fits", np.zeros((60, 50), np.float32))
     record = record_of(path, wcs_text=cards())
-    whole = fit_plane(Place.of(Grid(PixelBox(0, 50, 0, 60)), record))
-    part = fit_plane(Place.of(Grid(PixelBox(-7, 20, 11, 40)), record))
+    whole = fit_plane(OutputGrid.of(Grid(PixelBox(0, 50, 0, 60)), record))
+    part = fit_plane(OutputGrid.of(Grid(PixelBox(-7, 20, 11, 40)), record))
     assert part.crpix == (whole.crpix[0] + 7, whole.crpix[1] - 11)
     assert (part.ra_deg, part.dec_deg, part.cd) == (whole.ra_deg, whole.dec_deg, whole.cd)
 
 
 def test_a_smaller_picture_has_crpix_scaled_about_the_edge(tmp_path: Path) -> None:
     # half the pixels: CRPIX' = (CRPIX - 1/2) / 2 + 1/2
-    half = fit_plane(Place.of_text(cards(CRPIX1=(33.0 - 0.5) / 2 + 0.5, CDELT1=-2e-4, CDELT2=2e-4), 60, 45))
-    whole = fit_plane(Place.of_text(cards(CRPIX1=33.0), *SIZE))
+    half = fit_plane(
+        OutputGrid.of_text(cards(CRPIX1=(33.0 - 0.5) / 2 + 0.5, CDELT1=-2e-4, CDELT2=2e-4), 60, 45)
+    )
+    whole = fit_plane(OutputGrid.of_text(cards(CRPIX1=33.0), *SIZE))
     assert half.crpix[0] == pytest.approx((whole.crpix[0] - 0.5) / 2 + 0.5)
-    x, y = ra_dec_deg(Place.of_text(cards(CRPIX1=33.0), *SIZE).to_sky(-0.5, -0.5)[None])
+    x, y = ra_dec_deg(OutputGrid.of_text(cards(CRPIX1=33.0), *SIZE).to_sky(-0.5, -0.5)[None])
     assert np.isfinite([x, y]).all()
 
 
@@ -139,7 +141,7 @@ def test_a_smaller_picture_has_crpix_scaled_about_the_edge(tmp_path: Path) -> No
     ],
 )  # fmt: skip
 def test_whether_avm_can_tell_a_picture(text: str, is_avm: bool) -> None:
-    place = Place.of_text(text, *SIZE)
+    place = OutputGrid.of_text(text, *SIZE)
     plane = fit_plane(place)
     assert plane.is_avm == is_avm
     packet = describe(Caption(), plane, *SIZE)
@@ -148,8 +150,8 @@ def test_whether_avm_can_tell_a_picture(text: str, is_avm: bool) -> None:
 
 def test_the_cards_of_a_fitted_plane_are_that_plane() -> None:
     text = cards(SIP, A_ORDER=2, B_ORDER=2, A_2_0=1e-3, B_0_2=1e-3)
-    fitted = fit_plane(Place.of_text(text, *SIZE))
-    again = fit_plane(Place.of_text(tan_cards(fitted), *SIZE))
+    fitted = fit_plane(OutputGrid.of_text(text, *SIZE))
+    again = fit_plane(OutputGrid.of_text(tan_cards(fitted), *SIZE))
     assert again.error_px == 0.0
     assert again.crpix == pytest.approx(fitted.crpix)
     assert again.cd == pytest.approx(fitted.cd, rel=1e-9, abs=1e-15)
@@ -157,7 +159,7 @@ def test_the_cards_of_a_fitted_plane_are_that_plane() -> None:
 
 
 def test_scale_and_rotation_are_those_of_fits() -> None:
-    plane = fit_plane(Place.of_text(cards(CROTA2=25.0, RADESYS="ICRS"), *SIZE))
+    plane = fit_plane(OutputGrid.of_text(cards(CROTA2=25.0, RADESYS="ICRS"), *SIZE))
     turned = scale_and_rotation(plane, *SIZE)
     assert turned == pytest.approx((-1e-4, 1e-4, 25.0))
 

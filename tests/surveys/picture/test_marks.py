@@ -11,22 +11,22 @@ import pytest
 from numpy.typing import NDArray
 
 from surveys.errors import RequestFault
+from surveys.mosaic.grid import OutputGrid
 from surveys.picture.colours import NO_DATA
 from surveys.picture.graticule import graticule
 from surveys.picture.marks import angle_text, bar_length_arcsec, draw_marks
-from surveys.picture.place import Place
 from tests.support.headers import wcs_text
 from tests.surveys.picture.sky import PNG
 
 TAN = ("RA---TAN", "DEC--TAN")
 
 
-def place(width: int = 300, height: int = 240, scale: float = 1e-4, **cards: Any) -> Place:
+def place(width: int = 300, height: int = 240, scale: float = 1e-4, **cards: Any) -> OutputGrid:
     text = wcs_text(TAN, (150.0, 2.0), (width, height), **{"CDELT1": -scale, "CDELT2": scale} | cards)
-    return Place.of_text(text, width, height)
+    return OutputGrid.of_text(text, width, height)
 
 
-def drawn(*marks: str, label: str = "", at: Place | None = None, level: int = 20) -> NDArray[Any]:
+def drawn(*marks: str, label: str = "", at: OutputGrid | None = None, level: int = 20) -> NDArray[Any]:
     """Which pixels marks change, and by how much (of their brightest colour)."""
     at = place() if at is None else at
     before = np.full((at.height, at.width, 3), level, np.uint8)
@@ -87,7 +87,7 @@ def _near(ink: NDArray[np.bool_], point: NDArray[np.float64]) -> tuple[slice, sl
     return slice(max(y - 6, 0), y + 7), slice(max(x - 6, 0), x + 7)
 
 
-def _on_sheet(at: Place, east: float, north: float) -> NDArray[np.float64]:
+def _on_sheet(at: OutputGrid, east: float, north: float) -> NDArray[np.float64]:
     x, y = (at.width - 1) / 2, (at.height - 1) / 2
     step = 1e-7
     ra, dec = np.radians(150.0), np.radians(2.0)
@@ -133,7 +133,7 @@ def _value(text: str) -> float:
 @pytest.mark.parametrize("scale", [1e-6, 1e-4, 1e-2])
 def test_there_is_a_grid_everywhere(ra: float, dec: float, scale: float) -> None:
     text = wcs_text(TAN, (ra, dec), (200, 160), CDELT1=-scale, CDELT2=scale)
-    lines = graticule(Place.of_text(text, 200, 160), 12)
+    lines = graticule(OutputGrid.of_text(text, 200, 160), 12)
     assert 4 <= len(lines) <= 40
     assert len({line.text for line in lines}) == len(lines)
     for line in lines:

@@ -43,9 +43,9 @@ _ABOUT = """# Large mosaics
 
 What mosaics of much sky take, as `make bench` measured it. The survey is synthetic: tiles of half a degree
 with 1 arcsec a pixel, 16-bit integers with BSCALE, each on a plane of its own, so that all are resampled
-(Lanczos-3; pictures: means over their pixels). One thread, files in the page cache. Memory is the peak of a process that did nothing else,
-everything it had loaded before counted ({base:.0f} MB), pages of files not. FITS files larger than 32 MB are
-made in a temporary file, whose pages are the system's.
+(Lanczos-3; pictures have the means over their pixels). One thread, files in the page cache. Memory is the
+peak of a process that did nothing else, everything it had loaded before counted ({base:.0f} MB), pages of
+files not. FITS files larger than 32 MB are made in a temporary file, whose pages are the system's.
 """
 _LIMITS = """
 Memory stays about the same whatever the size, since mosaics are made in strips; what grows is time, and

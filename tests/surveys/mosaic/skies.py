@@ -130,4 +130,7 @@ def composed(
     **options: Any,
 ) -> Composed:
     request = request or CutoutRequest("demo/g", mosaic=MosaicOptions(**options))
-    return compose(part_of(catalog, box, method, wcs_text), request, catalog, Source(), threads, layers)
+    means = request.picture is not None
+    return compose(
+        part_of(catalog, box, method, wcs_text), request, catalog, Source(), threads, layers, means=means
+    )

@@ -141,6 +141,8 @@ def _file_name(answer: requests.Response) -> str:
 def _write(path: Path, chunks: Iterator[bytes], size: int, progress: Progress) -> Path:
     """Write a file that appears when it is whole."""
     done = 0
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} into")
     with NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as part:
         try:
             for chunk in chunks:

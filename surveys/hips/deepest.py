@@ -12,7 +12,7 @@ from lsst.sphgeom import Region
 from surveys.errors import RequestFault
 from surveys.fits.header import card
 from surveys.fits.source import Source
-from surveys.hips.geometry import TILE, pixel_scale_deg, wcs_text
+from surveys.hips.geometry import SAME_SCALE, TILE, pixel_scale_deg, wcs_text
 from surveys.hips.tiles import Image, key_for
 from surveys.index.catalog import MOST_CANDIDATES, Catalog
 from surveys.mosaic.compose import compose
@@ -28,7 +28,7 @@ from surveys.sky.stencil import Circle
 from surveys.survey import Survey
 
 #: Raised when the same images would make other pixels.
-MAKING = 1
+MAKING = 2
 
 _BOX = PixelBox(0, TILE, 0, TILE)
 _LIMITS = Limits(TILE * TILE, TILE * TILE * 8, max_inputs=MOST_CANDIDATES)
@@ -146,7 +146,11 @@ def make_pixels(band: HipsBand, part: Part, catalog: Catalog, source: Source) ->
     StaleImage, BrokenImage
         If an image cannot be read, or is not the one that was indexed; `dataset` names it.
     """
-    made = compose(part, band.request, catalog, source, generation=band.generation)
+    scale = min(catalog.artifact(piece.artifact_id).pixel_scale_deg for piece in part.pieces)
+    # Of an order that is coarser than the survey: else there are dark rings about stars. Other orders keep
+    # their kernel, though some pixels of HEALPix are larger than the average: tiles are of one sharpness.
+    means = pixel_scale_deg(band.order) > SAME_SCALE * scale
+    made = compose(part, band.request, catalog, source, generation=band.generation, means=means)
     return np.asarray(made.image, dtype=np.float32)
 
 

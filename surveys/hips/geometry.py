@@ -35,11 +35,15 @@ def pixel_scale_deg(order: int) -> float:
     return math.degrees(math.sqrt(math.pi / 3.0) / (TILE << order))
 
 
+#: A survey whose pixels are smaller than those of an order by no more than this has that scale.
+SAME_SCALE = 1.01
+
+
 def order_for(scale_deg: float) -> int:
     """First order whose pixels are no larger than those of a survey, within what a HiPS can have."""
     for order in range(ALLSKY_ORDER, DEEPEST_ORDER):
         # A survey just at the scale of an order need not have four times its pixels.
-        if pixel_scale_deg(order) <= scale_deg * 1.01:
+        if pixel_scale_deg(order) <= scale_deg * SAME_SCALE:
             return order
     return DEEPEST_ORDER
 

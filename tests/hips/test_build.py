@@ -103,6 +103,12 @@ class TestPixels:
         area_px = np.pi * 0.5**2 / (4 * pixel_scale_deg(5)) ** 2
         assert all(count == pytest.approx(area_px, rel=0.02) for count in seen.values())
 
+    def test_a_coarser_order_has_means_and_no_dark_rings_about_stars(self, tmp_path: Path) -> None:
+        report = build(write_stars(tmp_path / "data"), order=3)
+        pixels = np.concatenate([read_fits(path).ravel() for path in tiles_of(report.folder, 3).values()])
+        assert np.nanmin(pixels) > 0.999 * SKY
+        assert np.nanmax(pixels) > 20 * SKY
+
     def test_tiles_say_where_they_are(self, hips: Path) -> None:
         tile, path = next(iter(tiles_of(hips, ORDER).items()))
         with fits.open(path) as hdus:

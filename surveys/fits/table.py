@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,25 +57,7 @@ class Table:
     @property
     def header(self) -> HduHeader:
         """Its header."""
-        width = np.dtype([(column.name, column.kind) for column in self.columns]).itemsize
-        cards: list[Card] = [
-            card("XTENSION", "BINTABLE", "binary table"),
-            card("BITPIX", 8, "bytes"),
-            card("NAXIS", 2, "number of axes"),
-            card("NAXIS1", width, "bytes of a row"),
-            card("NAXIS2", self.rows, "number of rows"),
-            card("PCOUNT", 0, "no heap"),
-            card("GCOUNT", 1, "one group"),
-            card("TFIELDS", len(self.columns), "number of columns"),
-            card("EXTNAME", self.name, "name of this extension"),
-        ]
-        for number, column in enumerate(self.columns, start=1):
-            cards.append(card(f"TTYPE{number}", column.name, column.comment))
-            cards.append(card(f"TFORM{number}", column.form))
-            if column.unit:
-                cards.append(card(f"TUNIT{number}", column.unit))
-        cards += lines_of(history(remark) for remark in self.remarks)
-        return HduHeader((*cards, *(CHECKSUM if self.checksum else ())))
+        return _header_of(self)
 
     @property
     def data_size(self) -> int:
@@ -96,6 +79,29 @@ class Table:
             else:
                 rows[column.name] = [np.nan if value is None else value for value in of_column]
         return rows.tobytes()
+
+
+@lru_cache(maxsize=64)
+def _header_of(table: Table) -> HduHeader:
+    width = np.dtype([(column.name, column.kind) for column in table.columns]).itemsize
+    cards: list[Card] = [
+        card("XTENSION", "BINTABLE", "binary table"),
+        card("BITPIX", 8, "bytes"),
+        card("NAXIS", 2, "number of axes"),
+        card("NAXIS1", width, "bytes of a row"),
+        card("NAXIS2", table.rows, "number of rows"),
+        card("PCOUNT", 0, "no heap"),
+        card("GCOUNT", 1, "one group"),
+        card("TFIELDS", len(table.columns), "number of columns"),
+        card("EXTNAME", table.name, "name of this extension"),
+    ]
+    for number, column in enumerate(table.columns, start=1):
+        cards.append(card(f"TTYPE{number}", column.name, column.comment))
+        cards.append(card(f"TFORM{number}", column.form))
+        if column.unit:
+            cards.append(card(f"TUNIT{number}", column.unit))
+    cards += lines_of(history(remark) for remark in table.remarks)
+    return HduHeader((*cards, *(CHECKSUM if table.checksum else ())))
 
 
 def width_of(texts: Iterable[str]) -> int:

@@ -37,7 +37,8 @@ def ra_dec_deg(vectors: Floats) -> tuple[Floats, Floats]:
 
 def normalized(vectors: Floats) -> Floats:
     """Return the same directions with length 1 (NaN stays NaN)."""
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+    # What numpy's norm does, without its looks at what it is given.
+    return np.asarray(vectors / np.sqrt(np.add.reduce(vectors * vectors, axis=-1, keepdims=True)))
 
 
 def separation_deg(a: Floats, b: Floats) -> Floats:

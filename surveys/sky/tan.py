@@ -60,11 +60,10 @@ class TanProjection:
         """Return the unit vectors of pixels."""
         a, b, c, d = self.matrix
         det = a * d - b * c
-        dx, dy = np.broadcast_arrays(
-            np.asarray(x, dtype=float) - self.x0, np.asarray(y, dtype=float) - self.y0
-        )
+        dx, dy = np.asarray(x, dtype=float) - self.x0, np.asarray(y, dtype=float) - self.y0
         xi, eta = (d * dx - b * dy) / det, (a * dy - c * dx) / det
-        plane = np.stack([np.ones_like(xi), xi, eta], axis=-1)
+        plane = np.ones((*xi.shape, 3))
+        plane[..., 1], plane[..., 2] = xi, eta
         return normalized(plane @ np.array([self.tangent, self.first, self.second]))
 
     def to_pixel(self, vectors: Floats) -> tuple[Floats, Floats]:

@@ -72,6 +72,9 @@ def compile_kernels(say: Callable[[str], object]) -> None:
     with done.with_name("compiling.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of several who start, one compiles; let go of when it is closed
         if not done.exists():
+            # numba looks for changes of a kernel in its own file alone, and not in those it calls.
+            for kept in done.parent.rglob("*.nb[ic]"):
+                kept.unlink()
             _compile(say)
             done.touch()
 

@@ -33,11 +33,14 @@ def started(cache: Path) -> list[str]:
 @pytest.mark.deployment
 def test_kernels_are_compiled_at_the_first_start_alone(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
+    (cache / "old").mkdir(parents=True)
+    (cache / "old" / "kernel.nbc").write_bytes(b"of another version")
     both = [start(cache), start(cache)]
     said = sorted(program.communicate()[0].splitlines() for program in both)
     assert said == [["False"], ["compiling what works on pixels; this is done once", "False"]]
     kept = set(cache.rglob("*.nbc"))
     assert kept, "numba kept nothing"
+    assert cache / "old" / "kernel.nbc" not in kept
     assert started(cache) == ["False"]
     assert set(cache.rglob("*.nbc")) == kept
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from surveys.hips.geometry import TILE, pixel_scale_deg
+from surveys.hips.geometry import SAME_SCALE, TILE, pixel_scale_deg
 from surveys.survey import Survey
 
 VERSION = "1.4"
@@ -86,6 +86,15 @@ class HipsFacts:
     times_mjd: tuple[float, float] | None = None
 
 
+def _sampling(facts: HipsFacts, survey: Survey) -> str:
+    """Tell how pixels were made; "" of colours, which are made of other HiPS."""
+    if "fits" not in facts.formats:
+        return ""
+    scale_deg = survey.pixel_scale_deg
+    is_coarser = scale_deg is not None and pixel_scale_deg(facts.order) > SAME_SCALE * scale_deg
+    return "mean" if is_coarser else "lanczos3"
+
+
 def write_properties(facts: HipsFacts, survey: Survey) -> str:
     """Write the file ``properties``, one ``keyword = value`` a line."""
     publisher = survey.publisher
@@ -124,7 +133,7 @@ def write_properties(facts: HipsFacts, survey: Survey) -> str:
         ("hips_pixel_scale", _number(pixel_scale_deg(facts.order))),
         ("hips_pixel_cut", " ".join(map(_number, facts.cuts)) if facts.cuts else ""),
         ("hips_data_range", " ".join(map(_number, facts.data_range)) if facts.data_range else ""),
-        ("hips_sampling", "lanczos3" if "fits" in facts.formats else ""),
+        ("hips_sampling", _sampling(facts, survey)),
         ("hips_hierarchy", "mean"),
         ("hips_processing", facts.processing),
         ("hips_initial_ra", f"{facts.centre.ra_deg:.6f}"),

@@ -108,6 +108,7 @@ class TestPixels:
         pixels = np.concatenate([read_fits(path).ravel() for path in tiles_of(report.folder, 3).values()])
         assert np.nanmin(pixels) > 0.999 * SKY
         assert np.nanmax(pixels) > 20 * SKY
+        assert properties_of(report.folder)["hips_sampling"] == "mean"
 
     def test_tiles_say_where_they_are(self, hips: Path) -> None:
         tile, path = next(iter(tiles_of(hips, ORDER).items()))
@@ -199,6 +200,7 @@ class TestDescription:
             "hips_frame": "equatorial",
             "hips_order": "5",
             "hips_order_min": "0",
+            "hips_sampling": "lanczos3",
             "hips_tile_width": "512",
             "hips_tile_format": "png fits",
             "hips_status": "public master clonableOnce",

@@ -15,18 +15,29 @@ CSV = "text/csv"
 JSON = "application/json"
 
 _ROWS_AT_ONCE = 200
+#: What begins a formula, where a spreadsheet opens the file.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_chunks(fields: Sequence[Field], rows: Iterable[Row]) -> Iterator[bytes]:
-    """Lines of RFC 4180 in UTF-8, the names of the fields first; null is an empty value."""
+def csv_chunks(fields: Sequence[Field], rows: Iterable[Row], *, guarded: bool = False) -> Iterator[bytes]:
+    """Lines of RFC 4180 in UTF-8, the names of the fields first; null is an empty value.
+
+    With `guarded`, texts are as `guarded_csv_cell` has them: those that users wrote themselves are to be.
+    """
+    form = _guarded_value if guarded else format_value
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([field.name for field in fields])
     yield _taken(text)
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
-        writer.writerows([format_value(value) for value in row] for row in batch)
+        writer.writerows([form(value) for value in row] for row in batch)
         yield _taken(text)
+
+
+def guarded_csv_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: an apostrophe goes before one that it might."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def json_chunks(
@@ -46,6 +57,10 @@ def json_chunks(
         separator = ",\n"
     last = ending()
     yield f'],\n"status": {json.dumps(last.value if last else "OK")}}}\n'.encode()
+
+
+def _guarded_value(value: Value) -> str:
+    return guarded_csv_cell(value) if isinstance(value, str) else format_value(value)
 
 
 def _taken(text: io.StringIO) -> bytes:

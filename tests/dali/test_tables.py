@@ -60,3 +60,14 @@ def test_text_that_is_no_unicode_stops_nothing() -> None:
     rows: list[Row] = [("a\ud800b", None, None)]
     assert b"a?b" in b"".join(csv_chunks(FIELDS, rows))
     assert json.loads(b"".join(json_chunks(FIELDS, rows)))["rows"][0][0] == "a?b"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_a_text_that_a_spreadsheet_takes_for_a_formula_is_guarded(cell: str) -> None:
+    fields = [Field(name="id"), Field(name="dec", datatype="double")]
+    content = b"".join(csv_chunks(fields, [(cell, -1.5), ("a=b", None)], guarded=True)).decode()
+    assert list(csv.reader(io.StringIO(content, newline=""))) == [
+        ["id", "dec"],
+        [f"'{cell}", "-1.5"],
+        ["a=b", ""],
+    ]

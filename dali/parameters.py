@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 
 from dali.errors import MultiValuedParamNotSupported, UsageError, quoted
 
@@ -17,6 +18,19 @@ _BOOLEANS = {"1": True, "true": True, "t": True, "0": False, "false": False, "f"
 
 
 @dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file of a multipart body, as a temporary file that is removed when the request ends.
+
+    `file_name` is as the client calls it, "" if it does not.
+    """
+
+    path: Path
+    file_name: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """What a client sent.
 
@@ -26,10 +40,13 @@ class Parameters:
         Values by name in upper case, in the order they came. A name without a value is absent.
     uploads
         Names of the parts of a multipart body that are files.
+    files
+        These files by name in upper case, where the resource takes some.
     """
 
     values: Mapping[str, tuple[str, ...]]
     uploads: tuple[str, ...] = ()
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
 
     @classmethod
     def from_pairs(

@@ -27,7 +27,7 @@ from surveys.plan import CutoutPlan
 from surveys.planner import Limits, is_public
 from surveys.survey import Survey
 from uws.job import Caller, Counts, JobError, Row, RowStatus
-from uws.jobtype import Ending, File, JobPlan, JobRefused, Outcome, Work
+from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, Outcome, UploadSource, Work
 from uws.phase import Phase
 
 #: It says nothing of the cutouts, and belongs to the job.
@@ -78,6 +78,7 @@ class SodaJobs:
     """
 
     name = "soda"
+    takes_uploads = False
 
     def __init__(
         self,
@@ -115,7 +116,9 @@ class SodaJobs:
             "additionalProperties": False,
         }
 
-    def parse(self, parameters: Parameters, caller: Caller) -> ManyCutouts:
+    def parse(
+        self, parameters: Parameters, caller: Caller, uploads: Mapping[str, UploadSource] = {}
+    ) -> ManyCutouts:
         """Make a request of what a client sent.
 
         Raises
@@ -147,6 +150,10 @@ class SodaJobs:
         _refuse_if_vain(rows)
         is_small = len(rows) <= limits.high_rows and sum(row.pixels for row in rows) <= limits.high_pixels
         return JobPlan(tasks_of(rows), "high" if is_small else "low", sum(row.seconds for row in rows))
+
+    def split(self, work: Work) -> Expansion:
+        """Nothing here is split."""
+        raise NotImplementedError
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""

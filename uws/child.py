@@ -16,14 +16,15 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from dali.errors import ProtocolError
 from uws.containers import ContainerWriter
-from uws.job import JobError, Row, RowReport, RowStatus, Stored
+from uws.job import JobError, Row, RowReport, RowStatus, Stored, TaskKind, ended_by_engine
 from uws.jobtype import File, JobType, JobTypes, Outcome, Work
 from uws.verdict import Answer, Left
 
@@ -49,6 +50,8 @@ class Task:
     owner: str
     rows: tuple[Row, ...]
     path: Path
+    kind: TaskKind = "heavy"
+    common: Mapping[str, Any] = field(default_factory=dict)
 
 
 def serve(
@@ -136,13 +139,14 @@ class Doer:
                     return Left.DRAIN
                 self._begin(index)
                 if index == first:
-                    work = Work(task.job_id, task.owner, task.rows[first:])
+                    work = Work(task.job_id, task.owner, task.rows[first:], task.common)
                     outcomes = iter(_kind(self._types, task.job_type).run(work))
                 outcome = next(outcomes, None)
                 if outcome is None:
                     _miscounted(task, reports, first)
                     return Left.NOTHING
-                reports.append(_report(task.rows[index], outcome, container))
+                report = _report(task.rows[index], outcome, container)
+                reports.append(replace(report, seconds=self._row_s()))
             if next(outcomes, None) is not None:
                 _miscounted(task, reports, first)
         except _StorageFault:
@@ -161,6 +165,9 @@ class Doer:
         self._cell[BEGAN] = time.monotonic_ns()
         self._cell[ROW] = index
 
+    def _row_s(self) -> float:
+        return (time.monotonic_ns() - self._cell[BEGAN]) / 1e9
+
     def _failure(self, task: Task, row: Row, error: BaseException) -> RowReport:
         message, transient = "", False
         if isinstance(error, MemoryError):
@@ -176,7 +183,8 @@ class Doer:
             said, self._said = self._said, (task.job_id, type(error))
             if said != self._said:
                 _log.error("a row failed", extra={"job_id": task.job_id, "row": row.n}, exc_info=error)
-        return RowReport(row.n, row.result_id, RowStatus.FAILED, message, transient=transient)
+        failed = ended_by_engine(row, RowStatus.FAILED, message)
+        return replace(failed, transient=transient, seconds=self._row_s())
 
 
 class _StorageFault(Exception):
@@ -247,17 +255,28 @@ def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
         raise ValueError(f"{outcome.status} with {len(outcome.files)} files")
     files = container.add(outcome.files) if outcome.files else ()
     # What no database takes would cost the other rows of the task their results.
-    message = outcome.message.encode(errors="replace").decode().replace("\0", "")
-    return RowReport(row.n, row.result_id, outcome.status, message, files, outcome.transient)
+    return RowReport(
+        row.n,
+        row.result_id,
+        outcome.status,
+        _storable(outcome.message),
+        files,
+        outcome.transient,
+        outcome.verdict,
+        _storable(outcome.label),
+        outcome.facts,
+    )
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def _miscounted(task: Task, reports: list[RowReport], first: int) -> None:
     """Fail all rows of a call: it is not known which outcome is of which."""
     message = "Error: the program gave another number of outcomes than there are rows"
     _log.error(message, extra={"job_id": task.job_id})
-    reports[first:] = [
-        RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in task.rows[first:]
-    ]
+    reports[first:] = [ended_by_engine(row, RowStatus.FAILED, message) for row in task.rows[first:]]
 
 
 def _close(outcomes: Iterator[Outcome]) -> None:

@@ -29,8 +29,10 @@ class Herald:
 
     def announce(self, job_id: str, planned: Planned) -> None:
         """Tell of a job that was run."""
-        if isinstance(planned.start, JobPlan) and planned.start.total:
+        if isinstance(planned.start, JobPlan) and planned.start.tasks:
             self._bell.top_up(planned.start.lane, min(len(planned.start.tasks), MOST_RINGS))
+        if isinstance(planned.start, JobPlan) and planned.start.split is not None:
+            self._bell.top_up("high", 1)
         self.tell(job_id, planned.phase)
 
     def tell(self, job_id: str, phase: Phase) -> None:

@@ -13,6 +13,8 @@ from uws.phase import Phase
 #: Small and real-time work, and everything else: the names of the queues.
 Lane = Literal["high", "low"]
 LANES: tuple[Lane, ...] = ("high", "low")
+#: What a task is: it makes the tasks of its job, or does rows that need little memory, or rows of any kind.
+TaskKind = Literal["split", "light", "heavy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,28 @@ class Parameter:
     name: str
     value: str
     by_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that came with a job.
+
+    Parameters
+    ----------
+    name
+        Of the part it came in, in upper case as parameters are.
+    file_name
+        As the client calls it, "" if it does not.
+    stored
+        Object of the results store: ``<job_id>/upload-<n>``, of this job or of the one it was retried from.
+    """
+
+    name: str
+    file_name: str
+    media_type: str
+    size: int
+    sha256: str
+    stored: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +127,12 @@ class Job:
         How long the work is expected to take, None while that is unknown.
     event_seq
         Number of the last event; it grows with every change.
+    packaged
+        Its results are a package, and not one result for each row.
+    parent_id
+        The job that this one was retried from; "" for others.
+    estimate
+        What was expected of it when it was made; JSON.
     """
 
     job_id: str
@@ -125,6 +155,9 @@ class Job:
     bytes_out: int
     seconds: float | None
     event_seq: int
+    packaged: bool = False
+    parent_id: str = ""
+    estimate: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +205,31 @@ class Result:
     hold_until_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerRow(Result):
+    """A result with what the ledger tells beyond it.
+
+    Parameters
+    ----------
+    label
+        The user's name of the row.
+    verdict
+        The job type's own word for what became of it, or that of `status`.
+    facts
+        JSON of the job type.
+    attempts
+        How often its task was begun; 0 for a row of which something became in the splitting.
+    seconds
+        How long the last attempt at the row took.
+    """
+
+    label: str = ""
+    verdict: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 1
+    seconds: float = 0.0
+
+
 class ResultRef(NamedTuple):
     """A result in the list; a tuple, as jobs have thousands."""
 
@@ -191,7 +249,8 @@ class Row:
     result_id
         Of its result, if it has but one file or none.
     payload
-        What the job type wants to know; JSON.
+        What the job type wants to know; JSON. Where the job type cannot say what became of the row, as it
+        failed or crashed, the ledger has the `label`, a text, and the `facts`, an object, of the payload.
     """
 
     n: int
@@ -209,6 +268,12 @@ class Claim:
         How often its only row has brought a process down.
     started
         Whether its job began to execute with this claim.
+    kind
+        A task of kind `split` has one row, which stands for the splitting.
+    common
+        What the job type wants to know of all rows; for a split, `JobPlan.split`.
+    parameters, uploads
+        Of the job, for a split alone.
     """
 
     task_id: int
@@ -222,6 +287,10 @@ class Claim:
     kills: int
     rows: tuple[Row, ...]
     started: bool = False
+    kind: TaskKind = "heavy"
+    common: Mapping[str, Any] = field(default_factory=dict)
+    parameters: tuple[Parameter, ...] = ()
+    uploads: tuple[Upload, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +314,20 @@ class Stored:
 class RowReport:
     """What became of a row: its files, or the sentence that stands for them.
 
-    `transient`: it failed for a reason that may pass, and is tried again as long as its task may be.
+    Parameters
+    ----------
+    transient
+        It failed for a reason that may pass, and is tried again as long as its task may be.
+    verdict
+        The job type's own word for it; "" is that of `status`.
+    label
+        The user's name of the row.
+    facts
+        What the ledger tells of it; JSON.
+    seconds
+        How long it took.
+    detail
+        More lines, of a splitting that failed: they become those of the error of its job.
     """
 
     n: int
@@ -254,6 +336,24 @@ class RowReport:
     message: str = ""
     files: tuple[Stored, ...] = ()
     transient: bool = False
+    verdict: str = ""
+    label: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    detail: str = ""
+
+
+def ended_by_engine(row: Row, status: RowStatus, message: str) -> RowReport:
+    """Report a row of which the job type does not say what became of it: its payload says whose it is."""
+    label, facts = row.payload.get("label"), row.payload.get("facts")
+    return RowReport(
+        row.n,
+        row.result_id,
+        status,
+        message,
+        label=label if isinstance(label, str) else "",
+        facts=facts if isinstance(facts, Mapping) else {},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,3 +403,4 @@ class NewJob:
     fault: JobError | None = None
     seconds: float | None = None
     wait_s: float = 0.0
+    uploads: tuple[Upload, ...] = ()

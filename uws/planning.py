@@ -43,7 +43,7 @@ class Planned:
         """What the job becomes when it is run; one without rows has nothing to wait for."""
         if isinstance(self.start, JobError):
             return Phase.ERROR
-        return Phase.QUEUED if self.start.total else Phase.COMPLETED
+        return Phase.QUEUED if self.start.has_work else Phase.COMPLETED
 
 
 class Planner:

@@ -122,7 +122,7 @@ class Child:
         process.cell[ROW] = NO_ROW
         process.cell[BEGAN] = time.monotonic_ns()
         process.cell[DRAIN] = 0
-        if not process.send(Task(claim.job_type, claim.job_id, claim.owner, claim.rows, path)):
+        if not process.send(_task(claim, path)):
             return Died(process.row, process.kill())
         while True:
             if process.wait(POLL_S):
@@ -226,6 +226,10 @@ class _Process:
     @property
     def _death(self) -> int:
         return self._process.sentinel if self._pidfd is None else self._pidfd
+
+
+def _task(claim: Claim, path: Path) -> Task:
+    return Task(claim.job_type, claim.job_id, claim.owner, claim.rows, path, claim.kind, claim.common)
 
 
 def _start(process: SpawnProcess) -> None:

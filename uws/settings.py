@@ -30,10 +30,13 @@ class JobSettings:
     reconcile_s: float
     row_limit_s: float
     memory_bytes: int
+    light_memory_bytes: int
     child_tasks: int
     drain_s: float
     max_attempts: int
     back_off_s: float
     max_rows: int
     max_body_bytes: int
+    max_upload_bytes: int
+    upload_hosts: tuple[str, ...]
     high_rows: int

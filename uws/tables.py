@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 #: Identifiers of tasks name containers, so none is used again. SQLite numbers no other type of key by
@@ -70,6 +81,11 @@ class JobRow(Base):
     bytes_out: Mapped[int] = mapped_column(server_default=text("0"))
     seconds: Mapped[float | None]
     event_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    #: Its results are a package, and not one for each row.
+    packaged: Mapped[bool] = mapped_column(server_default=false())
+    #: The job it was retried from; that one may be gone.
+    parent_id: Mapped[str] = mapped_column(server_default="")
+    estimate: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
         Index("ix_job_owner_created", "owner", "created_ms", "job_id"),
@@ -114,6 +130,10 @@ class TaskRow(Base):
     ended_ms: Mapped[int | None]
     #: Why it waits, for those who look after the service.
     note: Mapped[str] = mapped_column(server_default="")
+    #: `split` makes the other tasks of its job; `light` needs less memory than `heavy`.
+    kind: Mapped[str] = mapped_column(server_default="heavy")
+    #: What its rows share.
+    common: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
         Index(
@@ -159,8 +179,44 @@ class ResultRow(Base):
     visibility: Mapped[str] = mapped_column(server_default="owner")
     approval: Mapped[str] = mapped_column(server_default="")
     hold_until_ms: Mapped[int | None]
+    #: The user's name of the row, the job type's word for what became of it, and what it tells of it.
+    label: Mapped[str] = mapped_column(server_default="")
+    verdict: Mapped[str] = mapped_column(server_default="")
+    facts: Mapped[dict[str, Any] | None]
+    #: 0 for a row of which something became before there was a task of it.
+    attempts: Mapped[int] = mapped_column(server_default=text("1"))
+    seconds: Mapped[float] = mapped_column(server_default=text("0"))
 
-    __table_args__ = (UniqueConstraint("job_id", "result_id"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "result_id"),
+        Index("ix_result_verdict", "job_id", "verdict", "row", "part"),
+        Index("ix_result_label", "job_id", "label"),
+    )
+
+
+class UploadRow(Base):
+    """A file that came with a job; `stored` may be an object of the job it was retried from."""
+
+    __tablename__ = "upload"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    file_name: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int]
+    sha256: Mapped[str]
+    stored: Mapped[str]
+
+
+class KeptRow(Base):
+    """The files of a job are kept as long as another one, its holder, is there: it refers to them."""
+
+    __tablename__ = "kept"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"), primary_key=True)
+    holder_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (Index("ix_kept_holder", "holder_id"),)
 
 
 class EventRow(Base):

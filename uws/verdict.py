@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from uws.job import Claim, Counts, JobError, Retry, Row, RowReport, RowStatus, Settlement
+from uws.job import Claim, Counts, JobError, Retry, Row, RowReport, RowStatus, Settlement, ended_by_engine
 from uws.jobtype import Ending, JobTypes
 from uws.phase import Phase
 from uws.settings import JobSettings
@@ -149,7 +149,7 @@ def _crashed(claim: Claim, row: Row, cause: str, settings: JobSettings) -> Settl
     kills = claim.kills + 1
     if kills >= MOST_KILLS:
         message = f"Error: this row made the program crash twice ({cause})"
-        return Settlement((RowReport(row.n, row.result_id, RowStatus.POISON, message),))
+        return Settlement((ended_by_engine(row, RowStatus.POISON, message),))
     return Settlement(retries=(Retry((row,), claim.attempts - 1, kills, settings.back_off_s, cause),))
 
 
@@ -166,7 +166,7 @@ def _uncounted(claim: Claim, rows: tuple[Row, ...], note: str) -> Retry:
 
 
 def _failed(row: Row, message: str) -> RowReport:
-    return RowReport(row.n, row.result_id, RowStatus.FAILED, message)
+    return ended_by_engine(row, RowStatus.FAILED, message)
 
 
 def _back_off(claim: Claim, settings: JobSettings) -> float:

@@ -24,7 +24,7 @@ from config.settings import load_settings
 from dali.errors import ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown
 from uws.job import Caller, Counts, JobError, Lane, Row, RowStatus
-from uws.jobtype import Ending, File, JobPlan, JobRefused, JobTypes, Outcome, Work
+from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, JobTypes, Outcome, UploadSource, Work
 from uws.phase import Phase
 from uws.settings import JobSettings
 
@@ -56,11 +56,14 @@ class Toy:
     """
 
     name = "toy"
+    takes_uploads = False
 
     def describe(self) -> Mapping[str, Any]:
         return {"type": "object", "properties": {name: {"type": "string"} for name in _KNOWN}}
 
-    def parse(self, parameters: Parameters, caller: Caller) -> ToyRequest:
+    def parse(
+        self, parameters: Parameters, caller: Caller, uploads: Mapping[str, UploadSource] = {}
+    ) -> ToyRequest:
         if unknown := refuse_unknown(parameters, _KNOWN, _KNOWN):
             raise unknown[0]
         do = tuple((parameters.one("DO") or "ok").split(","))
@@ -86,6 +89,9 @@ class Toy:
 
     def plan(self, request: ToyRequest) -> JobPlan:
         return toy_plan(request)
+
+    def split(self, work: Work) -> Expansion:
+        raise NotImplementedError
 
     def run(self, work: Work) -> Iterator[Outcome]:
         for row in work.rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -165,7 +165,14 @@ class Claims:
                     started_ms=NowMs(),
                     lease_until_ms=NowMs() + self._lease_ms,
                 )
-                .returning(TaskRow.fence, TaskRow.attempts, TaskRow.kills, TaskRow.rows)
+                .returning(
+                    TaskRow.fence,
+                    TaskRow.attempts,
+                    TaskRow.kills,
+                    TaskRow.rows,
+                    TaskRow.kind,
+                    TaskRow.common,
+                )
             ).one()
         kind, owner, is_first = started
         return Claim(
@@ -180,6 +187,8 @@ class Claims:
             kills=taken.kills,
             rows=rows_of(taken.rows),
             started=is_first,
+            kind=taken.kind,
+            common=taken.common or {},
         )
 
     def _start(self, connection: Connection, job_id: str) -> tuple[str, str, bool] | None:
@@ -254,7 +263,7 @@ def settle(
     )
     if after is None:
         raise LostClaim(f"job {claim.job_id} has ended")
-    _write_ledger(connection, claim, settlement)
+    _write_ledger(connection, claim, settlement.reports, claim.attempts)
     _insert_retries(connection, claim, settlement)
     counts = counts_of(after)
     tell(connection, claim.job_id, after["event_seq"], "rows", {"ended": counts.ended, "total": counts.total})
@@ -276,10 +285,10 @@ def settle(
     return ending.phase
 
 
-def _write_ledger(connection: Connection, claim: Claim, settlement: Settlement) -> None:
+def _write_ledger(connection: Connection, claim: Claim, reports: Iterable[RowReport], attempts: int) -> None:
     created_ms = now_ms(connection)
     written: list[dict[str, Any]] = []
-    for report in settlement.reports:
+    for report in reports:
         common = {
             "job_id": claim.job_id,
             "task_id": claim.task_id,
@@ -287,6 +296,11 @@ def _write_ledger(connection: Connection, claim: Claim, settlement: Settlement) 
             "status": report.status.value,
             "message": report.message,
             "created_ms": created_ms,
+            "label": report.label,
+            "verdict": report.verdict or report.status.value,
+            "facts": dict(report.facts) or None,
+            "attempts": attempts,
+            "seconds": report.seconds,
         }
         if not report.files:
             written.append(common | _sentence(report))
@@ -336,6 +350,8 @@ def _insert_retries(connection: Connection, claim: Claim, settlement: Settlement
                 state="queued",
                 rows=written_rows(retry.rows),
                 row_count=len(retry.rows),
+                kind=claim.kind,
+                common=dict(claim.common) or None,
                 attempts=retry.attempts,
                 kills=retry.kills,
                 not_before_ms=NowMs() + math.ceil(retry.delay_s * 1000),

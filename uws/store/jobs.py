@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, case, func, insert, select, update
 
 from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row
-from uws.jobtype import JobPlan
+from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
 from uws.store.rows import (
@@ -28,6 +29,8 @@ from uws.tables import JobRow, ResultRow, TaskRow
 CHUNK = 2000
 
 _PHASES = [phase.value for phase in ACTIVE]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +253,26 @@ class Jobs:
             }
         else:
             # A job without rows has nothing to wait for.
-            ended = {} if start.total else {"started_ms": NowMs(), "ended_ms": NowMs()}
+            ended = {} if start.has_work else {"started_ms": NowMs(), "ended_ms": NowMs()}
             changes = {
-                "phase": (Phase.QUEUED if start.total else Phase.COMPLETED).value,
+                "phase": (Phase.QUEUED if start.has_work else Phase.COMPLETED).value,
                 "lane": start.lane,
                 "queued_ms": NowMs(),
                 "turn_ms": NowMs(),
                 "total": start.total,
                 "seconds": start.seconds,
                 "quote_ms": _quote(start.seconds, wait_s),
+                "packaged": start.packaged,
+                "estimate": None if start.estimate is None else dict(start.estimate),
                 **ended,
             }
         owner = self._changed(connection, job_id, (Phase.PENDING,), "phase", changes, seq)
         if owner is None:
             return False
         if isinstance(start, JobPlan):
-            insert_tasks(connection, job_id, owner, start.lane, start.tasks)
+            insert_tasks(connection, job_id, owner, start.lane, map(_task_plan, start.tasks))
+            if start.split is not None:
+                insert_split(connection, job_id, owner, start.split)
         return True
 
     def _change(
@@ -316,24 +323,53 @@ def destroyed() -> dict[str, Any]:
 
 
 def insert_tasks(
-    connection: Connection, job_id: str, owner: str, lane: str, tasks: Sequence[Sequence[Row]]
+    connection: Connection, job_id: str, owner: str, lane: str, tasks: Iterable[TaskPlan]
 ) -> None:
     """Store tasks, to be claimed once this transaction is committed."""
-    written = [
-        {
-            "job_id": job_id,
-            "owner": owner,
-            "lane": lane,
-            "n": rows[0].n,
-            "state": "queued",
-            "rows": written_rows(rows),
-            "row_count": len(rows),
-        }
-        for rows in tasks
-        if rows
-    ]
-    for start in range(0, len(written), CHUNK):
-        connection.execute(insert(TaskRow), written[start : start + CHUNK])
+    for some in chunks(task for task in tasks if task.rows):
+        written = [
+            {
+                "job_id": job_id,
+                "owner": owner,
+                "lane": lane,
+                "n": task.rows[0].n,
+                "state": "queued",
+                "rows": written_rows(task.rows),
+                "row_count": len(task.rows),
+                "kind": task.kind,
+                "common": dict(task.common) or None,
+            }
+            for task in some
+        ]
+        connection.execute(insert(TaskRow), written)
+
+
+def insert_split(connection: Connection, job_id: str, owner: str, split: Mapping[str, Any]) -> None:
+    """Store the task that makes the others; a row that stands for them is what fails, or crashes."""
+    connection.execute(
+        insert(TaskRow).values(
+            job_id=job_id,
+            owner=owner,
+            lane="high",
+            n=0,
+            state="queued",
+            rows=written_rows([Row(0, "split")]),
+            row_count=0,
+            kind="split",
+            common=dict(split),
+        )
+    )
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Take items in lists of as many as a statement has."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _task_plan(rows: Sequence[Row]) -> TaskPlan:
+    return TaskPlan(tuple(rows))
 
 
 def _live(job_id: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, insert, select, text, update
 
-from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
+from uws.job import Claim, Counts, JobError, Lane, RowStatus, Settlement, ended_by_engine
 from uws.jobtype import Ending
 from uws.phase import RUNNABLE, TERMINAL, Phase
 from uws.store.claims import UNREADABLE, LostClaim, drop, is_overdue, settle
@@ -286,9 +286,11 @@ class Upkeep:
             task.attempts,
             task.kills,
             rows,
+            kind=task.kind,
+            common=task.common or {},
         )
         message = GAVE_UP.format(attempts=claim.attempts)
-        reports = tuple(RowReport(row.n, row.result_id, RowStatus.FAILED, message) for row in rows)
+        reports = tuple(ended_by_engine(row, RowStatus.FAILED, message) for row in rows)
         try:
             with self._writing.begin() as connection:
                 return settle(connection, claim, Settlement(reports), finish)

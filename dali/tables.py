@@ -52,7 +52,7 @@ def json_chunks(
     separator = "\n"
     remaining = iter(rows)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
-        lines = (json.dumps([_plain(value) for value in row], ensure_ascii=False) for row in batch)
+        lines = (json.dumps([json_value(value) for value in row], ensure_ascii=False) for row in batch)
         yield (separator + ",\n".join(lines)).encode("utf-8", "replace")
         separator = ",\n"
     last = ending()
@@ -76,7 +76,8 @@ def _described(field: Field) -> dict[str, str]:
     return {key: value for key, value in said.items() if value}
 
 
-def _plain(value: Value) -> object:
+def json_value(value: Value) -> object:
+    """Value as JSON may have it."""
     if isinstance(value, float) and not math.isfinite(value):
         return format_value(value)
     return value

@@ -265,7 +265,7 @@ def _write_rows(out: Any, fields: Sequence[Field], rows: Iterable[Row]) -> Itera
 
     The same elements are filled again and again: making them would take most of the time.
     """
-    formats = [_format_of(field) for field in fields]
+    formats = [format_of(field) for field in fields]
     table = [_empty_row(len(fields)) for _ in range(_ROWS_AT_ONCE)]
     cells = [list(row) for row in table]
     remaining = iter(rows)
@@ -276,7 +276,7 @@ def _write_rows(out: Any, fields: Sequence[Field], rows: Iterable[Row]) -> Itera
                 try:
                     cell.text = text
                 except ValueError:
-                    cell.text = _legal(text or "")
+                    cell.text = legal(text or "")
             out.write(element)
         yield
 
@@ -289,7 +289,8 @@ def _empty_row(cells: int) -> etree._Element:
     return row
 
 
-def _format_of(field: Field) -> Callable[[Any], str]:
+def format_of(field: Field) -> Callable[[Any], str]:
+    """Give what makes the text of a value of a field; null has none."""
     if field.datatype in _TEXTS:
         return str
     if field.arraysize is not None or field.datatype == "boolean":
@@ -310,7 +311,7 @@ def _format_float(value: float) -> str:
     return "NaN" if math.isnan(number) else "+Inf" if number > 0 else "-Inf"
 
 
-def _legal(text: str) -> str:
+def legal(text: str) -> str:
     """Text without the characters that are illegal in XML."""
     return _ILLEGAL.sub("", text)
 
@@ -344,7 +345,7 @@ def _head(
 
 def _info(info: Info) -> etree._Element:
     element = _element("INFO", text=info.text, name=info.name)
-    element.set("value", _legal(info.value))
+    element.set("value", legal(info.value))
     return element
 
 
@@ -373,7 +374,7 @@ def _field(tag: str, field: Field) -> etree._Element:
 
 def _param(param: Param) -> etree._Element:
     element = _field("PARAM", param)
-    element.set("value", _legal(format_value(param.value)))
+    element.set("value", legal(format_value(param.value)))
     return element
 
 
@@ -382,7 +383,7 @@ def _values(values: Values) -> etree._Element:
     limits = [("MIN", values.minimum), ("MAX", values.maximum)]
     given = [(tag, limit) for tag, limit in limits if limit is not None]
     for tag, value in [*given, *(("OPTION", option) for option in values.options)]:
-        etree.SubElement(element, tag).set("value", _legal(format_value(value)))
+        etree.SubElement(element, tag).set("value", legal(format_value(value)))
     return element
 
 
@@ -400,6 +401,6 @@ def _descriptor(descriptor: ServiceDescriptor) -> etree._Element:
 
 def _element(tag: str, text: str = "", **attributes: str) -> etree._Element:
     """Element with the attributes that are not empty."""
-    element = etree.Element(tag, {name: _legal(value) for name, value in attributes.items() if value})
-    element.text = _legal(text) or None
+    element = etree.Element(tag, {name: legal(value) for name, value in attributes.items() if value})
+    element.text = legal(text) or None
     return element

@@ -231,11 +231,11 @@ class LedgerRow(Result):
 
 
 class ResultRef(NamedTuple):
-    """A result in the list; a tuple, as jobs have thousands."""
+    """A result in the list; a tuple, as jobs have thousands. `size` is None where it is not known yet."""
 
     result_id: str
     media_type: str
-    size: int
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import wrap_file
@@ -12,7 +14,10 @@ from werkzeug.wsgi import wrap_file
 from dali.errors import NotFound, ServiceUnavailable, UsageError, quoted
 from dali.responses import error_response
 from uws.job import Result
+from uws.packages.archives import Archive
+from uws.packages.joined import read_archive
 from uws.results import ResultStore, content_sha256, disposition
+from uws.shelves import Window
 
 #: What is sent at once where the server cannot send a file by itself.
 CHUNK_BYTES = 1 << 18
@@ -23,6 +28,27 @@ _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNOREC
 
 class _Unsatisfiable(Exception):
     """No byte of the result is in the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent, all of it or a range.
+
+    Parameters
+    ----------
+    etag
+        Differs if a byte does.
+    disposition
+        How it is to be shown or saved.
+    body
+        Gives the bytes from one to before another; it raises, or its first step does, if they cannot be read.
+    """
+
+    etag: str
+    size: int
+    media_type: str
+    disposition: str
+    body: Callable[[int, int], Iterable[bytes]]
 
 
 def result_response(result: Result, store: ResultStore, request: Request) -> Response:
@@ -41,30 +67,70 @@ def result_response(result: Result, store: ResultStore, request: Request) -> Res
     -----
     UWS 1.1 leaves open how a result is sent; DALI 1.1, section 4.2, allows to redirect to it.
     """
-    etag = content_sha256(result)
+
+    def body(start: int, stop: int) -> Iterable[bytes]:
+        if request.method == "HEAD":
+            next(store.read(result, 0, 1), b"")  # it fails as GET would
+            return ()
+        if stop - start <= CHUNK_BYTES:
+            return (b"".join(store.read(result, start, stop)),)
+        if (window := store.open(result, start, stop)) is not None:
+            return wrap_file(request.environ, window, CHUNK_BYTES)
+        return store.read(result, start, stop)
+
     size = result.size if result.container else len(result.message.encode())
+    content = Content(content_sha256(result), size, result.media_type, disposition(result), body)
+    return content_response(content, request, lambda: store.signed_url(result))
+
+
+def archive_response(
+    archive: Archive, etag: str, name: str, media_type: str, store: ResultStore, request: Request
+) -> Response:
+    """Answer with an archive, as it is joined from what is stored; raises what `result_response` raises."""
+
+    def body(start: int, stop: int) -> Iterable[bytes]:
+        return () if request.method == "HEAD" else read_archive(archive, store, start, stop)
+
+    return content_response(Content(etag, archive.size, media_type, _attached(name), body), request)
+
+
+def file_response(path: Path, etag: str, size: int, name: str, media_type: str, request: Request) -> Response:
+    """Answer with a file of this machine; raises what `result_response` raises."""
+
+    def body(start: int, stop: int) -> Iterable[bytes]:
+        if request.method == "HEAD":
+            return ()
+        return wrap_file(request.environ, Window(path, start, stop), CHUNK_BYTES)
+
+    return content_response(Content(etag, size, media_type, _attached(name), body), request)
+
+
+def content_response(
+    content: Content, request: Request, elsewhere: Callable[[], str | None] = lambda: None
+) -> Response:
+    """Answer with some content, or with as much of it as the client needs, or send the client `elsewhere`."""
     headers = {
-        "ETag": f'"{etag}"',
+        "ETag": f'"{content.etag}"',
         "Cache-Control": "private, no-cache",
         "Accept-Ranges": "bytes",
         "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": disposition(result),
+        "Content-Disposition": content.disposition,
     }
-    if request.if_match and not request.if_match.contains(etag):
+    if request.if_match and not request.if_match.contains(content.etag):
         raise UsageError("this result is not the one of the header If-Match", status=412)
-    if request.if_none_match.contains_weak(etag):
+    if request.if_none_match.contains_weak(content.etag):
         return Response(status=304, headers=headers)
     try:
-        if request.method != "HEAD" and (url := store.signed_url(result)) is not None:
+        if request.method != "HEAD" and (url := elsewhere()) is not None:
             return Response(status=307, headers={"Location": url, "Cache-Control": "no-store"})
-        return _content(result, store, request, headers, size)
+        return _sent(content, request, headers)
     except _Unsatisfiable:
         refused = UsageError(
             f"no byte of this result is in the range {quoted(request.headers['Range'])}",
-            f"It has {size} bytes.",
+            f"It has {content.size} bytes.",
             status=416,
         )
-        return error_response(refused, request, {"Content-Range": f"bytes */{size}"})
+        return error_response(refused, request, {"Content-Range": f"bytes */{content.size}"})
     except FileNotFoundError as fault:
         raise NotFound("the file of this result is no longer stored") from fault
     except OSError as fault:
@@ -73,27 +139,22 @@ def result_response(result: Result, store: ResultStore, request: Request) -> Res
         ) from fault
 
 
-def _content(
-    result: Result, store: ResultStore, request: Request, headers: dict[str, str], size: int
-) -> Response:
+def _sent(content: Content, request: Request, headers: dict[str, str]) -> Response:
     """Send all of it, or a range; nothing but headers for HEAD."""
-    part = _range(request, headers["ETag"], size)
-    start, stop = (0, size) if part is None else part
+    part = _range(request, headers["ETag"], content.size)
+    start, stop = (0, content.size) if part is None else part
     headers["Content-Length"] = str(stop - start)
     if part is not None:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    body: Iterable[bytes]
-    if request.method == "HEAD":
-        next(store.read(result, 0, 1), b"")  # it fails as GET would
-        body = ()
-    elif stop - start <= CHUNK_BYTES:
-        body = (b"".join(store.read(result, start, stop)),)
-    elif (window := store.open(result, start, stop)) is not None:
-        body = wrap_file(request.environ, window, CHUNK_BYTES)
-    else:
-        body = _begun(store.read(result, start, stop))
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
+    body = content.body(start, stop)
+    if isinstance(body, Generator):
+        body = _begun(body)
     status = 200 if part is None else 206
-    return Response(body, status, headers, content_type=result.media_type, direct_passthrough=True)
+    return Response(body, status, headers, content_type=content.media_type, direct_passthrough=True)
+
+
+def _attached(name: str) -> str:
+    return f'attachment; filename="{name}"'
 
 
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 from uws.job import Claim, Result, RowReport
-from uws.shelves import JOB_ID, Bucket, Folder, StorageError, Window, said_plainly
+from uws.shelves import JOB_ID, Bucket, Folder, OpenFiles, StorageError, Window, said_plainly
 
-__all__ = ["ResultStore", "StorageError", "content_sha256", "disposition"]
+__all__ = ["Ranges", "ResultStore", "StorageError", "content_sha256", "disposition"]
 
 #: So long a client may begin to read what it was sent to.
 SIGNED_S = 600
@@ -157,6 +157,15 @@ class ResultStore:
         start, stop = _within(start, stop, result.size)
         return self._spool.open(_checked(result.container), result.offset + start, result.offset + stop)
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether results are files of this machine."""
+        return self._bucket is None
+
+    def ranges(self) -> Ranges:
+        """Give what reads many ranges of many containers; it is to be closed."""
+        return Ranges(self._spool, self._bucket)
+
     def local(self, result: Result) -> Path | None:
         """Path of the container of a result, if it is a file of this machine."""
         if not result.container or self._bucket is not None:
@@ -233,6 +242,44 @@ class ResultStore:
         bucket.keep_parts(path, parts)
         self._spool.remove(_container_of(claim))
         return tuple(published)
+
+
+class Ranges:
+    """Reads ranges of containers, and of local files that are named by their paths."""
+
+    def __init__(self, folder: Folder, bucket: Bucket | None) -> None:
+        self._folder, self._bucket = folder, bucket
+        self._files = OpenFiles()
+
+    def fetch(self, ranges: Sequence[tuple[str | Path, int, int]]) -> list[bytes]:
+        """Read ranges: a container or a file, first byte, and the one after the last.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one is gone.
+        StorageError
+            If one cannot be read now, or is not what it was.
+        """
+        remote = [
+            (_checked(source), start, stop)
+            for source, start, stop in ranges
+            if isinstance(source, str) and self._bucket is not None
+        ]
+        fetched = iter(self._bucket.fetch(remote) if self._bucket is not None and remote else ())
+        return [
+            next(fetched)
+            if isinstance(source, str) and self._bucket is not None
+            else self._files.read(self._path(source), start, stop)
+            for source, start, stop in ranges
+        ]
+
+    def close(self) -> None:
+        """Close its files."""
+        self._files.close()
+
+    def _path(self, source: str | Path) -> Path:
+        return source if isinstance(source, Path) else self._folder.path(_checked(source))
 
 
 def disposition(result: Result) -> str:

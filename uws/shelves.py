@@ -28,6 +28,8 @@ PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4
 #: So many small objects are stored at a time.
 OBJECTS_AT_ONCE = 64
+#: Files that are open at a time, for one client.
+FILES_OPEN = 32
 CHECK_S = 3.0
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -161,6 +163,36 @@ class Folder:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+class OpenFiles:
+    """Files open for reading, the latest few of them: each is opened once for many small readings."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, int] = {}
+
+    def read(self, path: Path, start: int, stop: int) -> bytes:
+        """Read bytes `start` to before `stop`; FileNotFoundError if there is no such file."""
+        with said_plainly(FileNotFoundError):
+            descriptor = self._descriptor(path)
+            content = os.pread(descriptor, stop - start, start)
+            while len(content) < stop - start:
+                if not (more := os.pread(descriptor, stop - start - len(content), start + len(content))):
+                    raise _too_short()
+                content += more
+            return content
+
+    def close(self) -> None:
+        """Close all."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _descriptor(self, path: Path) -> int:
+        if (descriptor := self._open.get(path)) is None:
+            if len(self._open) >= FILES_OPEN:
+                os.close(self._open.pop(next(iter(self._open))))
+            descriptor = self._open[path] = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return descriptor
+
+
 class Bucket:
     """Objects are those of S3 under a prefix; `options` are those of the file system of fsspec."""
 
@@ -200,6 +232,16 @@ class Bucket:
                 if len(chunk) != end - at:
                     raise _too_short()
             yield chunk
+
+    def fetch(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
+        """Read parts of objects, several at a time; FileNotFoundError if there is none of a name."""
+        keys = [self._key(name) for name, _, _ in ranges]
+        starts, stops = [start for _, start, _ in ranges], [stop for _, _, stop in ranges]
+        with said_plainly(FileNotFoundError):
+            found: list[bytes] = self._files.cat_ranges(keys, starts, stops, max_gap=None, on_error="raise")
+            if [len(content) for content in found] != [stop - start for _, start, stop in ranges]:
+                raise _too_short()
+        return found
 
     def sign(self, name: str, seconds: int, **headers: str) -> str:
         """URL by which a client gets an object by itself, for some time, with these headers."""

@@ -5,7 +5,7 @@ GET changes nothing; whatever changes something answers 303 and says no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from flask import Blueprint, Response, request
@@ -16,8 +16,10 @@ from dali.parameters import MAX_PARAMETERS, Parameters
 from dali.responses import LOG_FIELDS, TEXT
 from dali.views import expect_whole_body, read_parameters, watch_client
 from uws import xml
-from uws.job import Caller, Job
+from uws.job import Caller, Job, ResultRef
 from uws.moment import format_moment
+from uws.packages.shop import PackageShop
+from uws.packages.views import PackageViews
 from uws.params import (
     parse_change,
     parse_command,
@@ -46,6 +48,7 @@ def make_blueprint(
     *,
     results: ResultStore,
     settings: JobSettings,
+    packages: PackageShop | None = None,
 ) -> Blueprint:
     """Make the job resource of one job type.
 
@@ -65,8 +68,11 @@ def make_blueprint(
         Has the files of results.
     settings
         Limits of what is sent.
+    packages
+        Ledgers and packages of jobs, where there are such jobs.
     """
-    return _Tree(service, job_type, base_url, caller_of, path, results, settings).blueprint()
+    views = None if packages is None else PackageViews(packages, results)
+    return _Tree(service, job_type, base_url, caller_of, path, results, settings, views).blueprint()
 
 
 class _Tree:
@@ -81,6 +87,7 @@ class _Tree:
         path: str,
         results: ResultStore,
         settings: JobSettings,
+        packages: PackageViews | None,
     ) -> None:
         self._service = service
         self._job_type = job_type
@@ -89,6 +96,7 @@ class _Tree:
         self._path = path
         self._results = results
         self._settings = settings
+        self._packages = packages
 
     def blueprint(self) -> Blueprint:
         """Say which resource answers which method; Flask refuses all others."""
@@ -107,6 +115,7 @@ class _Tree:
             f"{job}/parameters/<name>": {"GET": self.show_parameter, "PUT": self.set_parameter},
             f"{job}/results": {"GET": self.list_results},
             f"{job}/results/<result_id>": {"GET": self.show_result},
+            f"{job}/ledger": {"GET": self.show_ledger},
         }
         for rule, by_method in views.items():
             for method, view in by_method.items():
@@ -133,8 +142,9 @@ class _Tree:
         job = self._find(job_id)
         if wait is not None:
             job = self._service.wait(job, wait.seconds, wait.phase, watch_client(request))
-        refs = self._service.result_refs(job)
-        return _document(xml.job_document(job, refs, self._job_url(job), self._service.now_ms()))
+        refs, url = self._refs(job), self._job_url(job)
+        ledger = f"{url}/ledger" if job.packaged and self._packages else ""
+        return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger))
 
     def delete_by_post(self, job_id: str) -> AnyResponse:
         """Do what DELETE does, for clients that cannot."""
@@ -207,16 +217,33 @@ class _Tree:
     def list_results(self, job_id: str) -> AnyResponse:
         """List the results of a job."""
         job = self._find(job_id)
-        return _document(xml.results_document(self._service.result_refs(job), self._job_url(job)))
+        return _document(xml.results_document(self._refs(job), self._job_url(job)))
 
     def show_result(self, job_id: str, result_id: str) -> AnyResponse:
         """Send a result."""
         job = self._find(job_id)
+        if self._packages is not None:
+            packed = self._packages.result(job, self._job_url(job), result_id, self._read(), request)
+            if packed is not None:
+                return packed
         result = self._service.result(job, result_id)
         response = result_response(result, self._results, request)
         if request.method == "GET" and response.status_code in (200, 307):
             self._service.downloaded(job, result)
         return response
+
+    def show_ledger(self, job_id: str) -> AnyResponse:
+        """Tell what became of the rows of a job so far."""
+        parameters = self._read()
+        job = self._find(job_id)
+        if self._packages is None:
+            raise NotFound("this job has no ledger", "Its /results lists what it has.")
+        return self._packages.ledger(job, self._job_url(job), parameters, request)
+
+    def _refs(self, job: Job) -> Sequence[ResultRef]:
+        if job.packaged and self._packages is not None:
+            return self._packages.refs(job)
+        return self._service.result_refs(job)
 
     def _text(self, said: Callable[[Job], str]) -> _View:
         """Answer GET of a resource that is one text."""

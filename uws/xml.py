@@ -49,7 +49,9 @@ def jobs_document(refs: Iterable[JobRef], list_url: str) -> bytes:
     return _written(root)
 
 
-def job_document(job: Job, results: Iterable[ResultRef], job_url: str, now_ms: int) -> bytes:
+def job_document(
+    job: Job, results: Iterable[ResultRef], job_url: str, now_ms: int, ledger_url: str = ""
+) -> bytes:
     """Write a job (section 2.2.2.2).
 
     Parameters
@@ -62,6 +64,8 @@ def job_document(job: Job, results: Iterable[ResultRef], job_url: str, now_ms: i
         Its URL, without a slash at the end.
     now_ms
         Now, by the clock of the job.
+    ledger_url
+        Where its rows are told; "" for a job that has results only.
     """
     root = _root("job", version=VERSION)
     _add(root, "jobId", job.job_id)
@@ -79,7 +83,7 @@ def job_document(job: Job, results: Iterable[ResultRef], job_url: str, now_ms: i
     etree.SubElement(root, f"{{{UWS}}}results")
     if job.error is not None:
         _add_error(root, job.error)
-    _add_info(root, job, now_ms)
+    _add_info(root, job, now_ms, ledger_url)
     return _with_results(_written(root), results, job_url)
 
 
@@ -129,7 +133,7 @@ def _with_results(document: bytes, results: Iterable[ResultRef], job_url: str) -
     lines = [
         f'    <uws:result id="{escape(ref.result_id)}" xlink:type="simple" '
         f'xlink:href="{base}{quote(ref.result_id, safe="")}" '
-        f'size="{ref.size}" mime-type="{escape(ref.media_type)}"/>\n'
+        f'{_sized(ref)}mime-type="{escape(ref.media_type)}"/>\n'
         for ref in results
     ]
     # Whatever clients said was escaped, so the first empty element `results` is the one.
@@ -140,6 +144,10 @@ def _with_results(document: bytes, results: Iterable[ResultRef], job_url: str) -
     return b"".join((before, start, attributes, b">\n", "".join(lines).encode(), b"  </uws:results>", rest))
 
 
+def _sized(ref: ResultRef) -> str:
+    return "" if ref.size is None else f'size="{ref.size}" '
+
+
 def _add_error(root: etree._Element, error: JobError) -> None:
     kind = "transient" if error.transient else "fatal"
     detail = "true" if error.detail else "false"
@@ -147,9 +155,9 @@ def _add_error(root: etree._Element, error: JobError) -> None:
     _add(element, "message", error.message)
 
 
-def _add_info(root: etree._Element, job: Job, now_ms: int) -> None:
+def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
-    if job.fault is None and not job.counts.total:
+    if job.fault is None and not job.counts.total and not ledger_url:
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
     if job.fault is not None:
@@ -160,6 +168,8 @@ def _add_info(root: etree._Element, job: Job, now_ms: int) -> None:
             _add_own(fault, "fix", job.fault.detail)
     if job.counts.total:
         _add_progress(info, job, now_ms)
+    if ledger_url:
+        _add_own(info, "ledger", ledger_url)
 
 
 def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:

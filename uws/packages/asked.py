@@ -1,0 +1,229 @@
+"""What clients ask of a ledger and of an archive, parsed at the door."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from dali.errors import Faults, UsageError, quoted
+from dali.parameters import Parameters, refuse_unknown
+from dali.tables import CSV, JSON
+from dali.votable import MEDIA_TYPE as VOTABLE
+
+LINES = "application/x-ndjson"
+TEXT = "text/plain; charset=utf-8"
+
+#: Formats of a ledger, and their media types.
+LEDGER_FORMATS = {
+    "json": JSON,
+    "jsonl": LINES,
+    "csv": CSV,
+    "votable": VOTABLE,
+    "urls": TEXT,
+    "aria2": TEXT,
+}
+#: Media types by which Accept chooses one, the preferred first.
+ACCEPTED = {
+    JSON: "json",
+    CSV: "csv",
+    VOTABLE: "votable",
+    "text/xml": "votable",
+    "application/xml": "votable",
+    LINES: "jsonl",
+}
+#: Formats of an archive, and their media types.
+ARCHIVE_FORMATS = {"zip": "application/zip", "tar": "application/x-tar"}
+
+#: Rows of a page of JSON, where LIMIT says nothing, and the most it may say.
+PAGE_ROWS = 1000
+MOST_PAGE_ROWS = 100_000
+#: Of STATUS and of ID: more are not compared.
+MOST_VALUES = 200
+#: Smaller parts would be more than anybody wants.
+LEAST_PART_BYTES = 1 << 20
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"([0-9]{1,15})([kKmMgGtT]?)[bB]?")
+_CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))?")
+_ROWS = re.compile(r"([0-9]{1,15})\s*-\s*([0-9]{1,15})|([0-9]{1,15})")
+
+_SELECTION = ("STATUS", "ID", "ROWS")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a job; all conditions hold together, and one that is empty always does.
+
+    Parameters
+    ----------
+    statuses, labels
+        Their words for what became of rows, and the user's names of rows.
+    rows
+        First and last row of the user's table.
+    """
+
+    statuses: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    rows: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerQuery:
+    """A page of a ledger, or with no `limit` all of it.
+
+    `after`: the row and part before the first of the page.
+    """
+
+    format: str
+    selection: Selection
+    after: tuple[int, int] | None
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveQuery:
+    """An archive, or a part of one; with `part_bytes` and no `part`, the list of its parts."""
+
+    format: str
+    selection: Selection
+    part_bytes: int | None
+    part: int | None
+
+
+def parse_ledger(parameters: Parameters, statuses: Collection[str], accepted: str | None) -> LedgerQuery:
+    """Read what a client wants of a ledger.
+
+    Parameters
+    ----------
+    parameters
+        As sent.
+    statuses
+        Words that a status may be.
+    accepted
+        The media type of `ACCEPTED` that the client prefers, None if it says nothing of it.
+    """
+    faults = _begin(parameters, ("FORMAT", "AFTER", "LIMIT", *_SELECTION))
+    form = faults.attempt(lambda: _word(parameters, "FORMAT", LEDGER_FORMATS))
+    selection = _selection(parameters, statuses, faults)
+    after = faults.attempt(lambda: _after(parameters))
+    limit = faults.attempt(lambda: _limit(parameters))
+    faults.raise_any()
+    form = form or ACCEPTED.get(accepted or "", "json")
+    return LedgerQuery(form, selection, after, PAGE_ROWS if form == "json" and limit is None else limit)
+
+
+def parse_archive(parameters: Parameters, statuses: Collection[str]) -> ArchiveQuery:
+    """Read what a client wants of an archive."""
+    faults = _begin(parameters, ("FORMAT", "PARTSIZE", "PART", *_SELECTION))
+    form = faults.attempt(lambda: _word(parameters, "FORMAT", ARCHIVE_FORMATS))
+    selection = _selection(parameters, statuses, faults)
+    size = faults.attempt(lambda: _part_bytes(parameters))
+    part = faults.attempt(lambda: _part(parameters))
+    if part is not None and parameters.one("PARTSIZE") is None:
+        faults.add(UsageError("PART is a part of an archive that PARTSIZE divides", "Say PARTSIZE=2G too."))
+    faults.raise_any()
+    return ArchiveQuery(form or "zip", selection, size, part)
+
+
+def refuse_all(parameters: Parameters) -> None:
+    """Refuse parameters where none is taken."""
+    faults = refuse_unknown(parameters, (), ("FORMAT=csv at /ledger",))
+    if faults:
+        raise faults[0]
+
+
+def _begin(parameters: Parameters, known: Sequence[str]) -> Faults:
+    faults = Faults()
+    for fault in refuse_unknown(parameters, known, known):
+        faults.add(fault)
+    return faults
+
+
+def _word(parameters: Parameters, name: str, words: Collection[str]) -> str | None:
+    text = parameters.one(name)
+    if text is None:
+        return None
+    word = text.strip(" ").lower()
+    if word not in words:
+        raise UsageError(f"{name} is one of {', '.join(words)}; got {quoted(text)}")
+    return word
+
+
+def _selection(parameters: Parameters, statuses: Collection[str], faults: Faults) -> Selection:
+    words = faults.attempt(lambda: _statuses(parameters, statuses))
+    rows = faults.attempt(lambda: _rows(parameters))
+    labels = parameters.all("ID")
+    if len(labels) > MOST_VALUES:
+        faults.add(UsageError(f"ID is taken {MOST_VALUES} times at most here; got {len(labels)}"))
+    return Selection(words or (), labels, rows)
+
+
+def _statuses(parameters: Parameters, statuses: Collection[str]) -> tuple[str, ...]:
+    words = [word.strip(" ") for text in parameters.all("STATUS") for word in text.split(",")]
+    for word in words:
+        if word not in statuses:
+            raise UsageError(f"STATUS is one or several of {', '.join(statuses)}; got {quoted(word)}")
+    return tuple(dict.fromkeys(words))
+
+
+def _rows(parameters: Parameters) -> tuple[int, int] | None:
+    text = parameters.one("ROWS")
+    if text is None:
+        return None
+    found = _ROWS.fullmatch(text.strip(" "))
+    first, last = (int(found[1] or found[3]), int(found[2] or found[3])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise UsageError(
+            f"ROWS is the first and the last row wanted, counted from 1; got {quoted(text)}",
+            "Write ROWS=1-1000.",
+        )
+    return first, last
+
+
+def _after(parameters: Parameters) -> tuple[int, int] | None:
+    text = parameters.one("AFTER")
+    if text is None:
+        return None
+    found = _CURSOR.fullmatch(text.strip(" "))
+    if found is None:
+        raise UsageError(
+            f"AFTER is where a page ended; got {quoted(text)}", "Follow the link next of the page before."
+        )
+    return int(found[1]), int(found[2] or 0)
+
+
+def _limit(parameters: Parameters) -> int | None:
+    return _number(parameters, "LIMIT", 1, MOST_PAGE_ROWS)
+
+
+def _part(parameters: Parameters) -> int | None:
+    return _number(parameters, "PART", 1, 10**9)
+
+
+def _number(parameters: Parameters, name: str, least: int, most: int) -> int | None:
+    text = parameters.one(name)
+    if text is None:
+        return None
+    digits = text.strip(" ")
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else -1
+    if not least <= number <= most:
+        raise UsageError(
+            f"{name} is a whole number from {least} to {most}; got {quoted(text)}",
+            f"Write {name}={least}.",
+        )
+    return number
+
+
+def _part_bytes(parameters: Parameters) -> int | None:
+    text = parameters.one("PARTSIZE")
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text.strip(" "))
+    size = int(found[1]) * _UNITS[found[2].upper()] if found else 0
+    if size < LEAST_PART_BYTES:
+        raise UsageError(
+            f"PARTSIZE is a number of bytes, 1M or more, with k, M, G or T for 1024, …; got {quoted(text)}",
+            "Write PARTSIZE=2G.",
+        )
+    return size

@@ -1,0 +1,171 @@
+"""Packages of jobs that have ended: built when they are first asked for, and kept for a while.
+
+What stands before the files of an archive has to be known to the byte before the first of them is sent, and
+a client that resumes must find the same. So the tables of a package are written to a folder once; they are
+removed when others need the room, and written again, the same to the byte, when they are asked for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+from dali.errors import NotFound, ServiceUnavailable
+from uws.job import Job, LedgerRow
+from uws.packages.asked import Selection
+from uws.packages.build import Built, build, load
+from uws.packages.package import Package
+from uws.phase import TERMINAL
+from uws.store.ledger import Ledger
+
+#: Of what is written: packages of other versions are written anew.
+VERSION = 1
+KEPT_S = 86_400.0
+RETRY_AFTER_S = 10
+
+_TRIES = 3
+_EVERYTHING = Selection()
+
+
+class PackageShop:
+    """Ledgers and packages of jobs.
+
+    Parameters
+    ----------
+    ledger
+        The rows of jobs.
+    packages
+        How the rows of each job type are told; types without one have neither ledger nor packages.
+    folder
+        Where packages are written; several processes may share it.
+    most_bytes
+        Room for them there; the newest is kept whatever its size.
+    """
+
+    def __init__(
+        self, ledger: Ledger, packages: Mapping[str, Package], folder: Path, most_bytes: int
+    ) -> None:
+        self._ledger = ledger
+        self._packages = packages
+        self._folder = folder
+        self._most_bytes = most_bytes
+
+    def package_of(self, job: Job) -> Package:
+        """Say how the rows of a job are told.
+
+        Raises
+        ------
+        NotFound
+            If it has results only.
+        """
+        package = self._packages.get(job.type)
+        if package is None or not job.packaged:
+            raise NotFound("this job has no ledger", "Its /results lists what it has.")
+        return package
+
+    def page(
+        self, job: Job, selection: Selection, after: tuple[int, int] | None, limit: int
+    ) -> list[LedgerRow]:
+        """Read some rows of a job, in their order."""
+        rows = self._numbers(job, selection)
+        return self._ledger.page(job.job_id, after, limit, selection.statuses, selection.labels, rows)
+
+    def rows(
+        self, job: Job, selection: Selection = _EVERYTHING, after: tuple[int, int] | None = None
+    ) -> Iterator[LedgerRow]:
+        """Read the rows of a job, in their order, a few at a time."""
+        rows = self._numbers(job, selection)
+        return self._ledger.stream(job.job_id, selection.statuses, selection.labels, rows, after)
+
+    def built(self, job: Job, job_url: str, selection: Selection = _EVERYTHING) -> Built:
+        """Give the package of a job that has ended, or of some of its rows.
+
+        Raises
+        ------
+        NotFound
+            If it has not ended.
+        ServiceUnavailable
+            If there is no room to write it.
+        """
+        package = self.package_of(job)
+        if job.phase not in TERMINAL:
+            raise NotFound(
+                f"there is no package of a job before it has ended; this one is {job.phase}",
+                "Its /ledger tells of rows that are done, and their files can be had.",
+            )
+        told = [VERSION, job.job_id, job.phase, job.ended_ms, job_url, *_told(selection)]
+        name = sha256(json.dumps(told).encode()).hexdigest()
+
+        def write(folder: Path) -> None:
+            build(folder, package, job, job_url, self.rows(job, selection))
+
+        try:
+            return self._kept(name, write)
+        except OSError as fault:
+            raise ServiceUnavailable(
+                "the package cannot be written now", "Try again a little later.", retry_after_s=RETRY_AFTER_S
+            ) from fault
+
+    def _numbers(self, job: Job, selection: Selection) -> range | None:
+        if selection.rows is None:
+            return None
+        return self.package_of(job).numbers(job, *selection.rows)
+
+    def _kept(self, name: str, write: Callable[[Path], None]) -> Built:
+        folder = self._folder / name
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                os.utime(folder)
+                return load(folder)
+            with self._alone(name):
+                if not folder.is_dir():
+                    self._write(folder, write)
+        return load(folder)
+
+    def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
+        draft = self._folder / f".draft-{secrets.token_hex(8)}"
+        draft.mkdir(mode=0o700)
+        try:
+            write(draft)
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        self._make_room(folder)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Have one process, and one thread, at a time write a package."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f".lock-{name}"
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _make_room(self, newest: Path) -> None:
+        """Remove what has not been asked for in a day, and the oldest of what is too much."""
+        found = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else 0
+                found.append((path.stat().st_mtime, size, path))
+        total, now = 0, time.time()
+        for changed, size, path in sorted(found, reverse=True):
+            total += size
+            is_old = now - changed > KEPT_S
+            if path != newest and (is_old or (total > self._most_bytes and not path.name.startswith("."))):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+def _told(selection: Selection) -> tuple[object, ...]:
+    return sorted(selection.statuses), sorted(selection.labels), selection.rows

@@ -1,0 +1,198 @@
+"""The ledger of a job, and the results of one whose files come as a package, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from itertools import chain
+from urllib.parse import quote, urlencode
+
+from werkzeug.wrappers import Request, Response
+
+from dali.errors import NotFound
+from dali.parameters import Parameters
+from uws.job import Job, LedgerRow, ResultRef
+from uws.packages.archives import divide, make_archive
+from uws.packages.asked import (
+    ACCEPTED,
+    ARCHIVE_FORMATS,
+    LEDGER_FORMATS,
+    ArchiveQuery,
+    LedgerQuery,
+    Selection,
+    parse_archive,
+    parse_ledger,
+    refuse_all,
+)
+from uws.packages.build import Built
+from uws.packages.documents import page_document, stream
+from uws.packages.package import Entry, Package
+from uws.packages.shop import PackageShop
+from uws.packages.writing import FAILED_CSV, MANIFEST_CSV, MANIFEST_VOT
+from uws.phase import TERMINAL
+from uws.responses import archive_response, file_response
+from uws.results import ResultStore
+
+_VOTABLE, _CSV = LEDGER_FORMATS["votable"], LEDGER_FORMATS["csv"]
+#: Results that are files of the package: which, and of what media type.
+_TABLES = {
+    "result": (MANIFEST_VOT, _VOTABLE),
+    "manifest.csv": (MANIFEST_CSV, _CSV),
+    "failed": (FAILED_CSV, _CSV),
+}
+_ARCHIVE = "archive"
+#: Results of a job that has ended. How large they are is known when they are made, if they ever are.
+RESULTS = tuple(
+    ResultRef(name, media_type, None)
+    for name, media_type in (
+        ("result", _VOTABLE),
+        ("manifest.csv", _CSV),
+        (_ARCHIVE, ARCHIVE_FORMATS["zip"]),
+        ("failed", _CSV),
+    )
+)
+_NAMES = frozenset(ref.result_id for ref in RESULTS)
+
+
+class PackageViews:
+    """What the job resource answers for ledgers and packages.
+
+    Parameters
+    ----------
+    shop
+        Has them.
+    results
+        Where the files of rows lie.
+    """
+
+    def __init__(self, shop: PackageShop, results: ResultStore) -> None:
+        self._shop = shop
+        self._results = results
+
+    def ledger(self, job: Job, job_url: str, parameters: Parameters, request: Request) -> Response:
+        """Show the rows of a job, or some of them."""
+        package = self._shop.package_of(job)
+        accepted = request.accept_mimetypes.best_match(list(ACCEPTED)) if request.accept_mimetypes else None
+        query = parse_ledger(parameters, package.statuses, accepted)
+        url = f"{job_url}/ledger"
+        following: tuple[int, int] | None = None
+        rows: Iterable[LedgerRow]
+        if query.limit is None:
+            rows = self._shop.rows(job, query.selection, query.after)
+        else:
+            found = self._shop.page(job, query.selection, query.after, query.limit + 1)
+            rows = found[: query.limit]
+            if len(found) > query.limit:
+                following = rows[-1].row, rows[-1].part
+        next_url = None if following is None else f"{url}?{_repeated(query, following)}"
+        entries = _entries(package, job_url, rows)
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
+        if next_url is not None:
+            headers["Link"] = f'<{next_url}>; rel="next"'
+        body: Iterable[bytes]
+        if query.format == "json":
+            body = (page_document(job, job_url, package.columns, list(entries), next_url),)
+        else:
+            # The first piece is made at once: what fails then can still be said.
+            pieces = stream(query.format, package, job, entries)
+            body = chain([next(pieces, b"")], pieces)
+        return Response(body, headers=headers, content_type=LEDGER_FORMATS[query.format])
+
+    def refs(self, job: Job) -> tuple[ResultRef, ...]:
+        """List the results of a job whose files come as a package: there are none before it has ended."""
+        return RESULTS if job.phase in TERMINAL else ()
+
+    def result(
+        self, job: Job, job_url: str, name: str, parameters: Parameters, request: Request
+    ) -> Response | None:
+        """Send a result of a package; None if it is the file of a row."""
+        if not job.packaged or name not in _NAMES:
+            return None
+        if name == _ARCHIVE:
+            return self._archive(job, job_url, parameters, request)
+        refuse_all(parameters)
+        built = self._shop.built(job, job_url)
+        table, media_type = _TABLES[name]
+        file = built.tables[table]
+        saved_as = f"{built.root}_{table}"
+        return file_response(file.path, file.sha256, file.size, saved_as, media_type, request)
+
+    def _archive(self, job: Job, job_url: str, parameters: Parameters, request: Request) -> Response:
+        query = parse_archive(parameters, self._shop.package_of(job).statuses)
+        built = self._shop.built(job, job_url, query.selection)
+        url = f"{job_url}/results/{_ARCHIVE}"
+        if query.part_bytes is None:
+            return self._part(built, query, (0, len(built.members)), "", request)
+        parts = divide(query.format, built.members, built.together, query.part_bytes)
+        if query.part is None:
+            return _parts_response(built, query, parts, url)
+        if query.part > len(parts):
+            raise NotFound(f"there is no part {query.part}; the last is {len(parts)}")
+        name = f"-part{query.part}of{len(parts)}"
+        response = self._part(built, query, parts[query.part - 1], name, request)
+        response.headers["Link"] = _links(query, len(parts), url)
+        return response
+
+    def _part(
+        self, built: Built, query: ArchiveQuery, part: tuple[int, int], suffix: str, request: Request
+    ) -> Response:
+        archive = make_archive(query.format, built.members, *part, built.moment)
+        etag = sha256(
+            f"{built.digest} {built.root} {built.moment} {query.format} {part}".encode()
+        ).hexdigest()
+        name = f"{built.root}{suffix}.{query.format}"
+        return archive_response(archive, etag, name, ARCHIVE_FORMATS[query.format], self._results, request)
+
+
+def _entries(package: Package, job_url: str, rows: Iterable[LedgerRow]) -> Iterator[Entry]:
+    base = f"{job_url}/results/"
+    for row in rows:
+        yield Entry(row, base + quote(row.result_id, safe=""), package.path(row) if row.container else "")
+
+
+def _repeated(query: LedgerQuery, after: tuple[int, int]) -> str:
+    """Write a query again, to go on after a row."""
+    told = [("FORMAT", query.format), *_selected(query.selection)]
+    told += [("LIMIT", str(query.limit)), ("AFTER", f"{after[0]}.{after[1]}")]
+    return urlencode(told)
+
+
+def _selected(selection: Selection) -> Iterator[tuple[str, str]]:
+    yield from (("STATUS", word) for word in selection.statuses)
+    yield from (("ID", label) for label in selection.labels)
+    if selection.rows is not None:
+        yield "ROWS", f"{selection.rows[0]}-{selection.rows[1]}"
+
+
+def _part_url(query: ArchiveQuery, number: int, url: str) -> str:
+    told = [("FORMAT", query.format), *_selected(query.selection)]
+    return f"{url}?{urlencode([*told, ('PARTSIZE', str(query.part_bytes)), ('PART', str(number))])}"
+
+
+def _links(query: ArchiveQuery, last: int, url: str) -> str:
+    """Tell of the other parts (RFC 8288)."""
+    number = query.part or 1
+    others = {"first": 1, "prev": number - 1, "next": number + 1, "last": last}
+    return ", ".join(
+        f'<{_part_url(query, other, url)}>; rel="{relation}"'
+        for relation, other in others.items()
+        if 1 <= other <= last
+    )
+
+
+def _parts_response(built: Built, query: ArchiveQuery, parts: list[tuple[int, int]], url: str) -> Response:
+    """List the parts of an archive, with what each comes to."""
+    listed = [
+        {
+            "part": number,
+            "url": _part_url(query, number, url),
+            "name": f"{built.root}-part{number}of{len(parts)}.{query.format}",
+            "bytes": make_archive(query.format, built.members, *part, built.moment).size,
+            "files": part[1] - part[0],
+        }
+        for number, part in enumerate(parts, start=1)
+    ]
+    body = json.dumps({"format": query.format, "parts": listed}, indent=1) + "\n"
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(body, headers=headers, content_type=LEDGER_FORMATS["json"])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surveys.errors import StaleImage, UnknownDataset
 from surveys.fits.checksum import Checksum
@@ -308,12 +309,16 @@ def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, worksh
 
 def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
     """Return the whole product, and how many of its pixels hold data."""
-    # The bytes of a BytesIO can be filled in place, and taken out without a copy.
+    # The bytes of a BytesIO can be filled in place, and taken out without a copy once nothing refers to them.
     memory = BytesIO(bytes(product.size))
-    buffer = np.frombuffer(memory.getbuffer(), np.uint8)
-    start, end = product.header_size, product.header_size + product.data_size
-    frame, grid = product.frame, product.grid
-    pixels = buffer[start:end].view(product.dtype)
+    valid = _make_into(np.frombuffer(memory.getbuffer(), np.uint8), product, file)
+    return memory.getvalue(), valid
+
+
+def _make_into(buffer: NDArray[np.uint8], product: Product, file: OpenFile) -> int:
+    """Write the whole product, and return how many of its pixels hold data."""
+    start, frame, grid = product.header_size, product.frame, product.grid
+    pixels = buffer[start : start + product.data_size].view(product.dtype)
     pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
     valid = 0 if product.must_count else product.pixels
     with open_reader(product.record, product.inside, file, product.cut.ranges) as reader:
@@ -328,7 +333,7 @@ def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
     if product.tables:
         buffer[start + product.unit_size :] = np.frombuffer(product.tables, np.uint8)
     buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
-    return memory.getvalue(), valid
+    return valid
 
 
 def _survey(product: Product, file: OpenFile) -> tuple[bytes, int]:

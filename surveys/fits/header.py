@@ -21,6 +21,8 @@ CARD = 80
 #: Columns of a number in a card, 0-based and half-open.
 NUMBER_START, NUMBER_END = 10, 30
 BLOCK = 2880
+# Between the quotes of a card; one of these, or of characters that FITS has not, takes more than a column.
+_LONGEST_STRING = CARD - NUMBER_START - 2
 Value = bool | int | float | str
 
 #: Set anew in every product, whatever the source says; what described the source's HDU, not its pixels, goes.
@@ -42,6 +44,8 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 def printable(text: str) -> str:
     """`text` in the characters FITS allows (ASCII 32 to 126); all others percent-encoded."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNPRINTABLE.sub(lambda match: quote(match[0], safe=""), text)
 
 
@@ -52,14 +56,18 @@ def format_value(value: Value) -> str:
         return f"'{quoted:<8}'".ljust(20)
     if isinstance(value, bool):
         return f"{'T' if value else 'F':>20}"
-    text = repr(value).upper()
-    if isinstance(value, float) and "." not in text:
-        text = text.replace("E", ".0E")
+    text = repr(value)
+    if isinstance(value, float):
+        text = text.upper()
+        if "." not in text:
+            text = text.replace("E", ".0E")
     return f"{text:>20}"
 
 
 def card(keyword: str, value: Value, comment: str = "") -> str:
     """One card, or several (CONTINUE) for a string longer than a card; the comment gives way to the value."""
+    if isinstance(value, str) and len(value) > _LONGEST_STRING:
+        return _long_string(keyword, printable(value))
     text = f"{keyword:<8}= {format_value(value)}"
     if len(text) > CARD:
         return _long_string(keyword, printable(str(value)))

@@ -64,6 +64,8 @@ class Product:
         The HDUs behind the pixels.
     padding
         Physical value of pixels that do not exist, where it is neither NaN nor BLANK.
+    site
+        Who makes it.
     """
 
     record: ImageRecord
@@ -78,6 +80,12 @@ class Product:
     cut: AxisCut = WHOLE
     tables: bytes = b""
     padding: float | None = None
+    site: Site = DEFAULT_SITE
+
+    @property
+    def rest(self) -> tuple[object, ...]:
+        """What beside the request and the image decides of it."""
+        return self.grid, self.site, self.clipped, self.cut, self.padding
 
     @property
     def file_name(self) -> str:
@@ -230,7 +238,9 @@ def _blank_of(record: ImageRecord) -> int | None:
     return record.blank if limits.min <= record.blank <= limits.max else None
 
 
-_products: Lru[object, Product] = Lru(128)
+# A request asks twice: to plan, for the size, and to cut. It is the same object both times, and to compare
+# two requests takes longer than all else that is done here.
+_products: Lru[tuple[int, int], Product] = Lru(128)
 
 
 def bitpix_of(record: ImageRecord, grid: PixelBox, request: CutoutRequest) -> int:
@@ -255,11 +265,11 @@ def describe(
 
     Pixels that do not exist have the physical value `padding`, by default NaN or BLANK.
     """
-    # A request asks twice: to plan, for the size, and to cut.
+    rest = (grid, site, clipped, cut, padding)
     return _products.get(
-        (record.artifact_id, grid, request, site, clipped, cut, padding),
+        (id(request), id(record)),
         lambda: _describe(record, grid, request, catalog, site, clipped, cut, padding),
-        lambda product: product.record is record,
+        lambda known: known.request is request and known.record is record and known.rest == rest,
     )
 
 
@@ -306,6 +316,7 @@ def _describe(
         cut,
         tables,
         padding,
+        site,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from surveys.cube.axes import the_axis
 from surveys.cube.ranges import AxisCut
 from surveys.fits.checksum import Checksum, encode
-from surveys.fits.header import CARD, Axes, HeaderTemplate, Value, build_template, card, history
+from surveys.fits.header import CARD, NO_AXES, Axes, HeaderTemplate, Value, build_template, card, history
 from surveys.fits.naming import centre_deg
 from surveys.image import ImageRecord
 from surveys.request import CutoutRequest
@@ -56,7 +56,7 @@ def is_masked(request: CutoutRequest) -> bool:
 def axes_of(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
     """Say to a header which axes beside those of the sky are cut."""
     if not cut.ranges:
-        return Axes(extended=extended)
+        return Axes(extended=True) if extended else NO_AXES
     spectral = the_axis("spectral", record.wcs_text, record.shape)
     steps = tuple((axis, step) for axis, _, _, step in cut.ranges)
     return Axes(steps, spectral.number if spectral else None, extended)

@@ -13,7 +13,7 @@ from surveys.errors import ImageRefused, RequestFault
 from surveys.image import ImageRecord
 from surveys.plan import Piece
 from surveys.request import CutoutRequest, Edge, Interval
-from surveys.sky.overlap import centered_box, full_box, pixel_box, sticks_out
+from surveys.sky.overlap import box_and_rest, centered_box, full_box
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import circle_points, unit_vectors
 from surveys.sky.stencil import CenteredBox, Stencil
@@ -101,8 +101,11 @@ def overlap(stencil: Stencil | None, record: ImageRecord) -> Overlap | None:
         if grid is None or inside is None:
             return None
         return Overlap(record, grid, inside, whole=inside == grid)
-    box = pixel_box(stencil, wcs)
-    return None if box is None else Overlap(record, box, box, whole=not sticks_out(stencil, wcs))
+    found = box_and_rest(stencil, wcs)
+    if found is None:
+        return None
+    box, has_rest = found
+    return Overlap(record, box, box, whole=not has_rest)
 
 
 def placed(record: ImageRecord) -> CelestialWcs:

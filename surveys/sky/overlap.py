@@ -37,12 +37,19 @@ def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
     PixelBox or None
         Smallest box that holds every such pixel, at least one; None if there is none.
     """
-    return _overlap(stencil, wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+    return _overlap(stencil, _draw(stencil, wcs), wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+
+
+def box_and_rest(stencil: Shape, wcs: CelestialWcs) -> tuple[PixelBox, bool] | None:
+    """`pixel_box` and `sticks_out` at once, which are asked for together: the stencil is drawn but once."""
+    figure = _draw(stencil, wcs)
+    box = _overlap(stencil, figure, wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+    return None if box is None else (box, _sticks_out(stencil, figure, wcs))
 
 
 def box_within(stencil: Shape, wcs: CelestialWcs, frame: PixelBox) -> PixelBox | None:
     """Pixels of a frame, which may lie beyond the image, that overlap a stencil; None if there is none."""
-    return _overlap(stencil, wcs, frame)
+    return _overlap(stencil, _draw(stencil, wcs), wcs, frame)
 
 
 def full_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
@@ -66,7 +73,7 @@ def full_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
     for _ in range(WIDENINGS):
         margin = 2 + max(frame.width, frame.height) // 8
         frame = PixelBox(frame.x0 - margin, frame.x1 + margin, frame.y0 - margin, frame.y1 + margin)
-        box = _overlap(stencil, wcs, frame)
+        box = _overlap(stencil, None, wcs, frame)
         if box is None:
             return None
         if frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1:
@@ -76,8 +83,11 @@ def full_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
 
 def sticks_out(stencil: Shape, wcs: CelestialWcs) -> bool:
     """Whether a part of the stencil lies outside the image, so that its cutout is clipped."""
+    return _sticks_out(stencil, _draw(stencil, wcs), wcs)
+
+
+def _sticks_out(stencil: Shape, figure: Ellipse | Figure | None, wcs: CelestialWcs) -> bool:
     image = PixelBox(0, wcs.nx, 0, wcs.ny)
-    figure = _draw(stencil, wcs)
     if figure is not None:
         return not figure.extent().inside(_limits(image, CONTACT_PX))
     x, y = wcs.to_pixel(stencil.boundary(512))
@@ -85,7 +95,7 @@ def sticks_out(stencil: Shape, wcs: CelestialWcs) -> bool:
     if not np.all((x_min <= x) & (x <= x_max) & (y_min <= y) & (y <= y_max)):
         return True
     # a part between those points lies next to the image: look at a frame one pixel wider
-    box = _overlap(stencil, wcs, PixelBox(-1, wcs.nx + 1, -1, wcs.ny + 1))
+    box = _overlap(stencil, None, wcs, PixelBox(-1, wcs.nx + 1, -1, wcs.ny + 1))
     return box is None or box.clip(wcs.nx, wcs.ny) != box
 
 
@@ -138,8 +148,10 @@ def inside_mask(stencil: Shape, wcs: CelestialWcs, box: PixelBox) -> Booleans:
     return mask
 
 
-def _overlap(stencil: Shape, wcs: CelestialWcs, frame: PixelBox) -> PixelBox | None:
-    figure = _draw(stencil, wcs)
+def _overlap(
+    stencil: Shape, figure: Ellipse | Figure | None, wcs: CelestialWcs, frame: PixelBox
+) -> PixelBox | None:
+    """Pixels of a frame that overlap a stencil, which `_draw` has made a figure if it can."""
     if figure is None:
         return CellSearch(stencil, wcs, frame).run()
     extent = figure.extent_within(_limits(frame))

@@ -22,7 +22,7 @@ from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
 from config.hips import hips_capability, make_hips
-from config.jobs import JobParts, limits_of, make_jobs, types_with
+from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, types_with
 from config.logs import RequestLog
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
@@ -197,6 +197,7 @@ def create_app(settings: Settings) -> Flask:
             f"/{ASYNC.path}",
             results=jobs.results,
             settings=settings.jobs,
+            packages=make_shop(settings, parts.engine, packages_with(settings, parts)),
         )
     )
     app.register_blueprint(sia_views.make_blueprint(query, base_url))

@@ -20,6 +20,7 @@ _MORE_THAN_0 = (
     "max_rows",
     "max_body_bytes",
     "max_upload_bytes",
+    "packages_bytes",
     "destruction_s",
 )
 #: An execution is told as an xs:int of seconds; a destruction a hundred years from now still is a date.

@@ -20,10 +20,13 @@ from soda.jobtype import JobLimits, SodaJobs
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
+from uws.packages.package import Package
+from uws.packages.shop import PackageShop
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
+from uws.store.ledger import Ledger
 from uws.store.upkeep import Upkeep
 from uws.waiting import Waiting
 
@@ -79,6 +82,17 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
     service = JobService(jobs, types, results, bell, waiting, settings.jobs)
     return JobParts(jobs, Upkeep(engine), results, bell, waiting, types, service, settings.jobs)
+
+
+def make_shop(settings: Settings, engine: Engine, packages: Mapping[str, Package]) -> PackageShop:
+    """Make what has ledgers and packages: of job types whose rows are told as `packages` say."""
+    folder = settings.data.path / "packages"
+    return PackageShop(Ledger(engine), packages, folder, settings.jobs.packages_bytes)
+
+
+def packages_with(settings: Settings, parts: Parts) -> Mapping[str, Package]:
+    """Say how the rows of each job type are told, where the results of its jobs are packages."""
+    return {}
 
 
 def redis_url(settings: Settings) -> str:

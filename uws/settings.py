@@ -39,4 +39,5 @@ class JobSettings:
     max_body_bytes: int
     max_upload_bytes: int
     upload_hosts: tuple[str, ...]
+    packages_bytes: int
     high_rows: int

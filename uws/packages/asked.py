@@ -153,7 +153,8 @@ def _word(parameters: Parameters, name: str, words: Collection[str]) -> str | No
 def _selection(parameters: Parameters, statuses: Collection[str], faults: Faults) -> Selection:
     words = faults.attempt(lambda: _statuses(parameters, statuses))
     rows = faults.attempt(lambda: _rows(parameters))
-    labels = parameters.all("ID")
+    # No database has a NUL in a text, and some fail on it.
+    labels = tuple(label.replace("\0", "\ufffd") for label in parameters.all("ID"))
     if len(labels) > MOST_VALUES:
         faults.add(UsageError(f"ID is taken {MOST_VALUES} times at most here; got {len(labels)}"))
     return Selection(words or (), labels, rows)

@@ -24,7 +24,7 @@ class Names:
         if path.lower() in self._taken:
             stem, dot, suffix = path.rpartition(".")
             if not dot or "/" in suffix:
-                stem, suffix = path, ""
+                stem, dot, suffix = path, "", ""
             path = f"{stem}_{safe_name(result_id)}{dot}{suffix}"
         self._taken.add(path.lower())
         return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from config import operations, sky_viewers
+from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def main() -> None:
     """  # noqa: D301  # click wants the character
 
 
-for command in (operations.serve, operations.worker, operations.reconcile, operations.jobs):
+for command in (operations.serve, operations.worker, operations.reconcile, operations.jobs, batch):
     main.add_command(command)
 
 

@@ -45,7 +45,17 @@ def run(folder: Path) -> Run:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["serve"], ["demo"], ["survey"], ["survey", "index"], ["survey", "check"], ["cutout"], ["db"]],
+    [
+        [],
+        ["serve"],
+        ["demo"],
+        ["survey"],
+        ["survey", "index"],
+        ["survey", "check"],
+        ["cutout"],
+        ["batch"],
+        ["db"],
+    ],
 )
 def test_help_is_quick_since_it_loads_nothing(command: list[str]) -> None:
     code = (

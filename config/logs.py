@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -105,7 +105,8 @@ class RequestLog:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         asked_id = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else secrets.token_hex(8)
+        # Told to everybody, and no secret: to ask the kernel for one would let go of the interpreter.
+        request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else f"{getrandbits(64):016x}"
         environ[REQUEST_ID] = request_id
         answer = _Answer(self._log, environ, self._listener)
 

@@ -8,10 +8,11 @@ same of errors, conditions and everything else.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from werkzeug.wsgi import get_host
+from werkzeug.sansio.utils import get_host
 
 from config.logs import RULE
 from dali.parameters import Parameters
@@ -72,7 +73,9 @@ class QuickCutouts:
         return chunks
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[list[tuple[str, str]], Iterable[bytes]] | None:
-        base_url = self._base_url or _base_url(environ)
+        base_url = self._base_url or _base_url(
+            environ["wsgi.url_scheme"], environ.get("HTTP_HOST", ""), environ.get("SCRIPT_NAME", "")
+        )
         if not base_url:
             return None
         try:
@@ -94,8 +97,9 @@ class QuickCutouts:
         return headers, sent.chunks or ()
 
 
-def _base_url(environ: WSGIEnvironment) -> str:
-    host = get_host(environ)
-    root = environ.get("SCRIPT_NAME", "").rstrip("/")
+# Clients know a service by a few names.
+@lru_cache(maxsize=64)
+def _base_url(scheme: str, host_header: str, root: str) -> str:
+    host, root = get_host(scheme, host_header), root.rstrip("/")
     # Paths outside ASCII are for Werkzeug to write.
-    return f"{environ['wsgi.url_scheme']}://{host}{root}" if host and root.isascii() else ""
+    return f"{scheme}://{host}{root}" if host and root.isascii() else ""

@@ -12,11 +12,11 @@ from dali.parameters import Parameters, parse_max_records, parse_run_id, refuse_
 from soda.pictures import Triplet, band_label, read_picture, rgb
 from soda.products import read_detail, read_edge, read_layout, read_mosaic
 from soda.reader import Reader
-from soda.spelling import with_url
+from soda.spelling import plain_request, with_url
 from soda.table import FITS, MEDIA_TYPES, NAMES, PARAMETERS, POL_STATES
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
-from surveys.request import AS_DECLARED, CutoutRequest, Interval, MosaicOptions, PictureOptions
+from surveys.request import CutoutRequest, Interval, MosaicOptions, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
 
 MAX_ID_LENGTH = 500
@@ -94,10 +94,13 @@ def parse_request(parameters: Parameters, identifiers: Identifiers) -> SodaReque
         (`MultiValuedParamNotSupported`), one spatial parameter, and none that it does not know.
     """
     many = _parse(parameters, identifiers, several=False)
+    stencil = many.regions[0].stencil if many.regions else None
+    if parameters.values.keys() <= _PLACES:
+        return SodaRequest(plain_request(many.datasets[0], stencil, identifiers), FITS, "")
     cutout = replace(
         many.common,
         dataset=many.datasets[0],
-        stencil=many.regions[0].stencil if many.regions else None,
+        stencil=stencil,
         band_m=next(iter(many.bands_m), None),
         time_mjd=next(iter(many.times_mjd), None),
         picture=with_bands(many.common.picture, next(iter(many.triplets), None)),
@@ -130,9 +133,23 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
         read.faults.add(fault)
     if not read.given("ID"):
         read.faults.add(UsageError("ID is missing", f"This resource takes {', '.join(NAMES)}."))
+    # Most say but where: nothing else is looked for.
+    is_plain = parameters.values.keys() <= _PLACES
+    many = _read_places(read, identifiers) if is_plain else _read_all(read, identifiers)
+    read.faults.raise_any()
+    return many
+
+
+def _read_places(read: Reader, identifiers: Identifiers) -> ManyCutouts:
+    """Read a request that says where, and nothing of the product."""
+    datasets = read.each("ID", lambda did: _dataset(did, identifiers))
+    return ManyCutouts(datasets, _regions(read, None), (), (), (), _PLAIN, FITS, "")
+
+
+def _read_all(read: Reader, identifiers: Identifiers) -> ManyCutouts:
+    """Read any request."""
     media_type = read.one("RESPONSEFORMAT", _media_type) or FITS
-    is_plain = parameters.values.keys() <= _PLACES  # most are: nothing else is looked for
-    mosaic = AS_DECLARED if is_plain else read_mosaic(read)
+    mosaic = read_mosaic(read)
     many = ManyCutouts(
         datasets=read.each("ID", lambda did: _dataset(did, identifiers)),
         regions=_regions(read, mosaic.pixscale_deg),
@@ -143,7 +160,7 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
             "TIME", lambda text: Interval(*xtypes.parse_interval(text, "TIME", "MJD, days, UTC"))
         ),
         triplets=read.each("RGB", rgb),
-        common=_PLAIN if is_plain else _common(read, media_type, mosaic),
+        common=_common(read, media_type, mosaic),
         media_type=media_type,
         run_id=read.one("RUNID", parse_run_id) or "",
     )
@@ -151,7 +168,6 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
     for name in _WITHOUT_EFFECT:
         read.one(name, str)
     _refuse_colour_of_one_band(read, many)
-    read.faults.raise_any()
     return many
 
 

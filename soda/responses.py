@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flask import Request, Response
 from werkzeug.http import http_date
 
@@ -63,7 +65,7 @@ def preview_response(preview: Preview, service: PreviewService, request: Request
 def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
     return [
         ("ETag", f'"{etag}"'),
-        ("Last-Modified", http_date(modified_s)),
+        ("Last-Modified", _http_date(modified_s)),
         ("Cache-Control", "public, no-cache"),
     ]
 
@@ -91,6 +93,12 @@ def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     if facts.covered is not None:
         headers.append(("X-Cutout-Covered", f"{facts.covered:.6g}"))
     return headers
+
+
+# Of files, of which some are asked for again and again.
+@lru_cache(maxsize=1024)
+def _http_date(modified_s: float) -> str:
+    return http_date(modified_s)
 
 
 def _link(asked: Asked) -> tuple[str, str]:

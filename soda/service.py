@@ -159,7 +159,7 @@ class SyncService:
         ServerError
             If its file is broken. Whatever can be known of that before the first byte, is.
         """
-        if self._heavier is not None and self._is_for_a_worker(asked.plan):
+        if self._heavier is not None and not asked.is_light and self._is_for_a_worker(asked.plan):
             heavier = self._heavier
             return self._current(asked, lambda asked: self._have_made(asked, heavier))
         return self._current(asked, self._cut)

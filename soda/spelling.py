@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import quote_plus
 
@@ -16,10 +17,19 @@ def with_url(cutout: CutoutRequest, identifiers: Identifiers) -> CutoutRequest:
     return replace(cutout, canonical=f"sync?{canonical_query(cutout, identifiers)}")
 
 
+def plain_request(dataset: str, stencil: Stencil | None, identifiers: Identifiers) -> CutoutRequest:
+    """Make the request that says nothing but where, with its canonical spelling: most are such."""
+    query = _joined(_spell_place(dataset, stencil, identifiers))
+    return CutoutRequest(dataset, stencil, canonical=f"sync?{query}")
+
+
 def canonical_query(request: CutoutRequest, identifiers: Identifiers) -> str:
     """Spell the parameters of `request` the one way: ``ID=…&CIRCLE=…``."""
-    pairs = canonical_pairs(request, identifiers)
-    return "&".join(f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs)
+    return _joined(canonical_pairs(request, identifiers))
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> str:
+    return "&".join([f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs])
 
 
 def canonical_pairs(request: CutoutRequest, identifiers: Identifiers) -> list[tuple[str, str]]:
@@ -29,7 +39,7 @@ def canonical_pairs(request: CutoutRequest, identifiers: Identifiers) -> list[tu
     -----
     ``POS=CIRCLE`` and ``CIRCLE`` are the same question (section 3.3.2), so they are spelled the same.
     """
-    pairs = [("ID", identifiers.did(request.dataset)), *_spell_stencil(request.stencil)]
+    pairs = _spell_place(request.dataset, request.stencil, identifiers)
     for name, interval in (("BAND", request.band_m), ("TIME", request.time_mjd)):
         if interval is not None:
             pairs.append((name, xtypes.format_numbers(interval.lower, interval.upper)))
@@ -101,6 +111,10 @@ def _spell_cuts(cuts: Cuts) -> str:
             return f"{xtypes.format_number(cuts.low)}% {xtypes.format_number(cuts.high)}%"
         case "values":
             return xtypes.format_numbers(cuts.low, cuts.high)
+
+
+def _spell_place(dataset: str, stencil: Stencil | None, identifiers: Identifiers) -> list[tuple[str, str]]:
+    return [("ID", identifiers.did(dataset)), *_spell_stencil(stencil)]
 
 
 def _spell_stencil(stencil: Stencil | None) -> list[tuple[str, str]]:

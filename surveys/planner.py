@@ -65,7 +65,7 @@ def plan_cutout(
     survey = catalog.survey(name)
     if not can_read(survey):
         raise AccessDenied(f"the survey {survey.name} is not open to you")
-    _check_filters(request, survey)
+    check_filters(request, survey)
     generation = catalog.generation(survey.name)
     if len(rest) >= 2:
         found = in_image(request, catalog.record(request.dataset, generation))
@@ -135,9 +135,17 @@ def _plan_image(
     request: CutoutRequest, generation: int, found: Overlap, catalog: Catalog, limits: Limits, site: Site
 ) -> CutoutPlan:
     record = found.record
+    check_image(request, record, found.grid, planes_in(record, cut_of(request, record).ranges), limits)
+    return plan_copy(request, generation, found, catalog, site)
+
+
+def plan_copy(
+    request: CutoutRequest, generation: int, found: Overlap, catalog: Catalog, site: Site
+) -> CutoutPlan:
+    """Plan a file of the pixels of one image as they are; whether it is allowed was decided before."""
+    record = found.record
     cut = cut_of(request, record)
     depth = planes_in(record, cut.ranges)
-    check_image(request, record, found.grid, depth, limits)
     bytes_out = fits_size(record, found.grid, request, catalog, site, not found.whole, cut)
     cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
     piece = piece_of(record, found.inside, cut)
@@ -145,7 +153,14 @@ def _plan_image(
     return CutoutPlan(request, generation, (part,), cost)
 
 
-def _check_filters(request: CutoutRequest, survey: Survey) -> None:
+def check_filters(request: CutoutRequest, survey: Survey) -> None:
+    """Refuse a filter that is no band of the survey.
+
+    Raises
+    ------
+    RequestFault
+        With the bands there are.
+    """
     known = [band.label for band in survey.bands]
     for label in request.filters:
         if label not in known:

@@ -63,20 +63,22 @@ def piece_of(record: ImageRecord, box: PixelBox, cut: AxisCut = WHOLE) -> Piece:
 def passes(request: CutoutRequest, record: ImageRecord) -> bool:
     """Compare filters with scalar metadata, and with the axes of cubes (SODA 1.0, section 3.4).
 
-    What is unknown does not restrict.
-
     Raises
     ------
     RequestFault
         If a filter cannot be applied to an axis.
     """
+    return is_wanted(request, record) and axis_ranges(record, request) is not None
+
+
+def is_wanted(request: CutoutRequest, record: ImageRecord) -> bool:
+    """Compare filters with scalar metadata alone; what is unknown does not restrict."""
     pol_states = set(record.pol_states)
     return (
         (not request.filters or record.band in request.filters)
         and _meets(request.band_m, record.em_min_m, record.em_max_m)
         and _meets(request.time_mjd, record.t_min_mjd, record.t_max_mjd)
         and (not request.pol or not pol_states or not pol_states.isdisjoint(request.pol))
-        and axis_ranges(record, request) is not None
     )
 
 

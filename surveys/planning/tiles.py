@@ -17,7 +17,7 @@ from surveys.planning.limits import Limits, too_many_images
 from surveys.planning.planes import Plane
 from surveys.request import CutoutRequest
 from surveys.sky.pixels import PixelBox
-from surveys.sky.stencil import CenteredBox, Circle, Stencil
+from surveys.sky.stencil import CenteredBox, Circle, Size, Stencil
 from surveys.survey import Band, Survey
 
 #: A box is searched for this much wider than its nominal size.
@@ -144,11 +144,7 @@ class TileSearch:
         if self.wants_one:
             every = [found for some in overlaps.values() for found in some]
             if len(every) > MOST_IMAGES:
-                raise SeveralImages(
-                    f"more than {MOST_IMAGES} images of {self._survey.name} have data here; name one of them "
-                    "as ID, or ask for a smaller region or less TIME",
-                    datasets_of(every),
-                )
+                raise too_many_exposures(self._survey.name, datasets_of(every))
         elif len(of_band) > self._limits.max_inputs:
             raise too_many_images(self._survey.name, self._limits)
 
@@ -176,10 +172,24 @@ def the_only_exposure(tiles: Sequence[Tiles]) -> Tiles:
     overlaps = [found for of_band in tiles for found in of_band.overlaps]
     if len(overlaps) == 1:
         return tiles[0]
-    raise SeveralImages(
-        f"{len(overlaps)} exposures have data here; name one of them as ID, leave one by TIME, or ask for "
+    raise several_exposures(datasets_of(overlaps))
+
+
+def several_exposures(datasets: tuple[str, ...]) -> SeveralImages:
+    """Tell that one exposure is wanted and several have data."""
+    return SeveralImages(
+        f"{len(datasets)} exposures have data here; name one of them as ID, leave one by TIME, or ask for "
         "COMBINE=mosaic to have them made into one image",
-        datasets_of(overlaps),
+        datasets,
+    )
+
+
+def too_many_exposures(survey: str, datasets: tuple[str, ...]) -> SeveralImages:
+    """Tell that more exposures have data than can be told apart."""
+    return SeveralImages(
+        f"more than {MOST_IMAGES} images of {survey} have data here; name one of them as ID, or ask for a "
+        "smaller region or less TIME",
+        datasets,
     )
 
 
@@ -187,9 +197,20 @@ def _search_region(stencil: Stencil, survey: Survey) -> Region:
     """Sky region that surely covers the stencil; candidates found in it are tested exactly afterwards."""
     if not isinstance(stencil, CenteredBox):
         return stencil.region()
+    return Circle(stencil.ra_deg, stencil.dec_deg, search_radius_deg(stencil.size, survey)).region()
+
+
+def search_radius_deg(size: Size, survey: Survey) -> float:
+    """Radius about the centre of a box within which its images are looked for.
+
+    Raises
+    ------
+    RequestFault
+        If the box has pixels of an unknown scale.
+    """
     scale_deg = survey.pixel_scale_deg
-    width, height = stencil.size.width, stencil.size.height
-    if stencil.size.in_pixels:
+    width, height = size.width, size.height
+    if size.in_pixels:
         if scale_deg is None:
             raise RequestFault(
                 f"{survey.name} declares no pixel scale: give SIZE in arcsec, or name an image as ID"
@@ -197,7 +218,7 @@ def _search_region(stencil: Stencil, survey: Survey) -> Region:
         width, height = width * scale_deg, height * scale_deg
     # Distorted images may stray from the nominal scale; a pixel more covers the rounding to whole pixels.
     radius_deg = SEARCH_MARGIN * (math.hypot(width, height) / 2 + 2 * (scale_deg or 0.0))
-    return Circle(stencil.ra_deg, stencil.dec_deg, min(radius_deg, 180.0)).region()
+    return min(radius_deg, 180.0)
 
 
 def _hull(plane: Plane, box: PixelBox) -> Region | None:

@@ -16,7 +16,7 @@ from surveys.sky.cells import LARGEST_DEG, REACH_SAFETY, CellSearch
 from surveys.sky.pixels import PixelBox
 from surveys.sky.plane import CONTACT_PX, Ellipse, Extent, Figure
 from surveys.sky.sphere import Booleans, Floats, circle_points, separation_deg, unit_vectors
-from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Shape
+from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Shape, Size
 from surveys.sky.wcs import CelestialWcs
 
 Integers = NDArray[np.int64]
@@ -27,6 +27,11 @@ MASK_BLOCK = 64
 MASK_CHUNK = 2**18
 # How often a frame is widened to find all of a stencil that has no closed form.
 WIDENINGS = 6
+# A place between pixels is rounded to so many digits before it is decided to which pixel it belongs.
+ROUNDED_DIGITS = 6
+ROUNDED_PX = 10.0**-ROUNDED_DIGITS
+# Beyond this no image reaches; whole numbers stay exact.
+FARTHEST_PX = 2.0**40
 
 
 def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
@@ -116,10 +121,42 @@ def centered_box(box: CenteredBox, wcs: CelestialWcs, pixel_scale_deg: float) ->
     x, y = wcs.to_pixel(unit_vectors(box.ra_deg, box.dec_deg))
     if not (math.isfinite(x) and math.isfinite(y)):
         return None
-    unit = 1.0 if box.size.in_pixels else pixel_scale_deg
-    width, height = max(1, round(box.size.width / unit)), max(1, round(box.size.height / unit))
+    width, height = box_shape(box.size, pixel_scale_deg)
     x0, y0 = _first_of(float(x), width), _first_of(float(y), height)
     return PixelBox(x0, x0 + width, y0, y0 + height)
+
+
+def box_shape(size: Size, pixel_scale_deg: float) -> tuple[int, int]:
+    """Width and height of a fixed-size box in pixels, one at least."""
+    unit = 1.0 if size.in_pixels else pixel_scale_deg
+    return max(1, round(size.width / unit)), max(1, round(size.height / unit))
+
+
+def first_pixels(centers: Floats, length: int, slack: float) -> tuple[Integers, Booleans]:
+    """First pixels of boxes along one axis, for many centres at once, as `centered_box` has them.
+
+    Parameters
+    ----------
+    centers
+        Coordinates; finite.
+    length
+        Of the boxes.
+    slack
+        How far a coordinate may differ from that of the same centre asked for alone: by the last digits, as
+        compiled loops over arrays add in another order.
+
+    Returns
+    -------
+    first, doubtful
+        The pixels, and for which centres so little decides that only `centered_box` can tell.
+    """
+    starts = centers - length / 2.0
+    # Just above a whole number by less than half a millionth still counts as that number.
+    whole = np.rint(starts)
+    above = starts - whole - ROUNDED_PX / 2.0
+    first = np.where(above > 0.0, whole + 1.0, whole)
+    first = np.clip(first, -FARTHEST_PX, FARTHEST_PX)
+    return first.astype(np.int64), np.asarray(np.abs(above) <= slack)
 
 
 def inside_mask(stencil: Shape, wcs: CelestialWcs, box: PixelBox) -> Booleans:
@@ -206,7 +243,7 @@ def _whole_pixels(low: float, high: float, first: int, end: int) -> tuple[int, i
 
 def _first_of(center: float, length: int) -> int:
     # a centre on a whole or half pixel must not fall to one side by its last digit
-    return math.ceil(round(center - length / 2.0, 6))
+    return math.ceil(round(center - length / 2.0, ROUNDED_DIGITS))
 
 
 def _block_verdicts(

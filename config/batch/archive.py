@@ -25,22 +25,40 @@ class Damaged(BatchFault):
     """What came is not what was sent."""
 
 
-class Packed(Protocol):
-    """The files of an archive."""
+class _Format(Protocol):
+    """What is common to zip and tar."""
 
+    @property
+    def names(self) -> list[str]: ...
+
+    def open(self, name: str) -> IO[bytes]: ...
+
+
+class Packed:
+    """The files of an archive, without the folder that all of them are in."""
+
+    def __init__(self, packed: _Format) -> None:
+        tops = {name.partition("/")[0] for name in packed.names if "/" in name}
+        is_one = (
+            len(tops) == 1 and tops.isdisjoint(("", ".", "..")) and all("/" in name for name in packed.names)
+        )
+        self._top = f"{tops.pop()}/" if is_one else ""
+        self._packed = packed
+
+    @property
     def names(self) -> list[str]:
         """Their paths, in the order of the archive."""
+        return [name.removeprefix(self._top) for name in self._packed.names]
 
     def open(self, name: str) -> IO[bytes]:
         """Read one."""
+        return self._packed.open(self._top + name)
 
 
 class _Zip:
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
-
-    def names(self) -> list[str]:
-        return [info.filename for info in self.file.infolist() if not info.is_dir()]
+        self.names = [info.filename for info in self.file.infolist() if not info.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
         return self.file.open(name)
@@ -55,6 +73,7 @@ class _Tar:
             self.file.close()
             raise
 
+    @property
     def names(self) -> list[str]:
         return list(self._members)
 
@@ -77,7 +96,7 @@ def opened(path: Path) -> Iterator[Packed]:
     try:
         packed: _Zip | _Tar = _Zip(path) if zipfile.is_zipfile(path) else _Tar(path)
         with packed.file:
-            yield packed
+            yield Packed(packed)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, KeyError) as error:
         raise Damaged(f"{path.name} cannot be read ({error})") from error
 
@@ -95,7 +114,7 @@ def check(packed: Packed, progress: Progress, into: Path | None = None) -> int:
     Damaged
         If one is not, or one is missing.
     """
-    names = packed.names()
+    names = packed.names
     wanted = _sums(packed, names)
     for index, name in enumerate(names):
         progress(index, len(names))
@@ -113,7 +132,7 @@ def check(packed: Packed, progress: Progress, into: Path | None = None) -> int:
 
 def manifest_of(packed: Packed) -> Iterator[dict[str, str]]:
     """Give the rows of the manifest."""
-    if MANIFEST in packed.names():
+    if MANIFEST in packed.names:
         with packed.open(MANIFEST) as content:
             yield from csv.DictReader(io.TextIOWrapper(content, "utf-8", newline=""))
 

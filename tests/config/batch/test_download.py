@@ -129,16 +129,20 @@ def pack(path: Path, files: dict[str, bytes]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
-def test_archives_are_checked_and_taken_apart(tmp_path: Path, suffix: str) -> None:
-    path = pack(tmp_path / f"a{suffix}", {**FILES, "SHA256SUMS": sums(FILES)})
+@pytest.mark.parametrize("top", ["", "job/"])
+def test_archives_are_checked_and_taken_apart(tmp_path: Path, suffix: str, top: str) -> None:
+    whole = {**FILES, "SHA256SUMS": sums(FILES)}
+    path = pack(tmp_path / f"a{suffix}", {top + name: content for name, content in whole.items()})
+
     into, seen = tmp_path / "into", []
     with archive.opened(path) as packed:
+        assert packed.names == [*FILES, "SHA256SUMS"]
         assert archive.check(packed, lambda done, total: seen.append((done, total))) == 3
         archive.check(packed, lambda done, total: None, into)
         assert list(archive.manifest_of(packed)) == [{"row": "1", "status": "ok"}]
     assert seen[-1] == (4, 4)
     found = {str(file.relative_to(into)): file.read_bytes() for file in into.rglob("*") if file.is_file()}
-    assert found == {**FILES, "SHA256SUMS": sums(FILES)}
+    assert found == whole
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])

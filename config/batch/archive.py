@@ -98,7 +98,7 @@ def opened(path: Path) -> Iterator[Packed]:
         with packed.file:
             yield Packed(packed)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, KeyError) as error:
-        raise Damaged(f"{path.name} cannot be read ({error})") from error
+        raise Damaged(f"{path.name} came damaged ({error})") from error
 
 
 def check(packed: Packed, progress: Progress, into: Path | None = None) -> int:

@@ -62,6 +62,7 @@ class Run:
     task: Task
     screen: Screen
     job_url: str = ""
+    is_over: bool = False
     expected: Estimate | None = None
     remembered: Remembered = field(init=False)
 
@@ -103,6 +104,7 @@ class Run:
             self.job_url = memory.job
             self.screen.say(f"Going on with job {shown(self.job_url)}")
         state = self._wait()
+        self.is_over = True
         if state.phase != "COMPLETED":
             return self._end_without(state)
         outcome = self._fetch(state, memory)
@@ -241,11 +243,10 @@ class Run:
         lines = [first]
         if self.job_url and self.remembered.path.exists():
             url = shown(self.job_url)
-            lines += [
-                f"The job goes on without you: {url}",
-                "Run the same command again to go on from here.",
-                f"To stop it: curl -d PHASE=ABORT {shlex.quote(f'{url}/phase')}",
-            ]
+            lines.append("Run the same command again to go on from here.")
+            if not self.is_over:
+                stop = shlex.quote(f"{url}/phase")
+                lines += [f"The job goes on without you: {url}", f"To stop it: curl -d PHASE=ABORT {stop}"]
         elif first:
             lines.append("Nothing was submitted.")
         for line in lines:

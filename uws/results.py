@@ -245,13 +245,13 @@ class ResultStore:
 
 
 class Ranges:
-    """Reads ranges of containers, and of local files that are named by their paths."""
+    """Reads ranges of containers, and of files of this machine, which are named by absolute paths."""
 
     def __init__(self, folder: Folder, bucket: Bucket | None) -> None:
         self._folder, self._bucket = folder, bucket
-        self._files = OpenFiles()
+        self._files = OpenFiles(self._path)
 
-    def fetch(self, ranges: Sequence[tuple[str | Path, int, int]]) -> list[bytes]:
+    def fetch(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
         """Read ranges: a container or a file, first byte, and the one after the last.
 
         Raises
@@ -261,25 +261,26 @@ class Ranges:
         StorageError
             If one cannot be read now, or is not what it was.
         """
-        remote = [
-            (_checked(source), start, stop)
-            for source, start, stop in ranges
-            if isinstance(source, str) and self._bucket is not None
-        ]
-        fetched = iter(self._bucket.fetch(remote) if self._bucket is not None and remote else ())
-        return [
-            next(fetched)
-            if isinstance(source, str) and self._bucket is not None
-            else self._files.read(self._path(source), start, stop)
-            for source, start, stop in ranges
-        ]
+        if self._bucket is None:
+            return [self._files.read(*wanted) for wanted in ranges]
+        remote = [wanted for wanted in ranges if not _is_local(_checked_source(wanted[0]))]
+        fetched = iter(self._bucket.fetch(remote) if remote else ())
+        return [self._files.read(*wanted) if _is_local(wanted[0]) else next(fetched) for wanted in ranges]
 
     def close(self) -> None:
         """Close its files."""
         self._files.close()
 
-    def _path(self, source: str | Path) -> Path:
-        return source if isinstance(source, Path) else self._folder.path(_checked(source))
+    def _path(self, source: str) -> Path:
+        return self._folder.path(_checked_source(source))  # an absolute path stays what it is
+
+
+def _is_local(source: str) -> bool:
+    return source.startswith("/")
+
+
+def _checked_source(source: str) -> str:
+    return source if _is_local(source) else _checked(source)
 
 
 def disposition(result: Result) -> str:

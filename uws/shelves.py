@@ -29,7 +29,7 @@ PARTS_AT_ONCE = 4
 #: So many small objects are stored at a time.
 OBJECTS_AT_ONCE = 64
 #: Files that are open at a time, for one client.
-FILES_OPEN = 32
+FILES_OPEN = 64
 CHECK_S = 3.0
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -164,15 +164,22 @@ class Folder:
 
 
 class OpenFiles:
-    """Files open for reading, the latest few of them: each is opened once for many small readings."""
+    """Files open for reading, the latest few of them: each is opened once for many small readings.
 
-    def __init__(self) -> None:
-        self._open: dict[Path, int] = {}
+    Parameters
+    ----------
+    path_of
+        Gives the path of a file of some name.
+    """
 
-    def read(self, path: Path, start: int, stop: int) -> bytes:
+    def __init__(self, path_of: Callable[[str], Path]) -> None:
+        self._path_of = path_of
+        self._open: dict[str, int] = {}
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
         """Read bytes `start` to before `stop`; FileNotFoundError if there is no such file."""
         with said_plainly(FileNotFoundError):
-            descriptor = self._descriptor(path)
+            descriptor = self._descriptor(name)
             content = os.pread(descriptor, stop - start, start)
             while len(content) < stop - start:
                 if not (more := os.pread(descriptor, stop - start - len(content), start + len(content))):
@@ -185,11 +192,12 @@ class OpenFiles:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _descriptor(self, path: Path) -> int:
-        if (descriptor := self._open.get(path)) is None:
+    def _descriptor(self, name: str) -> int:
+        if (descriptor := self._open.get(name)) is None:
             if len(self._open) >= FILES_OPEN:
                 os.close(self._open.pop(next(iter(self._open))))
-            descriptor = self._open[path] = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = self._open[name] = os.open(self._path_of(name), flags)
         return descriptor
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +18,7 @@ import numpy as np
 
 from uws.job import Job, LedgerRow
 from uws.packages.archives import moment_of
-from uws.packages.members import Member, Members
+from uws.packages.members import Members
 from uws.packages.names import safe_name
 from uws.packages.package import Package
 from uws.packages.writing import (
@@ -27,7 +27,7 @@ from uws.packages.writing import (
     MANIFEST_CSV,
     MANIFEST_VOT,
     REGIONS,
-    Written,
+    Files,
     write_tables,
 )
 
@@ -88,20 +88,21 @@ def build(folder: Path, package: Package, job: Job, job_url: str, rows: Iterable
     (folder / REQUEST).write_text(request, encoding="utf-8", errors="replace")
     if not written.failed:
         (folder / ERRORS_CSV).unlink()
-    written.files.sort(key=lambda file: file[0])
+    order = sorted(range(len(written.files.paths)), key=written.files.paths.__getitem__)
     sums = {name: _sums(folder / name) for name in (*TOLD, FAILED_CSV) if (folder / name).is_file()}
-    _write_sums(folder / SUMS, sums, written)
+    _write_sums(folder / SUMS, sums, written.files, order)
     sums[SUMS] = _sums(folder / SUMS)
     root = safe_name(f"{job.run_id}_{job.job_id[:8]}" if job.run_id else job.job_id)
     told = [(name, *sums[name]) for name in TOLD if name in sums]
-    _write_members(folder, root, told, written)
+    arrays: dict[str, Any] = _members(root, told, written.files, order).arrays()
+    np.savez(folder / _ARRAYS, **arrays)
     meta = {
         "root": root,
         "digest": sums[SUMS][2],
         "moment_ms": job.ended_ms or job.created_ms,
         "tables": {name: (size, digest) for name, (size, _, digest) in sums.items()},
         "together": len(told),
-        "places": [*(name for name, *_ in told), *dict.fromkeys(row.container for _, row in written.files)],
+        "places": [*(name for name, *_ in told), *written.files.places],
     }
     (folder / _META).write_text(json.dumps(meta))
 
@@ -116,32 +117,39 @@ def load(folder: Path) -> Built:
     """
     meta = json.loads((folder / _META).read_text())
     together = meta["together"]
-    places = [*(folder / name for name in meta["places"][:together]), *meta["places"][together:]]
+    places = [*(str(folder / name) for name in meta["places"][:together]), *meta["places"][together:]]
     with np.load(folder / _ARRAYS) as arrays:
         members = Members.from_arrays(arrays, places)
     tables = {name: Table(folder / name, size, digest) for name, (size, digest) in meta["tables"].items()}
     return Built(meta["root"], meta["digest"], moment_of(meta["moment_ms"]), tables, together, members)
 
 
-def _write_sums(path: Path, sums: Mapping[str, tuple[int, int, str]], written: Written) -> None:
+def _write_sums(
+    path: Path, sums: Mapping[str, tuple[int, int, str]], files: Files, order: Iterable[int]
+) -> None:
     """Write what ``sha256sum -c`` reads."""
     with path.open("w") as file:
         file.writelines(f"{sums[name][2]}  {name}\n" for name in TOLD if name in sums)
-        file.writelines(f"{row.sha256}  {name}\n" for name, row in written.files)
+        for index in order:
+            digest = files.sha256s[index * 32 : index * 32 + 32].hex()
+            file.write(f"{digest}  {files.paths[index]}\n")
 
 
-def _write_members(
-    folder: Path, root: str, told: Iterable[tuple[str, int, int, str]], written: Written
-) -> None:
-    members = [
-        Member(f"{root}/{name}".encode(), folder / name, 0, size, crc32) for name, size, crc32, _ in told
-    ]
-    members += [
-        Member(f"{root}/{name}".encode(), row.container, row.offset, row.size, row.crc32)
-        for name, row in written.files
-    ]
-    arrays: dict[str, Any] = Members.of(members).arrays()
-    np.savez(folder / _ARRAYS, **arrays)
+def _members(
+    root: str, told: Sequence[tuple[str, int, int, str]], files: Files, order: Sequence[int]
+) -> Members:
+    """Give all members: the tables, then the files by their paths; only their places are not told."""
+    names = [f"{root}/{name}" for name in (*(name for name, *_ in told), *(files.paths[i] for i in order))]
+    count, chosen = len(told), np.array(order, np.int64)
+    return Members(
+        "".join(names).encode(),
+        np.cumsum([len(name) for name in names], dtype=np.int64),
+        (),
+        np.concatenate([np.arange(count), np.array(files.sources)[chosen] + count]).astype(np.int32),
+        np.concatenate([np.zeros(count, np.int64), np.array(files.offsets)[chosen]]).astype(np.int64),
+        np.concatenate([[size for _, size, *_ in told], np.array(files.sizes)[chosen]]).astype(np.int64),
+        np.concatenate([[crc32 for *_, crc32, _ in told], np.array(files.crc32s)[chosen]]).astype(np.uint32),
+    )
 
 
 def _sums(path: Path) -> tuple[int, int, str]:

@@ -63,7 +63,7 @@ def _fetched(segments: Sequence[Segment], ranges: Ranges, gap: int) -> list[byte
     pieces = {index: segment for index, segment in enumerate(segments) if isinstance(segment, Piece)}
     order = sorted(
         (index for index, piece in pieces.items() if piece.start < piece.stop),
-        key=lambda index: (str(pieces[index].source), pieces[index].start),
+        key=lambda index: (pieces[index].source, pieces[index].start),
     )
     runs: list[tuple[Piece, list[int]]] = []
     for index in order:

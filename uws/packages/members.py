@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Where bytes come from: a file of the package itself, or a container of the results store.
-Source: TypeAlias = Path | str
+#: Where bytes come from: the path of a file of the package itself, or a container of the results store.
+Source: TypeAlias = str
 
 _ARRAYS = ("name_ends", "sources", "offsets", "sizes", "crc32s")
 

@@ -86,13 +86,21 @@ class Package(Protocol):
         """Line of regions.reg for a row, without an end of line; "" for none."""
 
 
-def fact(name: str) -> Callable[[Entry], Value]:
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The value of a column that is a fact of the row."""
+
+    name: str
+
+    def __call__(self, entry: Entry) -> Value:
+        """Give the value of a row."""
+        value: Value = entry.row.facts.get(self.name)
+        return value
+
+
+def fact(name: str) -> Fact:
     """Give the value of a column that is a fact of the row."""
-
-    def value(entry: Entry) -> Value:
-        return entry.row.facts.get(name)
-
-    return value
+    return Fact(name)
 
 
 def status_of(row: LedgerRow) -> str:

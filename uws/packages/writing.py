@@ -6,6 +6,7 @@ Cells are formatted once: CSV and VOTable have the same texts.
 from __future__ import annotations
 
 import csv
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,16 @@ from dali.tables import guarded_csv_cell
 from dali.votable import OK, format_of, legal, votable_chunks
 from uws.job import Job, LedgerRow, RowStatus
 from uws.packages.names import Names
-from uws.packages.package import ERROR_CODE, ERROR_MESSAGE, STATUS, Column, Entry, Package, status_of
+from uws.packages.package import (
+    ERROR_CODE,
+    ERROR_MESSAGE,
+    STATUS,
+    Column,
+    Entry,
+    Fact,
+    Package,
+    status_of,
+)
 
 MANIFEST_CSV = "manifest.csv"
 MANIFEST_VOT = "manifest.vot"
@@ -27,17 +37,40 @@ ERRORS_CSV = "errors.csv"
 REGIONS = "regions.reg"
 
 _TEXTS = ("char", "unicodeChar")
+_REALS = ("float", "double")
 _FAILED = (RowStatus.FAILED, RowStatus.POISON)
 _END = "</TABLEDATA>"
 
 
 @dataclass(slots=True)
+class Files:
+    """The files of a package, in columns: whole rows would take a hundred times the memory."""
+
+    paths: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    sources: array[int] = field(default_factory=lambda: array("i"))
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    crc32s: array[int] = field(default_factory=lambda: array("I"))
+    sha256s: bytearray = field(default_factory=bytearray)
+
+    def add(self, path: str, row: LedgerRow) -> None:
+        """Add the file of a row."""
+        self.paths.append(path)
+        self.sources.append(self.places.setdefault(row.container, len(self.places)))
+        self.offsets.append(row.offset)
+        self.sizes.append(row.size)
+        self.crc32s.append(row.crc32)
+        self.sha256s += bytes.fromhex(row.sha256)
+
+
+@dataclass(slots=True)
 class Written:
-    """What the rows came to: how many of each status, those that failed, and the files with their paths."""
+    """What the rows came to: how many of each status, how many that failed, and the files."""
 
     counts: Counter[str] = field(default_factory=Counter)
     failed: int = 0
-    files: list[tuple[str, LedgerRow]] = field(default_factory=list)
+    files: Files = field(default_factory=Files)
 
 
 def write_tables(
@@ -64,7 +97,7 @@ def write_tables(
 
         manifest = _Manifest(file(MANIFEST_CSV), file(MANIFEST_VOT), package, job)
         failed = _Csv(file(FAILED_CSV), package.failed_columns)
-        errors = _Csv(file(ERRORS_CSV), (*package.failed_columns, STATUS, ERROR_CODE, ERROR_MESSAGE))
+        errors = _Csv(file(ERRORS_CSV), _error_columns(package))
         regions = file(REGIONS) if package.region_head else None
         if regions is not None:
             regions.write(package.region_head.rstrip("\n") + "\n")
@@ -75,7 +108,7 @@ def write_tables(
             manifest.write(entry)
             written.counts[status_of(row)] += 1
             if path:
-                written.files.append((path, row))
+                written.files.add(path, row)
             if row.status in _FAILED:
                 written.failed += 1
                 failed.write(entry)
@@ -86,21 +119,46 @@ def write_tables(
     return written
 
 
+def _error_columns(package: Package) -> list[Column]:
+    there = {column.name for column in package.failed_columns}
+    said = [column for column in (STATUS, ERROR_CODE, ERROR_MESSAGE) if column.name not in there]
+    return [*package.failed_columns, *said]
+
+
 class _Cells:
     """Rows of some columns, as lists of texts."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._cells: list[tuple[Callable[[Entry], Any], Callable[[Any], str]]] = [
-            (column.value, format_of(column)) for column in columns
+        # Most cells are facts, and most of these texts or plain numbers: so no function is called for them.
+        self._cells: list[tuple[str, Callable[[Entry], Any], Callable[[Any], str], bool]] = [
+            (
+                column.value.name if isinstance(column.value, Fact) else "",
+                column.value,
+                format_of(column),
+                column.datatype in _REALS and column.arraysize is None,
+            )
+            for column in columns
         ]
         self._texts = [index for index, column in enumerate(columns) if column.datatype in _TEXTS]
 
     def texts(self, entry: Entry) -> list[str]:
-        return ["" if (value := value_of(entry)) is None else form(value) for value_of, form in self._cells]
+        facts, texts = entry.row.facts, []
+        for name, value_of, form, is_real in self._cells:
+            value = facts.get(name) if name else value_of(entry)
+            if value is None:
+                texts.append("")
+            elif type(value) is str:
+                texts.append(value)
+            elif is_real and type(value) is float and value - value == 0.0:  # it is finite
+                texts.append(repr(value))
+            else:
+                texts.append(form(value))
+        return texts
 
     def guard(self, texts: list[str]) -> list[str]:
         for index in self._texts:
-            texts[index] = guarded_csv_cell(texts[index])
+            if texts[index][:1] < "A":  # what begins a formula is among these
+                texts[index] = guarded_csv_cell(texts[index])
         return texts
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, func, select, tuple_
 
-from uws.job import LedgerRow
+from uws.job import LedgerRow, RowStatus
 from uws.store.jobs import CHUNK
-from uws.store.rows import ledger_row_of
 from uws.tables import ResultRow
+
+_STATUSES = {status.value: status for status in RowStatus}
+# By their places, not by their names: there are many rows, and names would take half of the time.
+_NAMES = [field.name for field in fields(LedgerRow)]
+_COLUMNS = [getattr(ResultRow, name) for name in _NAMES]
+_STATUS, _FACTS = _NAMES.index("status"), _NAMES.index("facts")
 
 
 class Ledger:
@@ -55,14 +62,9 @@ class Ledger:
             conditions.append(ResultRow.label.in_(labels))
         if rows is not None:
             conditions += [ResultRow.row >= rows.start, ResultRow.row < rows.stop]
-        statement = (
-            select(*ResultRow.__table__.columns)
-            .where(*conditions)
-            .order_by(ResultRow.row, ResultRow.part)
-            .limit(limit)
-        )
+        statement = select(*_COLUMNS).where(*conditions).order_by(ResultRow.row, ResultRow.part).limit(limit)
         with self._reading.connect() as connection:
-            return [ledger_row_of(found) for found in connection.execute(statement).mappings()]
+            return [_row_of(found) for found in connection.execute(statement).all()]
 
     def stream(
         self,
@@ -91,3 +93,10 @@ class Ledger:
         )
         with self._reading.connect() as connection:
             return {found[0]: found[1] for found in connection.execute(statement)}
+
+
+def _row_of(found: Sequence[Any]) -> LedgerRow:
+    values = list(found)
+    values[_STATUS] = _STATUSES[values[_STATUS]]
+    values[_FACTS] = values[_FACTS] or {}
+    return LedgerRow(*values)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, text, update
 
-from uws.job import Counts, Job, JobError, LedgerRow, Parameter, Result, Row, RowStatus
+from uws.job import Counts, Job, JobError, Parameter, Result, Row, RowStatus
 from uws.phase import Phase
 from uws.store.clock import NowMs
 from uws.tables import EventRow, JobRow
@@ -51,40 +51,24 @@ def counts_of(found: Mapping[str, Any] | RowMapping) -> Counts:
 
 
 def result_of(found: RowMapping) -> Result:
-    """Read a result."""
-    return Result(**_result(found))
-
-
-def ledger_row_of(found: RowMapping) -> LedgerRow:
     """Read a row of the ledger."""
-    return LedgerRow(
-        **_result(found),
-        label=found["label"],
-        verdict=found["verdict"],
-        facts=found["facts"] or {},
-        attempts=found["attempts"],
-        seconds=found["seconds"],
+    return Result(
+        result_id=found["result_id"],
+        row=found["row"],
+        part=found["part"],
+        status=RowStatus(found["status"]),
+        message=found["message"],
+        media_type=found["media_type"],
+        file_name=found["file_name"],
+        container=found["container"],
+        offset=found["offset"],
+        size=found["size"],
+        crc32=found["crc32"],
+        sha256=found["sha256"],
+        visibility=found["visibility"],
+        approval=found["approval"],
+        hold_until_ms=found["hold_until_ms"],
     )
-
-
-def _result(found: RowMapping) -> dict[str, Any]:
-    return {
-        "result_id": found["result_id"],
-        "row": found["row"],
-        "part": found["part"],
-        "status": RowStatus(found["status"]),
-        "message": found["message"],
-        "media_type": found["media_type"],
-        "file_name": found["file_name"],
-        "container": found["container"],
-        "offset": found["offset"],
-        "size": found["size"],
-        "crc32": found["crc32"],
-        "sha256": found["sha256"],
-        "visibility": found["visibility"],
-        "approval": found["approval"],
-        "hold_until_ms": found["hold_until_ms"],
-    }
 
 
 def written_parameters(parameters: Sequence[Parameter]) -> list[Any]:

@@ -145,7 +145,7 @@ def test_files_and_archives_of_many_gigabytes(form: str, tmp_path: Path) -> None
     """Nothing of this size is read: the bytes around the files say where they would be."""
     sizes, crc32 = [5 << 30, 9 << 30, 100, 4 << 30], zlib.crc32(bytes(100))
     members = Members.of(
-        [Member(f"{n}.fits".encode(), tmp_path, 0, size, crc32) for n, size in enumerate(sizes)]
+        [Member(f"{n}.fits".encode(), str(tmp_path), 0, size, crc32) for n, size in enumerate(sizes)]
     )
     archive = make_archive(form, members, 0, len(members), MOMENT)
     path = tmp_path / "sparse"

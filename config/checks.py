@@ -109,6 +109,11 @@ def _check_jobs(settings: Settings) -> None:
         _require(f"jobs.{name}", fits, f"at most jobs.max_{name} ({most})", few or "0, no limit")
     wait_s, kept_s = settings.sync.job_wait_s, jobs.hidden_destruction_s
     _require("jobs.hidden_destruction_s", kept_s > wait_s, f"more than sync.job_wait_s ({wait_s})", kept_s)
+    if jobs.memory_bytes:
+        light, heavy = jobs.light_memory_bytes, jobs.memory_bytes
+        _require("jobs.light_memory_bytes", light <= heavy, f"at most jobs.memory_bytes ({heavy})", light)
+    for entry in jobs.upload_hosts:
+        _require("jobs.upload_hosts", _is_host(entry), "hosts such as archive.example.org", entry)
     _check_redis_url(jobs.redis_url)
 
 
@@ -129,6 +134,16 @@ def _check_redis_url(url: str) -> None:
         raise SettingsError(
             "jobs.redis_url must be a URL such as redis://:password@host:6379/0 or unix:///path/redis.sock"
         )
+
+
+def _is_host(entry: str) -> bool:
+    from uws.fetch import site_of
+
+    try:
+        site_of(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_database_url(text: str) -> bool:

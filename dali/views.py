@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
 from dali.errors import UsageError, quoted
 from dali.parameters import MAX_PARAMETERS, Parameters
+from dali.spool import SLACK_BYTES, Forms, SpooledForms, spooled
+from dali.uploads import Spool, too_large
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
+def read_parameters(request: Request, most: int = MAX_PARAMETERS, spool: Spool | None = None) -> Parameters:
     """Parameters of query string and body together, `most` of them at most.
+
+    Files go to the spool; without one they are named, and nothing else.
 
     Raises
     ------
     UsageError
         If the body is no form (415, or 400 where it says that it is one), or there is too much of it.
+    ServiceUnavailable
+        If files cannot be stored.
 
     Notes
     -----
@@ -41,7 +46,10 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
             status=415,
         )
     expect_whole_body(request)
-    request.form_data_parser_class = _Forms
+    takes_files = spool is not None and request.mimetype == FORM_TYPES[1]
+    request.form_data_parser_class = Forms
+    if spool is not None and takes_files:
+        _expect_files(request, spool)
     try:
         form = request.form
     except ValueError as fault:
@@ -50,7 +58,18 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS) -> Parameters:
         ) from fault
     # A part of a multipart body may have no name.
     body = [(name or "", value) for name, value in form.items(multi=True)]
-    return Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files], most)
+    found = Parameters.from_pairs([*pairs, *body], [name or "" for name in request.files], most)
+    return replace(found, files=spooled(request.files)) if takes_files else found
+
+
+def _expect_files(request: Request, spool: Spool) -> None:
+    """Have files of the body written to the spool, and values no longer than they may be."""
+    request.max_content_length = spool.max_value_bytes + SLACK_BYTES + spool.max_bytes
+    # Of one value, and of what is not understood yet; the spool looks at their sum.
+    request.max_form_memory_size = spool.max_value_bytes + SLACK_BYTES
+    if (request.content_length or 0) > request.max_content_length:
+        raise too_large(spool.max_bytes)
+    request.form_data_parser_class = SpooledForms.of(spool)
 
 
 def expect_whole_body(request: Request) -> None:
@@ -58,13 +77,6 @@ def expect_whole_body(request: Request) -> None:
     # A server that says it ends the body by itself is believed, and gunicorn ends it with the connection.
     if request.content_length is not None:
         request.environ.pop("wsgi.input_terminated", None)
-
-
-class _Forms(FormDataParser):
-    """Reads forms. One that cannot be read is not taken for an empty one: parameters would be ignored."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{**options, "silent": False})
 
 
 def _has_body(request: Request) -> bool:

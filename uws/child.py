@@ -26,6 +26,8 @@ from dali.errors import ProtocolError
 from uws.containers import ContainerWriter
 from uws.job import JobError, Row, RowReport, RowStatus, Stored, TaskKind, ended_by_engine
 from uws.jobtype import File, JobType, JobTypes, Outcome, Work
+from uws.params import gathered
+from uws.splitting import Drained, SplitWork, sources_of, storable, storable_facts, write
 from uws.verdict import Answer, Left
 
 #: The shared cell: index of the row in hand (or NO_ROW), when it was begun (`time.monotonic_ns`), whether to
@@ -52,14 +54,20 @@ class Task:
     path: Path
     kind: TaskKind = "heavy"
     common: Mapping[str, Any] = field(default_factory=dict)
+    split: SplitWork | None = None
 
 
 def serve(
-    connection: Connection, cell: Cell, types: Callable[[], JobTypes], memory_bytes: int, parent: int
+    connection: Connection,
+    cell: Cell,
+    types: Callable[[], JobTypes],
+    memory_bytes: int,
+    light_memory_bytes: int,
+    parent: int,
 ) -> None:
     """Do tasks until the parent closes the pipe; the first thing sent says that the job types are there."""
     _confine(memory_bytes, parent)
-    doer = Doer(types(), cell, memory_bytes)
+    doer = Doer(types(), cell, memory_bytes, light_memory_bytes)
     with contextlib.suppress(EOFError, BrokenPipeError):
         connection.send(True)
         while True:
@@ -100,17 +108,24 @@ class Doer:
     cell
         Shared with the parent.
     memory_bytes
-        What a row is told that needed more.
+        What rows may take.
+    light_memory_bytes
+        The same of light rows; 0 is no other limit.
     """
 
-    def __init__(self, types: JobTypes, cell: Cell, memory_bytes: int) -> None:
+    def __init__(self, types: JobTypes, cell: Cell, memory_bytes: int, light_memory_bytes: int = 0) -> None:
         self._types = types
         self._cell = cell
-        self._memory_bytes = memory_bytes
+        self._most_bytes = memory_bytes
+        self._light_bytes = light_memory_bytes
+        self._memory_bytes = memory_bytes  # now
         self._said: tuple[str, type[BaseException]] | None = None  # the last failure in the log
 
     def do(self, task: Task) -> Answer:
-        """Do the rows, or as many as there are time and space for."""
+        """Do the rows, or as many as there are time and space for; or split the job."""
+        self._allow(task.kind)
+        if task.kind == "split":
+            return self._split(task)
         reports: list[RowReport] = []
         container = _Container(task.path)
         left = Left.NOTHING
@@ -128,6 +143,39 @@ class Doer:
             _log.warning("results could not be written: %s", error, extra={"job_id": task.job_id})
             answer = answer.without_files()
         return replace(answer, rss_bytes=_rss_bytes())
+
+    def _split(self, task: Task) -> Answer:
+        """Have the job type make the tasks; what it says is written for the worker to read."""
+        self._begin(0)
+        try:
+            if task.split is None:
+                raise ValueError("a split without a folder")
+            kind = _kind(self._types, task.job_type)
+            values = gathered(task.split.parameters)
+            uploads = sources_of(task.split)
+            work = Work(task.job_id, task.owner, (), task.common, uploads, values)
+            answer = Answer((), split=write(kind.split(work), task.split.folder, self._stop_if_told))
+        except Drained:
+            answer = Answer((), Left.DRAIN)
+        except (Exception, SystemExit) as error:
+            answer = Answer((self._failure(task, task.rows[0], error),))
+        self._begin(NO_ROW)
+        return replace(answer, rss_bytes=_rss_bytes())
+
+    def _stop_if_told(self) -> None:
+        if self._cell[DRAIN]:
+            raise Drained
+
+    def _allow(self, kind: TaskKind) -> None:
+        """Limit the memory for a task of this kind; what is held already is no fault of it."""
+        if not (self._most_bytes and self._light_bytes):
+            return
+        most = self._most_bytes
+        if kind == "light":
+            most = min(most, max(self._light_bytes, _data_bytes() + self._light_bytes // 2))
+        if most != self._memory_bytes:
+            _limit(resource.RLIMIT_DATA, most)
+            self._memory_bytes = most
 
     def _go_on(self, task: Task, reports: list[RowReport], container: _Container) -> Left:
         """Do the rows that are left in one call of the job type, to the end or to the first exception."""
@@ -169,22 +217,29 @@ class Doer:
         return (time.monotonic_ns() - self._cell[BEGAN]) / 1e9
 
     def _failure(self, task: Task, row: Row, error: BaseException) -> RowReport:
-        message, transient = "", False
+        message, transient, detail = "", False, ""
+        what = "the splitting of the job" if task.kind == "split" else "the row"
         if isinstance(error, MemoryError):
-            message = f"Error: the row needs more memory than the limit of {self._memory_bytes >> 20} MiB"
+            message = f"Error: {what} needs more memory than the limit of {self._memory_bytes >> 20} MiB"
         elif isinstance(error, ProtocolError):
             fault = JobError.of(error)
-            message, transient = fault.message, fault.transient
+            message, transient, detail = fault.message, fault.transient, fault.detail
         elif isinstance(error, OSError) and error.errno in _NO_SPACE:
             message, transient = "Error: no space is left for temporary files", True
         else:
-            message = f"Error: the row failed for an unexpected reason ({type(error).__name__})"
+            message = f"Error: {what} failed for an unexpected reason ({type(error).__name__})"
             # The others of a task most often fail of the same, and a traceback for each fills the log.
             said, self._said = self._said, (task.job_id, type(error))
             if said != self._said:
                 _log.error("a row failed", extra={"job_id": task.job_id, "row": row.n}, exc_info=error)
         failed = ended_by_engine(row, RowStatus.FAILED, message)
-        return replace(failed, transient=transient, seconds=self._row_s())
+        return replace(
+            failed,
+            message=storable(message),
+            transient=transient,
+            seconds=self._row_s(),
+            detail=storable(detail),
+        )
 
 
 class _StorageFault(Exception):
@@ -254,22 +309,17 @@ def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
     if (outcome.status is RowStatus.DONE) != bool(outcome.files):
         raise ValueError(f"{outcome.status} with {len(outcome.files)} files")
     files = container.add(outcome.files) if outcome.files else ()
-    # What no database takes would cost the other rows of the task their results.
     return RowReport(
         row.n,
         row.result_id,
         outcome.status,
-        _storable(outcome.message),
+        storable(outcome.message),
         files,
         outcome.transient,
         outcome.verdict,
-        _storable(outcome.label),
-        outcome.facts,
+        storable(outcome.label),
+        storable_facts(outcome.facts) if outcome.facts else {},
     )
-
-
-def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def _miscounted(task: Task, reports: list[RowReport], first: int) -> None:
@@ -289,8 +339,17 @@ def _close(outcomes: Iterator[Outcome]) -> None:
 
 def _rss_bytes() -> int:
     """Memory this process holds; 0 where the system does not say."""
+    return _held_bytes(1)
+
+
+def _data_bytes() -> int:
+    """Give what of it is limited."""
+    return _held_bytes(5)
+
+
+def _held_bytes(column: int) -> int:
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text().split()[column])
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from dali.errors import ProtocolError, ServiceUnavailable
@@ -378,11 +379,40 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """What a split came to, as `uws.splitting` has written it.
+
+    Parameters
+    ----------
+    folder
+        Where it is written.
+    total
+        Rows of the job.
+    tasks
+        How many tasks there are.
+    ended
+        Rows of which nothing is to be done, by the value of their status.
+    seconds
+        How long the tasks would take one worker; None leaves what was said before.
+    """
+
+    folder: Path
+    total: int
+    tasks: int
+    ended: Mapping[str, int]
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of a claimed task: rows that ended, and rows that are to be done again."""
+    """What becomes of a claimed task: rows that ended, and rows that are to be done again.
+
+    Of a split: what it came to; or the report of its only row, with which the job ends in ERROR.
+    """
 
     reports: tuple[RowReport, ...] = ()
     retries: tuple[Retry, ...] = ()
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class Work:
     Parameters
     ----------
     rows
-        None for a split.
+        () for a split.
     common
         What its `TaskPlan`, or for a split its `JobPlan`, says of all rows.
     uploads

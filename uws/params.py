@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dali.errors import UsageError, quoted
 from dali.parameters import Parameters, parse_run_id, plain_name, refuse_unknown
-from uws.job import Parameter
-from uws.jobtype import JobRefused
+from uws.job import Parameter, Upload
 from uws.moment import parse_moment
 from uws.phase import Phase
 
@@ -109,8 +109,6 @@ def parse_creation(parameters: Parameters) -> Creation:
     ------
     UsageError
         If PHASE is not RUN, or RUNID cannot be kept.
-    JobRefused
-        If something is to be uploaded, which nobody here takes.
     """
     phase = parameters.one("PHASE")
     if phase not in (None, "RUN"):
@@ -127,8 +125,6 @@ def parse_change(parameters: Parameters) -> Creation:
     ------
     UsageError
         If there are none, or one steers the job, which is done elsewhere.
-    JobRefused
-        If something is to be uploaded.
     """
     for name in sorted(CONTROL - {"RUNID"}):
         if name in parameters.values:
@@ -201,23 +197,25 @@ def refuse_changes(parameters: Parameters) -> None:
         raise UsageError(f"GET changes nothing; got {name}={quoted(value)}", f"POST {name} instead.")
 
 
-def flat(parameters: Parameters) -> tuple[Parameter, ...]:
-    """Parameters as a job keeps them."""
-    return tuple(Parameter(name, value) for name, values in parameters.values.items() for value in values)
+def flat(parameters: Parameters, uploads: Iterable[Upload] = ()) -> tuple[Parameter, ...]:
+    """Parameters as a job keeps them; uploads are told by their URLs."""
+    values = (Parameter(name, value) for name, values in parameters.values.items() for value in values)
+    return (*values, *(Parameter(upload.name, upload.file_name, True) for upload in uploads))
 
 
 def gathered(parameters: tuple[Parameter, ...]) -> Parameters:
-    """Gather the parameters of a job as a job type reads them."""
+    """Gather the parameters of a job as a job type reads them, without its uploads."""
     values: dict[str, tuple[str, ...]] = {}
     for parameter in parameters:
+        if parameter.by_reference:
+            continue
         values[parameter.name] = (*values.get(parameter.name, ()), parameter.value)
     return Parameters(values)
 
 
 def _job_parameters(parameters: Parameters) -> Parameters:
-    if parameters.uploads or "UPLOAD" in parameters.values:
-        raise JobRefused("UPLOAD is not supported here", "Send the values as parameters.")
-    return Parameters({name: values for name, values in parameters.values.items() if name not in CONTROL})
+    values = {name: values for name, values in parameters.values.items() if name not in CONTROL}
+    return replace(parameters, values=values)
 
 
 def _run_id(parameters: Parameters) -> str | None:

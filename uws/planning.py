@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from uws.job import Caller, JobError
-from uws.jobtype import JobPlan, JobRefused, JobTypes
+from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
 from uws.phase import Phase
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
@@ -64,7 +65,13 @@ class Planner:
         self._types = types
         self._settings = settings
 
-    def plan(self, job_type: str, parameters: Parameters, caller: Caller) -> Planned:
+    def plan(
+        self,
+        job_type: str,
+        parameters: Parameters,
+        caller: Caller,
+        uploads: Mapping[str, UploadSource] = {},
+    ) -> Planned:
         """Plan a job, or say what is wrong with its parameters.
 
         Raises
@@ -75,13 +82,19 @@ class Planner:
             If that cannot be told now.
         """
         try:
-            return self.plan_right(job_type, parameters, caller)
+            return self.plan_right(job_type, parameters, caller, uploads)
         except (JobRefused, ServiceUnavailable, ServerError):
             raise
         except ProtocolError as fault:
             return Planned(JobError.of(fault))
 
-    def plan_right(self, job_type: str, parameters: Parameters, caller: Caller) -> Planned:
+    def plan_right(
+        self,
+        job_type: str,
+        parameters: Parameters,
+        caller: Caller,
+        uploads: Mapping[str, UploadSource] = {},
+    ) -> Planned:
         """Plan a job whose parameters must be right.
 
         Raises
@@ -90,5 +103,5 @@ class Planner:
             If they are not.
         """
         kind = self._types[job_type]
-        plan = kind.plan(kind.parse(parameters, caller))
+        plan = kind.plan(kind.parse(parameters, caller, uploads))
         return Planned(plan, self._jobs.backlog_s(plan.lane) / max(1, self._settings.workers))

@@ -184,7 +184,7 @@ def _take(steps: _Steps) -> None:
 
 def _is_of(container: str, claims: Iterable[str]) -> bool:
     """Whether a claim has made a container, or the folder it lies in."""
-    return any(container.startswith((f"{claim}.zip", f"{claim}/")) for claim in claims)
+    return any(container.startswith((f"{claim}.zip", f"{claim}/", f"{claim}.work")) for claim in claims)
 
 
 def _each(items: Iterable[T], do: Callable[[T], None]) -> None:

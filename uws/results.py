@@ -1,14 +1,17 @@
 """The results store: containers, and single files where clients are sent to an object store.
 
 A container is named ``<job_id>/<task_id>.<fence>.zip``, a single file
-``<job_id>/<task_id>.<fence>/<n>-<file_name>``. What no row of the ledger names does not exist:
-it is removed by whoever left it, or found by its age.
+``<job_id>/<task_id>.<fence>/<n>-<file_name>``, an upload ``<job_id>/upload-<n>``; what a split writes before
+it is in the database lies in the folder ``<job_id>/<task_id>.<fence>.work`` of this machine. What no row of
+the ledger, and of the uploads, names does not exist: it is removed by whoever left it, or found by its age.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -17,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from uws.job import Claim, Result, RowReport
-from uws.shelves import JOB_ID, Bucket, Folder, OpenFiles, StorageError, Window, said_plainly
+from uws.job import Claim, Result, RowReport, Upload
+from uws.shelves import CHUNK_BYTES, JOB_ID, Bucket, Folder, OpenFiles, StorageError, Window, said_plainly
 
 __all__ = ["Ranges", "ResultStore", "StorageError", "content_sha256", "disposition"]
 
@@ -27,7 +30,10 @@ SIGNED_S = 600
 
 _CONTAINER = re.compile(rf"{JOB_ID.pattern}/[0-9]{{1,19}}\.[0-9]{{1,19}}\.zip")
 _SINGLE = re.compile(rf"{JOB_ID.pattern}/[0-9]{{1,19}}\.[0-9]{{1,19}}/[0-9]{{1,9}}-[A-Za-z0-9._~-]{{1,128}}")
+_UPLOAD = re.compile(rf"{JOB_ID.pattern}/upload-[0-9a-f]{{1,32}}")
+_SCRATCH = re.compile(rf"{JOB_ID.pattern}/[0-9]{{1,19}}\.[0-9]{{1,19}}\.work")
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9._~-]+")
+_KNOWN = re.compile("|".join(f"(?:{kind.pattern})" for kind in (_CONTAINER, _SINGLE, _UPLOAD, _SCRATCH)))
 _NOT_IN_HEADERS = re.compile(r'[^ -~]|["\\/%]')
 
 _log = logging.getLogger(__name__)
@@ -122,11 +128,84 @@ class ResultStore:
         name = _container_of(claim)
         try:
             self._spool.remove(name)
+            self._spool.remove(_scratch_of(claim))
             if self._bucket is not None:
                 self._bucket.remove(name)
                 self._bucket.remove(name.removesuffix(".zip"))
         except StorageError as fault:
             _log.warning("a container was not discarded: %s", fault)
+
+    def scratch(self, claim: Claim) -> Path:
+        """Make a folder in which the split of a job may write; `discard` removes it.
+
+        Raises
+        ------
+        StorageError
+            If that fails.
+        """
+        folder = self._spool.place(_scratch_of(claim))
+        with said_plainly():
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def incoming(self) -> Path:
+        """Folder, on a disk, of files that are about to be stored; whoever writes there cleans up.
+
+        Raises
+        ------
+        StorageError
+            If there is none to write in.
+        """
+        return self._spool.incoming()
+
+    def keep_upload(self, job_id: str, path: Path) -> tuple[str, str]:
+        """Store a copy of a file with a job; return its name and its SHA-256.
+
+        Raises
+        ------
+        StorageError
+            If that fails; nothing of it stays then.
+        """
+        name = f"{_checked_job(job_id)}/upload-{secrets.token_hex(8)}"
+        place = self._spool.place(name)
+        try:
+            with said_plainly():
+                digest = _copy(path, place)
+            self._shelf.keep(place, name)
+        except BaseException:
+            self.remove_soon(name)
+            raise
+        if self._bucket is not None:
+            self._spool.remove(name)
+        return name, digest
+
+    def local_upload(self, stored: str) -> Path | None:
+        """Path of an upload, if it is a file of this machine."""
+        return None if self._bucket is not None else self._spool.path(_checked(stored))
+
+    def fetch_upload(self, upload: Upload, path: Path) -> Path:
+        """Copy an upload to a path.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is gone.
+        StorageError
+            If it cannot be read now.
+        """
+        with path.open("wb") as file:
+            for chunk in self._shelf.read(_checked(upload.stored), 0, upload.size):
+                file.write(chunk)
+        return path
+
+    def remove_soon(self, name: str) -> None:
+        """Remove what nothing names; what cannot be removed now is found by its age."""
+        try:
+            self._spool.remove(name)
+            if self._bucket is not None:
+                self._bucket.remove(name)
+        except StorageError as fault:
+            _log.warning("a file was not removed: %s", fault)
 
     def read(self, result: Result, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Read a result from byte `start` to before byte `stop`, in pieces of at most 1 MB.
@@ -189,9 +268,9 @@ class ResultStore:
         return self._shelf.jobs()
 
     def objects(self, job_id: str) -> Iterator[tuple[str, float]]:
-        """Containers of a job, with their ages in seconds."""
+        """Containers and uploads of a job, and what splits left, with their ages in seconds."""
         for name, age_s in self._shelf.objects(_checked_job(job_id)):
-            if _CONTAINER.fullmatch(name) or _SINGLE.fullmatch(name):
+            if _KNOWN.fullmatch(name):
                 yield name, age_s
 
     def remove(self, container: str) -> None:
@@ -205,7 +284,8 @@ class ResultStore:
             self._bucket.remove_job(job_id)
 
     def sweep_spool(self, older_s: float) -> None:
-        """Remove what was left on its way to a bucket, by a worker that was lost, so long ago."""
+        """Remove what was left on its way to its place, by a process that was lost, so long ago."""
+        self._spool.sweep_incoming(older_s)
         if self._bucket is None:
             return
         for job_id in list(self._spool.jobs()):
@@ -299,13 +379,33 @@ def content_sha256(result: Result) -> str:
     return result.sha256 if result.container else sha256(result.message.encode()).hexdigest()
 
 
+def _copy(path: Path, target: Path) -> str:
+    """Copy a file, and have it on the disk; return the SHA-256 of it."""
+    digest = sha256()
+    with path.open("rb") as source, open(target, "wb", opener=_private) as copy:
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _scratch_of(claim: Claim) -> str:
+    return _container_of(claim).removesuffix(".zip") + ".work"
+
+
 def _container_of(claim: Claim) -> str:
     return _checked(f"{claim.job_id}/{claim.task_id}.{claim.fence}.zip")
 
 
 def _checked(name: str) -> str:
     """Let only names pass that this store has made: nothing else is ever opened or removed."""
-    if _CONTAINER.fullmatch(name) or _SINGLE.fullmatch(name):
+    if _KNOWN.fullmatch(name):
         return name
     raise FileNotFoundError("no container has such a name")
 

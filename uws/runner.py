@@ -19,6 +19,7 @@ from uws.child import BEGAN, CELLS, DRAIN, NO_ROW, ROW, Cell, Task, serve
 from uws.job import Claim
 from uws.jobtype import JobTypes
 from uws.settings import JobSettings
+from uws.splitting import SplitWork
 from uws.verdict import Answer, Died, Ended, Halt, Killed
 
 #: The child is looked at so often while it works.
@@ -74,11 +75,19 @@ class Child:
             time.sleep(min(rest_s, within_s))
             return False
         if self._process is None:
-            self._process = _Process(self._types, self._settings.memory_bytes)
+            self._process = _Process(
+                self._types, self._settings.memory_bytes, self._settings.light_memory_bytes
+            )
             self._tasks = 0
         return self._process.is_ready(within_s)
 
-    def do(self, claim: Claim, path: Path, watch: Callable[[], Halt | None]) -> Ended:
+    def do(
+        self,
+        claim: Claim,
+        path: Path,
+        watch: Callable[[], Halt | None],
+        split: SplitWork | None = None,
+    ) -> Ended:
         """Have a task done; `ready` has said that it can be.
 
         Parameters
@@ -89,12 +98,17 @@ class Child:
             Where its container goes.
         watch
             Called every now and then; the child is killed if it gives a reason.
+        split
+            What is needed if the task is a split.
         """
+        task = Task(
+            claim.job_type, claim.job_id, claim.owner, claim.rows, path, claim.kind, claim.common, split
+        )
         process = self._process
         if process is None:
             raise RuntimeError("the child was not made ready")
         try:
-            ended = self._await(process, claim, path, watch)
+            ended = self._await(process, task, watch)
         except BaseException:
             # It may still be at work: what it says next would be taken for the answer to the next task.
             process.kill()
@@ -118,11 +132,11 @@ class Child:
             self._process.stop()
             self._process = None
 
-    def _await(self, process: _Process, claim: Claim, path: Path, watch: Callable[[], Halt | None]) -> Ended:
+    def _await(self, process: _Process, task: Task, watch: Callable[[], Halt | None]) -> Ended:
         process.cell[ROW] = NO_ROW
         process.cell[BEGAN] = time.monotonic_ns()
         process.cell[DRAIN] = 0
-        if not process.send(_task(claim, path)):
+        if not process.send(task):
             return Died(process.row, process.kill())
         while True:
             if process.wait(POLL_S):
@@ -142,12 +156,12 @@ class Child:
 class _Process:
     """One process, from its start to its end."""
 
-    def __init__(self, types: Callable[[], JobTypes], memory_bytes: int) -> None:
+    def __init__(self, types: Callable[[], JobTypes], memory_bytes: int, light_memory_bytes: int) -> None:
         self.cell: Cell = RawArray("q", CELLS)
         self.cell[ROW] = NO_ROW
         self._pipe, theirs = _spawn.Pipe()
         self._process = _spawn.Process(
-            target=serve, args=(theirs, self.cell, types, memory_bytes, os.getpid())
+            target=serve, args=(theirs, self.cell, types, memory_bytes, light_memory_bytes, os.getpid())
         )
         self._started = time.monotonic()
         _start(self._process)
@@ -226,10 +240,6 @@ class _Process:
     @property
     def _death(self) -> int:
         return self._process.sentinel if self._pidfd is None else self._pidfd
-
-
-def _task(claim: Claim, path: Path) -> Task:
-    return Task(claim.job_type, claim.job_id, claim.owner, claim.rows, path, claim.kind, claim.common)
 
 
 def _start(process: SpawnProcess) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy.exc import OperationalError
 
-from dali.errors import AuthorizationError, NotFound, ServiceUnavailable, UsageError, quoted
+from dali.errors import AuthorizationError, NotFound, ProtocolError, ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, plain_name, upper_name
+from dali.uploads import Spool
 from uws.bell import Bell
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
-from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef
+from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, Phase
 from uws.planning import Planner
+from uws.refusals import illegal, missing, on_behalf, require_pending
 from uws.results import ResultStore
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
+from uws.uploads import Uploads
 from uws.waiting import Waiting
 
 #: Longer lists end with the oldest of so many; clients ask for fewer by LAST or AFTER.
@@ -60,6 +64,8 @@ class JobService:
         settings: JobSettings,
     ) -> None:
         self._jobs = jobs
+        self._types = types
+        self._uploads = Uploads(results, settings)
         self._herald = Herald(bell, waiting)
         self._planner = Planner(jobs, types, settings)
         self._hidden = HiddenJobs(jobs, self._planner, bell, self._herald, waiting, settings)
@@ -94,27 +100,42 @@ class JobService:
         ------
         JobRefused
             If a limit forbids it.
+        UsageError
+            If UPLOAD and the files that were sent do not fit.
         ServiceUnavailable
             If there is no room for results, or parameters cannot be judged now.
         """
         self._make_sure_of_room()
-        planned = self._planner.plan(job_type, parameters, caller)
+        named = self._uploads.named(parameters, self.takes_uploads(job_type))
+        with self._uploads.at_hand(named, parameters.files, {}) as sources:
+            planned = self._planner.plan(job_type, parameters, caller, sources)
+        job_id = secrets.token_hex(16)
+        uploads = self._uploads.keep(job_id, parameters.files)
         new = NewJob(
-            secrets.token_hex(16),
+            job_id,
             job_type,
             caller.name,
             run_id,
-            flat(parameters),
+            flat(parameters, uploads),
             self._settings.execution_duration_s,
             self._settings.destruction_s,
             fault=planned.fault,
             seconds=planned.seconds,
             wait_s=planned.wait_s,
+            uploads=uploads,
         )
         job = self._jobs.create(new, planned.start if run else None)
         if run:
             self._herald.announce(job.job_id, planned)
         return job
+
+    def takes_uploads(self, job_type: str) -> bool:
+        """Whether files may be sent with jobs of a type."""
+        return job_type in self._types and self._types[job_type].takes_uploads
+
+    def spool(self) -> Spool:
+        """Where the files of a request go before there is a job; raises ServiceUnavailable if nowhere."""
+        return self._uploads.spool()
 
     def find(self, job_id: str, caller: Caller, job_type: str | None = None) -> Job:
         """Return a job that the caller may see and change.
@@ -130,7 +151,7 @@ class JobService:
         # Other texts cannot be ids, and PostgreSQL fails on some.
         job = self._jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
         if job is None or job.hidden or job_type not in (None, job.type):
-            raise _missing(job_id)
+            raise missing(job_id)
         if job.owner and job.owner != caller.name and not caller.is_admin:
             raise AuthorizationError("this job belongs to somebody else")
         return job
@@ -187,31 +208,50 @@ class JobService:
         Raises
         ------
         UsageError
-            With status 403 in another phase (DALI 1.1, section 2.1).
+            With status 403 in another phase (DALI 1.1, section 2.1); if uploads do not fit any more.
         JobRefused
             If a limit forbids the job with these parameters; it stays as it is.
         """
+        kept: dict[str, Upload] = {}
 
         def attempt(job: Job) -> bool:
-            _require_pending(job, "parameters can be changed")
+            require_pending(job, "parameters can be changed")
             values = {**gathered(job.parameters).values, **parameters.values}
-            merged = Parameters(values, parameters.uploads)
-            planned = self._planner.plan(job.type, merged, _on_behalf(caller, job))
-            return self._jobs.change_parameters(
+            merged = replace(parameters, values=values)
+            before = {upload.name: upload for upload in self._jobs.uploads(job.job_id)}
+            named = self._uploads.named(merged, self.takes_uploads(job.type), before)
+            with self._uploads.at_hand(named, merged.files, before) as sources:
+                planned = self._planner.plan(job.type, merged, on_behalf(caller, job), sources)
+            if not kept:
+                kept.update({upload.name: upload for upload in self._uploads.keep(job.job_id, merged.files)})
+            parts = {one.part for one in named}
+            after = {name: upload for name, upload in {**before, **kept}.items() if name in parts}
+            changed = self._jobs.change_parameters(
                 job.job_id,
-                flat(merged),
+                flat(merged, after.values()),
                 job.run_id if run_id is None else run_id,
                 planned.fault,
                 planned.seconds,
                 wait_s=planned.wait_s,
                 seq=job.event_seq,
+                uploads=after.values(),
             )
+            if changed:
+                self._uploads.remove([upload for upload in before.values() if upload not in after.values()])
+            return changed
 
-        self._attempt(job, attempt)
+        try:
+            self._attempt(job, attempt)
+        except ProtocolError:
+            self._uploads.remove(kept.values())
+            raise
 
     def set_parameter(self, job: Job, name: str, value: str, caller: Caller) -> None:
         """Replace the values of one parameter that the job has (section 2.1.11); raises what others do."""
-        self.parameter(job, name)
+        if self.upload(job, self.parameter(job, name)) is not None:
+            raise UsageError(
+                f"{plain_name(name)} is a file", "POST it to /parameters, as a part of multipart/form-data."
+            )
         if not value:
             raise UsageError(f"{plain_name(name)} needs a value", "Send it as the body of the request.")
         self.change_parameters(job, Parameters.from_pairs([(name, value)]), caller)
@@ -229,6 +269,13 @@ class JobService:
             raise NotFound(f"the job has no parameter {plain_name(name)}")
         return found
 
+    def upload(self, job: Job, found: tuple[Parameter, ...]) -> Upload | None:
+        """Return the file that a parameter of the job stands for; None if it has values."""
+        if not any(parameter.by_reference for parameter in found):
+            return None
+        uploads = {upload.name: upload for upload in self._jobs.uploads(job.job_id)}
+        return uploads.get(found[0].name)
+
     def start(self, job: Job, caller: Caller) -> None:
         """Run a PENDING job: it is QUEUED, or ends in ERROR at once if its parameters are wrong.
 
@@ -241,9 +288,13 @@ class JobService:
         """
 
         def attempt(job: Job) -> bool:
-            _require_pending(job, "PHASE=RUN is taken")
+            require_pending(job, "PHASE=RUN is taken")
             self._make_sure_of_room()
-            planned = self._planner.plan(job.type, gathered(job.parameters), _on_behalf(caller, job))
+            stored = {upload.name: upload for upload in self._jobs.uploads(job.job_id)}
+            parameters = gathered(job.parameters)
+            named = self._uploads.named(parameters, self.takes_uploads(job.type), stored)
+            with self._uploads.at_hand(named, {}, stored) as sources:
+                planned = self._planner.plan(job.type, parameters, on_behalf(caller, job), sources)
             if not self._jobs.start(job.job_id, planned.start, wait_s=planned.wait_s, seq=job.event_seq):
                 return False
             self._herald.announce(job.job_id, planned)
@@ -260,13 +311,13 @@ class JobService:
             With status 403 if it has ended already.
         """
         if not self._jobs.end(job.job_id, Phase.ABORTED):
-            raise _illegal(self._again(job), "PHASE=ABORT is taken", ACTIVE)
+            raise illegal(self._again(job), "PHASE=ABORT is taken", ACTIVE)
         self._herald.tell(job.job_id, Phase.ABORTED)
 
     def destroy(self, job: Job) -> None:
         """Have a job forgotten at once, and aborted if it is active; its files go later."""
         if not self._jobs.destroy(job.job_id):
-            raise _missing(job.job_id)
+            raise missing(job.job_id)
         if job.phase in ACTIVE:
             self._herald.tell(job.job_id, Phase.ABORTED)
 
@@ -281,7 +332,7 @@ class JobService:
         most = self._settings.max_execution_duration_s  # 0 there is no limit too
         allowed = min(seconds, most) if seconds and most else seconds or most
         if not self._jobs.change_duration(job.job_id, allowed):
-            raise _illegal(self._again(job), "EXECUTIONDURATION is taken", ACTIVE)
+            raise illegal(self._again(job), "EXECUTIONDURATION is taken", ACTIVE)
 
     def set_destruction(self, job: Job, moment_ms: int) -> None:
         """Set when a job is destroyed, as late as policy lets it.
@@ -302,8 +353,8 @@ class JobService:
             self._again(job)
 
     def result_refs(self, job: Job) -> list[ResultRef]:
-        """List the results of a job so far, in their order."""
-        return self._jobs.result_refs(job.job_id) if job.counts.ended else []
+        """List the results of a job so far, in their order; those of a packaged job are not its rows."""
+        return self._jobs.result_refs(job.job_id) if job.counts.ended and not job.packaged else []
 
     def results(self, job: Job) -> list[Result]:
         """Return the results of a job so far, in their order, with where they lie."""
@@ -371,7 +422,7 @@ class JobService:
     def _again(self, job: Job) -> Job:
         found = self._jobs.get(job.job_id)
         if found is None:
-            raise _missing(job.job_id)
+            raise missing(job.job_id)
         return found
 
     def _make_sure_of_room(self) -> None:
@@ -381,23 +432,3 @@ class JobService:
                 "Try again later.",
                 retry_after_s=RETRY_AFTER_S,
             )
-
-
-def _on_behalf(caller: Caller, job: Job) -> Caller:
-    """Whose rights a job has: its owner's, whoever runs it."""
-    return caller if caller.name == job.owner else Caller(job.owner)
-
-
-def _require_pending(job: Job, what: str) -> None:
-    if job.phase is not Phase.PENDING:
-        raise _illegal(job, what, (Phase.PENDING,))
-
-
-def _illegal(job: Job, what: str, phases: Collection[Phase]) -> UsageError:
-    """Say that a job is in no phase for this (section 2.2: 403)."""
-    expected = " or ".join(phase for phase in Phase if phase in phases)
-    return UsageError(f"{what} of a job in {expected} only; this one is {job.phase}", status=403)
-
-
-def _missing(job_id: str) -> NotFound:
-    return NotFound(f"there is no job {quoted(job_id)}", "It may have been deleted, or destroyed.")

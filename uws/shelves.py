@@ -31,6 +31,8 @@ OBJECTS_AT_ONCE = 64
 #: Files that are open at a time, for one client.
 FILES_OPEN = 64
 CHECK_S = 3.0
+#: Name of the folder of files on their way; no job has it.
+INCOMING = ".incoming"
 
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -130,14 +132,29 @@ class Folder:
                     yield f"{job_id}/{entry.name}", _age_s(changed)
 
     def remove(self, name: str) -> None:
-        """Remove an object, if it is there."""
+        """Remove an object, or a folder of that name, if it is there."""
         with said_plainly(), suppress(FileNotFoundError):
-            self.path(name).unlink()
+            _remove(self.path(name))
 
     def remove_job(self, job_id: str) -> None:
         """Remove all objects of a job."""
         with said_plainly(), suppress(FileNotFoundError):
             shutil.rmtree(self.root / job_id)
+
+    def incoming(self) -> Path:
+        """Folder of files on their way here; nothing stays in it."""
+        path = self.root / INCOMING
+        with said_plainly():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def sweep_incoming(self, older_s: float) -> None:
+        """Remove what was left on its way by a process that was lost so long ago."""
+        with said_plainly():
+            for entry in _entries(self.root / INCOMING):
+                with suppress(FileNotFoundError):
+                    if _age_s(entry.stat(follow_symlinks=False).st_mtime) > older_s:
+                        _remove(Path(entry.path))
 
     def free_bytes(self) -> int:
         """Room that is left."""
@@ -332,6 +349,13 @@ def said_plainly(passed_on: type[Exception] = StorageError) -> Iterator[None]:
         raise
     except Exception as fault:  # what file systems of objects raise has no common name
         raise StorageError.of(fault) from fault
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -11,7 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from uws.job import Claim, Counts, JobError, Retry, Row, RowReport, RowStatus, Settlement, ended_by_engine
+from uws.job import (
+    Claim,
+    Counts,
+    JobError,
+    Retry,
+    Row,
+    RowReport,
+    RowStatus,
+    Settlement,
+    Split,
+    ended_by_engine,
+)
 from uws.jobtype import Ending, JobTypes
 from uws.phase import Phase
 from uws.settings import JobSettings
@@ -46,21 +57,27 @@ class Answer:
         Rows that ended; their files are in the container, which is sealed.
     rss_bytes
         Memory the child holds after it.
+    split
+        What the splitting of a job came to.
     """
 
     reports: tuple[RowReport, ...]
     left: Left = Left.NOTHING
     rss_bytes: int = 0
+    split: Split | None = None
 
     @property
     def has_files(self) -> bool:
-        """Whether there is a container."""
-        return any(report.files for report in self.reports)
+        """Whether there is a container, or what a split has written."""
+        return self.split is not None or any(report.files for report in self.reports)
 
     def without_files(self) -> Answer:
         """Say the same when the container could not be kept: its rows have not ended."""
         return replace(
-            self, reports=tuple(report for report in self.reports if not report.files), left=Left.STORAGE
+            self,
+            reports=tuple(report for report in self.reports if not report.files),
+            left=Left.STORAGE,
+            split=None,
         )
 
 
@@ -95,7 +112,7 @@ def judge(claim: Claim, ended: Ended, settings: JobSettings) -> Settlement:
             return _alone(claim, index, guilty)
         case Killed(row=int(index), halt=Halt.ROW_LIMIT):
             row = claim.rows[index]
-            message = f"Error: the row took longer than the limit of {settings.row_limit_s:g} s"
+            message = f"Error: {_what(claim)} took longer than the limit of {settings.row_limit_s:g} s"
             return _alone(claim, index, Settlement((_failed(row, message),)))
         case _:
             return Settlement(retries=(_uncounted(claim, claim.rows, "drained"),))
@@ -123,6 +140,8 @@ def finish_with(types: JobTypes) -> Callable[[str], Callable[[Counts], Ending]]:
 
 
 def _answered(claim: Claim, answer: Answer, settings: JobSettings) -> Settlement:
+    if answer.split is not None:
+        return Settlement(split=answer.split)
     may_retry = claim.attempts < settings.max_attempts
     again = {report.n for report in answer.reports if report.transient} if may_retry else set()
     ended = tuple(report for report in answer.reports if report.n not in again)
@@ -148,7 +167,7 @@ def _again(claim: Claim, rows: tuple[Row, ...], ended: Died | Killed, settings: 
 def _crashed(claim: Claim, row: Row, cause: str, settings: JobSettings) -> Settlement:
     kills = claim.kills + 1
     if kills >= MOST_KILLS:
-        message = f"Error: this row made the program crash twice ({cause})"
+        message = f"Error: {_what(claim, 'this')} made the program crash twice ({cause})"
         return Settlement((ended_by_engine(row, RowStatus.POISON, message),))
     return Settlement(retries=(Retry((row,), claim.attempts - 1, kills, settings.back_off_s, cause),))
 
@@ -163,6 +182,10 @@ def _alone(claim: Claim, index: int, guilty: Settlement) -> Settlement:
 
 def _uncounted(claim: Claim, rows: tuple[Row, ...], note: str) -> Retry:
     return Retry(rows, claim.attempts - 1, claim.kills, note=note)
+
+
+def _what(claim: Claim, article: str = "the") -> str:
+    return "the splitting of the job" if claim.kind == "split" else f"{article} row"
 
 
 def _failed(row: Row, message: str) -> RowReport:

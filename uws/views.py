@@ -35,6 +35,7 @@ from uws.responses import result_response
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
+from uws.uploads import as_result
 
 _View: TypeAlias = Callable[[str], AnyResponse]
 
@@ -130,7 +131,7 @@ class _Tree:
 
     def create(self) -> AnyResponse:
         """Make a job."""
-        asked = parse_creation(self._read())
+        asked = parse_creation(self._read(files=True))
         job = self._service.create(
             self._job_type, asked.parameters, self._caller_of(), run=asked.run, run_id=asked.run_id or ""
         )
@@ -191,15 +192,18 @@ class _Tree:
 
     def change_parameters(self, job_id: str) -> AnyResponse:
         """Replace parameters of a job."""
-        parameters = self._read()
+        parameters = self._read(files=True)
         job = self._find(job_id)
         asked = parse_change(parameters)
         self._service.change_parameters(job, asked.parameters, self._caller_of(), asked.run_id)
         return self._see(job)
 
     def show_parameter(self, job_id: str, name: str) -> AnyResponse:
-        """Give the values of a parameter, a line for each."""
-        found = self._service.parameter(self._find(job_id), name)
+        """Give the values of a parameter, a line for each, or the file that was uploaded as it."""
+        job = self._find(job_id)
+        found = self._service.parameter(job, name)
+        if (upload := self._service.upload(job, found)) is not None:
+            return result_response(as_result(upload), self._results, request)
         return _text("\n".join(parameter.value for parameter in found))
 
     def set_parameter(self, job_id: str, name: str) -> AnyResponse:
@@ -254,12 +258,13 @@ class _Tree:
 
         return view
 
-    def _read(self) -> Parameters:
+    def _read(self, *, files: bool = False) -> Parameters:
         # As many values as a job may have rows, and whatever else is said.
         most = self._settings.max_rows + MAX_PARAMETERS
         request.max_content_length = request.max_form_memory_size = self._settings.max_body_bytes
         request.max_form_parts = most
-        return read_parameters(request, most)
+        takes_files = files and request.method == "POST" and self._service.takes_uploads(self._job_type)
+        return read_parameters(request, most, self._service.spool() if takes_files else None)
 
     def _find(self, job_id: str) -> Job:
         job = self._service.find(job_id, self._caller_of(), self._job_type)

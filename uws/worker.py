@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 from typing import NoReturn
@@ -25,12 +26,14 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from uws.bell import Bell, BellSilent
-from uws.job import Claim, Lane, Settlement
+from uws.herald import MOST_RINGS
+from uws.job import LANES, Claim, Lane, Settlement
 from uws.jobtype import JobTypes
 from uws.phase import Phase
 from uws.results import ResultStore
 from uws.runner import Child
 from uws.settings import JobSettings
+from uws.splitting import SplitWork
 from uws.store.claims import Claims, Hold, LostClaim
 from uws.store.upkeep import Upkeep
 from uws.tally import Counted, Tally
@@ -207,20 +210,42 @@ class Worker:
             self._let_go(claim, watch.hold)
         else:
             self._settle(claim, judge(claim, ended, self._settings))
+            if claim.kind == "split":  # what it has written is in the database by now
+                self._results.discard(claim)
 
     def _published(self, claim: Claim, watch: _Watch) -> Ended:
         """Have the rows done, and their container put where it can be read."""
         done = Answer(())
         try:
             path = self._results.spool(claim)
-            ended = self._child.do(claim, path, watch)
+            ended = self._child.do(claim, path, watch, self._split_work(claim))
             if not isinstance(ended, Answer) or not ended.has_files:
+                return ended
+            if ended.split is not None:
                 return ended
             done = ended
             return replace(ended, reports=self._results.publish(claim, path, ended.reports))
         except OSError as fault:
             _log.warning("results could not be stored: %s", fault, extra={"job_id": claim.job_id})
             return done.without_files()
+
+    def _split_work(self, claim: Claim) -> SplitWork | None:
+        """Have a folder ready for a split, and the files that came with its job."""
+        if claim.kind != "split":
+            return None
+        folder = self._results.scratch(claim)
+        uploads = []
+        for number, upload in enumerate(claim.uploads):
+            path = self._results.local_upload(upload.stored)
+            if path is None:
+                path = folder / f"upload-{number}"
+                with suppress(FileNotFoundError):  # the split will say that it is not there
+                    self._results.fetch_upload(upload, path)
+            uploads.append((upload, path))
+        settings = self._settings
+        return SplitWork(
+            folder, claim.parameters, tuple(uploads), settings.upload_hosts, settings.max_upload_bytes
+        )
 
     def _settle(self, claim: Claim, settlement: Settlement) -> None:
         """Commit a settlement; while the database is away it is tried again, for as long as a lease lasts."""
@@ -242,7 +267,9 @@ class Worker:
                 time.sleep(LOOK_S / 2)
                 continue
             except Exception:
-                if all(report.message == UNRECORDED for report in settlement.reports):
+                if settlement.split is None and all(
+                    report.message == UNRECORDED for report in settlement.reports
+                ):
                     raise
                 _log.exception("what became of a task cannot be recorded", extra={"job_id": claim.job_id})
                 self._results.discard(claim)
@@ -251,6 +278,9 @@ class Worker:
             self._tally.settled(settlement)
             if phase is not Phase.EXECUTING:
                 self._bell.tell(claim.job_id, phase)
+            elif settlement.split is not None:
+                for lane in LANES:
+                    self._bell.top_up(lane, min(settlement.split.tasks, MOST_RINGS))
             return
 
     def _lost(self, claim: Claim) -> None:

@@ -107,7 +107,9 @@ class Toy:
 
 def toy_types() -> JobTypes:
     """Make the job types of the tests."""
-    return JobTypes([Toy()])
+    from tests.support.toy_list import ToyList
+
+    return JobTypes([Toy(), ToyList()])
 
 
 def broken_types() -> JobTypes:

@@ -19,8 +19,9 @@ from config.app import answer_errors
 from config.proxies import public_url
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.redis import own_redis
-from tests.support.toy import Toy, toy_settings, toy_types
+from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
+from uws.child import CELLS, Doer, Task
 from uws.containers import ContainerWriter
 from uws.job import Caller, Claim, Job, RowReport, Settlement
 from uws.jobtype import Outcome, Work
@@ -28,9 +29,11 @@ from uws.phase import Phase
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
+from uws.splitting import SplitWork, storable_facts
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.upkeep import Upkeep
+from uws.verdict import judge
 from uws.views import make_blueprint
 from uws.waiting import Waiting
 
@@ -86,7 +89,7 @@ class House:
             name = request.headers.get("X-Caller", "")
             return Caller(name, is_admin=name == "admin")
 
-        for kind, path in (("toy", "/async"), ("other", "/others")):
+        for kind, path in (("toy", "/async"), ("other", "/others"), ("list", "/lists")):
             blueprint = make_blueprint(
                 self.service,
                 kind,
@@ -112,19 +115,51 @@ class House:
         return claim
 
     def finish(self, claim: Claim) -> Phase:
-        """Do the rows of a task, and commit them."""
+        """Do the rows of a task, or split a job, and commit what became of it."""
+        kind = toy_types()[claim.job_type]
+        if claim.kind == "split":
+            phase = self.claims.settle(claim, self.split(claim), kind.finish)
+            self.results.discard(claim)
+            self.bell.tell(claim.job_id, phase)
+            return phase
         writer = ContainerWriter(path := self.results.spool(claim))
-        toy = Toy()
-        outcomes = toy.run(Work(claim.job_id, claim.owner, claim.rows))
+        outcomes = kind.run(Work(claim.job_id, claim.owner, claim.rows, claim.common))
         reports = tuple(
             _report(writer, row.n, row.result_id, outcome)
             for row, outcome in zip(claim.rows, outcomes, strict=True)
         )
         writer.seal()
         published = self.results.publish(claim, path, reports)
-        phase = self.claims.settle(claim, Settlement(published), toy.finish)
+        phase = self.claims.settle(claim, Settlement(published), kind.finish)
         self.bell.tell(claim.job_id, phase)
         return phase
+
+    def split(self, claim: Claim) -> Settlement:
+        """Split a job, as the child does, and say what is to become of it."""
+        uploads = [
+            (upload, path)
+            for upload in claim.uploads
+            if (path := self.results.local_upload(upload.stored)) is not None
+        ]
+        settings = self.settings
+        work = SplitWork(
+            self.results.scratch(claim),
+            claim.parameters,
+            tuple(uploads),
+            settings.upload_hosts,
+            settings.max_upload_bytes,
+        )
+        task = Task(
+            claim.job_type,
+            claim.job_id,
+            claim.owner,
+            claim.rows,
+            self.results.spool(claim),
+            claim.kind,
+            claim.common,
+            work,
+        )
+        return judge(claim, Doer(toy_types(), [0] * CELLS, 0).do(task), settings)
 
     def work(self) -> None:
         """Do whatever there is to do."""
@@ -196,7 +231,17 @@ def id_of(url: str) -> str:
 
 def _report(writer: ContainerWriter, n: int, result_id: str, outcome: Outcome) -> RowReport:
     files = tuple(writer.add(file) for file in outcome.files)
-    return RowReport(n, result_id, outcome.status, outcome.message, files, outcome.transient)
+    return RowReport(
+        n,
+        result_id,
+        outcome.status,
+        outcome.message,
+        files,
+        outcome.transient,
+        outcome.verdict,
+        outcome.label,
+        storable_facts(outcome.facts),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, insert, select, update
 
-from uws.job import Claim, Counts, JobError, Lane, RowReport, RowStatus, Settlement
+from uws.job import (
+    Claim,
+    Counts,
+    JobError,
+    Lane,
+    Parameter,
+    RowReport,
+    RowStatus,
+    Settlement,
+    Upload,
+)
 from uws.jobtype import Ending
 from uws.phase import Phase
+from uws.splitting import read_ended, read_tasks
 from uws.store.clock import NowMs, now_ms
-from uws.store.jobs import CHUNK, Jobs
-from uws.store.rows import counts_of, rows_of, tell, written_error, written_rows
+from uws.store.jobs import Jobs, chunks, insert_tasks, uploads_of
+from uws.store.rows import counts_of, parameters_of, rows_of, tell, written_error, written_rows
 from uws.store.turns import BEST_JOBS, best_jobs, claimable, note_turn
 from uws.tables import JobRow, ResultRow, TaskRow
 
@@ -174,6 +185,7 @@ class Claims:
                     TaskRow.common,
                 )
             ).one()
+            asked = self._asked(connection, job_id) if taken.kind == "split" else ((), ())
         kind, owner, is_first = started
         return Claim(
             task_id=task,
@@ -189,7 +201,14 @@ class Claims:
             started=is_first,
             kind=taken.kind,
             common=taken.common or {},
+            parameters=asked[0],
+            uploads=asked[1],
         )
+
+    def _asked(self, connection: Connection, job_id: str) -> tuple[tuple[Parameter, ...], tuple[Upload, ...]]:
+        """Read what a job was made of."""
+        written = connection.execute(select(JobRow.parameters).where(JobRow.job_id == job_id)).scalar_one()
+        return parameters_of(written), tuple(uploads_of(connection, job_id))
 
     def _start(self, connection: Connection, job_id: str) -> tuple[str, str, bool] | None:
         """Have a job EXECUTING; return its type, owner and whether it was QUEUED, None if it has ended."""
@@ -231,8 +250,33 @@ def settle(
         is None
     ):
         raise LostClaim(f"task {claim.task_id} is in other hands")
-    reports = settlement.reports
+    if claim.kind == "split" and settlement.reports:
+        return _end_split(connection, claim, settlement.reports[0])
+    after = _count(connection, claim, settlement)
+    if settlement.split is not None:
+        _write_ledger(connection, claim, read_ended(settlement.split), attempts=0)
+        insert_tasks(connection, claim.job_id, claim.owner, after["lane"], read_tasks(settlement.split))
+    _write_ledger(connection, claim, settlement.reports, claim.attempts)
+    _insert_retries(connection, claim, settlement)
+    counts = counts_of(after)
+    tell(connection, claim.job_id, after["event_seq"], "rows", {"ended": counts.ended, "total": counts.total})
+    has_split = claim.kind != "split" or settlement.split is not None
+    if counts.ended < counts.total or not has_split:
+        return Phase.EXECUTING
+    return _end(connection, claim.job_id, finish(counts))
+
+
+def _count(connection: Connection, claim: Claim, settlement: Settlement) -> RowMapping:
+    """Count the rows that ended, unless the job has; return its row."""
+    reports, split = settlement.reports, settlement.split
     by_status = {status: sum(report.status is status for report in reports) for status in RowStatus}
+    changes: dict[str, Any] = {}
+    if split is not None:
+        by_status = {status: split.ended.get(status.value, 0) for status in RowStatus}
+        changes["total"] = split.total
+        if split.seconds is not None:
+            changes["seconds"] = split.seconds
+            changes["quote_ms"] = func.coalesce(JobRow.quote_ms, NowMs() + int(split.seconds * 1000))
     after = (
         connection.execute(
             update(JobRow)
@@ -248,9 +292,11 @@ def settle(
                 failed=JobRow.failed + by_status[RowStatus.FAILED],
                 poison=JobRow.poison + by_status[RowStatus.POISON],
                 bytes_out=JobRow.bytes_out + sum(file.size for report in reports for file in report.files),
+                **changes,
             )
             .returning(
                 JobRow.event_seq,
+                JobRow.lane,
                 JobRow.total,
                 JobRow.done,
                 JobRow.empty,
@@ -263,16 +309,19 @@ def settle(
     )
     if after is None:
         raise LostClaim(f"job {claim.job_id} has ended")
-    _write_ledger(connection, claim, settlement.reports, claim.attempts)
-    _insert_retries(connection, claim, settlement)
-    counts = counts_of(after)
-    tell(connection, claim.job_id, after["event_seq"], "rows", {"ended": counts.ended, "total": counts.total})
-    if counts.ended < counts.total:
-        return Phase.EXECUTING
-    ending = finish(counts)
+    return after
+
+
+def _end_split(connection: Connection, claim: Claim, report: RowReport) -> Phase:
+    """End a job that cannot be split, unless it has ended."""
+    error = JobError(report.message, report.detail, report.transient)
+    return _end(connection, claim.job_id, Ending(Phase.ERROR, error))
+
+
+def _end(connection: Connection, job_id: str, ending: Ending) -> Phase:
     seq = connection.execute(
         update(JobRow)
-        .where(JobRow.job_id == claim.job_id)
+        .where(JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None))
         .values(
             phase=ending.phase.value,
             ended_ms=NowMs(),
@@ -280,14 +329,22 @@ def settle(
             event_seq=JobRow.event_seq + 1,
         )
         .returning(JobRow.event_seq)
-    ).scalar_one()
-    tell(connection, claim.job_id, seq, "phase", {"phase": ending.phase.value})
+    ).scalar()
+    if seq is None:
+        raise LostClaim(f"job {job_id} has ended")
+    tell(connection, job_id, seq, "phase", {"phase": ending.phase.value})
     return ending.phase
 
 
 def _write_ledger(connection: Connection, claim: Claim, reports: Iterable[RowReport], attempts: int) -> None:
     created_ms = now_ms(connection)
-    written: list[dict[str, Any]] = []
+    for some in chunks(_ledger_rows(claim, reports, attempts, created_ms)):
+        connection.execute(insert(ResultRow), some)
+
+
+def _ledger_rows(
+    claim: Claim, reports: Iterable[RowReport], attempts: int, created_ms: int
+) -> Iterator[dict[str, Any]]:
     for report in reports:
         common = {
             "job_id": claim.job_id,
@@ -303,24 +360,19 @@ def _write_ledger(connection: Connection, claim: Claim, reports: Iterable[RowRep
             "seconds": report.seconds,
         }
         if not report.files:
-            written.append(common | _sentence(report))
+            yield common | _sentence(report)
         for part, file in enumerate(report.files):
-            written.append(
-                common
-                | {
-                    "part": part,
-                    "result_id": file.result_id,
-                    "media_type": file.media_type,
-                    "file_name": file.file_name,
-                    "container": file.container,
-                    "offset": file.offset,
-                    "size": file.size,
-                    "crc32": file.crc32,
-                    "sha256": file.sha256,
-                }
-            )
-    for start in range(0, len(written), CHUNK):
-        connection.execute(insert(ResultRow), written[start : start + CHUNK])
+            yield common | {
+                "part": part,
+                "result_id": file.result_id,
+                "media_type": file.media_type,
+                "file_name": file.file_name,
+                "container": file.container,
+                "offset": file.offset,
+                "size": file.size,
+                "crc32": file.crc32,
+                "sha256": file.sha256,
+            }
 
 
 def _sentence(report: RowReport) -> dict[str, Any]:

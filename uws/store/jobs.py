@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, case, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 
-from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row
+from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
@@ -23,7 +23,7 @@ from uws.store.rows import (
     written_parameters,
     written_rows,
 )
-from uws.tables import JobRow, ResultRow, TaskRow
+from uws.tables import JobRow, ResultRow, TaskRow, UploadRow
 
 #: Rows of one statement: a long one keeps writers of SQLite waiting.
 CHUNK = 2000
@@ -75,6 +75,7 @@ class Jobs:
                     seconds=new.seconds,
                 )
             )
+            insert_uploads(connection, new.job_id, new.uploads)
             if start is not None:
                 self._start(connection, new.job_id, start, new.wait_s)
             return self._get(connection, new.job_id)
@@ -84,6 +85,11 @@ class Jobs:
         with self._reading.connect() as connection:
             found = connection.execute(_live(job_id)).mappings().one_or_none()
         return None if found is None else job_of(found)
+
+    def uploads(self, job_id: str) -> list[Upload]:
+        """List the uploads of a job."""
+        with self._reading.connect() as connection:
+            return uploads_of(connection, job_id)
 
     def look(self, job_ids: Collection[str]) -> dict[str, Seen]:
         """See the phases of jobs, of those that are there."""
@@ -138,19 +144,25 @@ class Jobs:
         *,
         wait_s: float = 0.0,
         seq: int | None = None,
+        uploads: Iterable[Upload] = (),
     ) -> bool:
-        """Replace the parameters of a PENDING job; False if it is none, or has changed since event `seq`."""
-        return self._change(
-            job_id,
-            (Phase.PENDING,),
-            "parameters",
-            seq,
-            parameters=written_parameters(parameters),
-            run_id=run_id,
-            fault=written_error(fault),
-            seconds=seconds,
-            quote_ms=_quote(seconds, wait_s),
-        )
+        """Replace the parameters and uploads of a PENDING job.
+
+        False if it is none, or has changed since event `seq`.
+        """
+        changes = {
+            "parameters": written_parameters(parameters),
+            "run_id": run_id,
+            "fault": written_error(fault),
+            "seconds": seconds,
+            "quote_ms": _quote(seconds, wait_s),
+        }
+        with self._writing.begin() as connection:
+            if self._changed(connection, job_id, (Phase.PENDING,), "parameters", changes, seq) is None:
+                return False
+            connection.execute(delete(UploadRow).where(UploadRow.job_id == job_id))
+            insert_uploads(connection, job_id, uploads)
+            return True
 
     def change_duration(self, job_id: str, seconds: int) -> bool:
         """Set the execution duration; False if the job has ended, or is gone."""
@@ -326,7 +338,7 @@ def insert_tasks(
     connection: Connection, job_id: str, owner: str, lane: str, tasks: Iterable[TaskPlan]
 ) -> None:
     """Store tasks, to be claimed once this transaction is committed."""
-    for some in chunks(task for task in tasks if task.rows):
+    for some in _lots(task for task in tasks if task.rows):
         written = [
             {
                 "job_id": job_id,
@@ -342,6 +354,19 @@ def insert_tasks(
             for task in some
         ]
         connection.execute(insert(TaskRow), written)
+
+
+def insert_uploads(connection: Connection, job_id: str, uploads: Iterable[Upload]) -> None:
+    """Store what a job has of uploads; their files are stored already."""
+    if written := [{"job_id": job_id, **asdict(upload)} for upload in uploads]:
+        connection.execute(insert(UploadRow), written)
+
+
+def uploads_of(connection: Connection, job_id: str) -> list[Upload]:
+    """Read the uploads of a job."""
+    columns = [getattr(UploadRow, field.name) for field in fields(Upload)]
+    found = connection.execute(select(*columns).where(UploadRow.job_id == job_id).order_by(UploadRow.name))
+    return [Upload(*row) for row in found]
 
 
 def insert_split(connection: Connection, job_id: str, owner: str, split: Mapping[str, Any]) -> None:
@@ -366,6 +391,20 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
+
+
+def _lots(tasks: Iterable[TaskPlan]) -> Iterator[list[TaskPlan]]:
+    """Take tasks in lists of some: one may have thousands of rows, and not too many are to be in memory."""
+    lot: list[TaskPlan] = []
+    rows = 0
+    for task in tasks:
+        lot.append(task)
+        rows += len(task.rows)
+        if len(lot) == CHUNK or rows >= 5 * CHUNK:
+            yield lot
+            lot, rows = [], 0
+    if lot:
+        yield lot
 
 
 def _task_plan(rows: Sequence[Row]) -> TaskPlan:

@@ -32,7 +32,7 @@ def job_of(found: RowMapping) -> Job:
         destruction_ms=found["destruction_ms"],
         quote_ms=found["quote_ms"],
         execution_duration_s=found["execution_duration_s"],
-        parameters=tuple(Parameter(*values) for values in found["parameters"]),
+        parameters=parameters_of(found["parameters"]),
         fault=error_of(found["fault"]),
         error=error_of(found["error"]),
         counts=counts_of(found),
@@ -74,6 +74,11 @@ def result_of(found: RowMapping) -> Result:
 def written_parameters(parameters: Sequence[Parameter]) -> list[Any]:
     """Parameters as a column holds them."""
     return [[parameter.name, parameter.value, parameter.by_reference] for parameter in parameters]
+
+
+def parameters_of(written: Sequence[Any]) -> tuple[Parameter, ...]:
+    """Parameters of a column."""
+    return tuple(Parameter(*values) for values in written)
 
 
 def written_error(error: JobError | None) -> dict[str, Any] | None:

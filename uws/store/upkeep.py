@@ -16,7 +16,7 @@ from uws.store.claims import UNREADABLE, LostClaim, drop, is_overdue, settle
 from uws.store.clock import NowMs, now_ms
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
-from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, WorkerRow
+from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRow
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.
 BATCH = 100
@@ -143,10 +143,11 @@ class Upkeep:
             return set(connection.execute(select(JobRow.job_id).where(JobRow.job_id.in_(job_ids))).scalars())
 
     def containers(self, job_id: str) -> set[str]:
-        """Containers that the ledger names for a job."""
-        statement = select(ResultRow.container).distinct().where(ResultRow.job_id == job_id)
+        """Containers and uploads that a job names; whoever holds its files names no others of them."""
+        containers = select(ResultRow.container).distinct().where(ResultRow.job_id == job_id)
+        uploads = select(UploadRow.stored).where(UploadRow.job_id == job_id)
         with self._reading.connect() as connection:
-            return set(connection.execute(statement).scalars()) - {""}
+            return set(connection.execute(containers.union_all(uploads)).scalars()) - {""}
 
     def running(self, job_id: str) -> list[tuple[int, int]]:
         """Tasks of a job that are in hand, with the fences of their claims."""

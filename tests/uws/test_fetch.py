@@ -1,0 +1,173 @@
+"""Uploads by URL: fetched from listed hosts alone, and by nobody but a worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from dali.errors import ProtocolError, ServiceUnavailable, UsageError
+from tests.support.toy import toy_settings
+from tests.uws.conftest import House, id_of
+from uws.fetch import check_url, fetch, site_of
+from uws.jobtype import JobRefused
+from uws.store.ledger import Ledger
+
+FILE = b"M31 ok\nM33 outside\n"
+MOST = 1000
+
+
+class _Handler(BaseHTTPRequestHandler):
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        port = self.server.server_address[1]
+        moved = {
+            "/moved": "/list.txt",
+            "/round": "/round",
+            "/elsewhere": "http://example.org/list.txt",
+            "/inside": f"http://localhost:{port}/list.txt",
+            "/local": "file:///etc/passwd",
+        }.get(self.path)
+        if moved is not None:
+            self._begin(302, Location=moved)
+        elif self.path == "/list.txt":
+            self._begin(
+                200, **{"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(FILE))}
+            )
+            self.wfile.write(FILE)
+        elif self.path == "/large":
+            self._begin(200, **{"Content-Length": str(MOST + 1)})
+        elif self.path == "/endless":
+            self._begin(200)
+            self.wfile.write(b"x" * (MOST + 1))
+        elif self.path == "/half":
+            self._begin(200, **{"Content-Length": str(MOST)})
+            self.wfile.write(b"half")
+        elif self.path == "/packed":
+            self._begin(200, **{"Content-Encoding": "gzip"})
+        else:
+            self._begin(int(self.path[1:]))
+
+    def _begin(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    handler = type("Handler", (_Handler,), {"asked": []})
+    made = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_address[1]}"
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.mark.parametrize("path", ["/list.txt", "/moved", "/list.txt?a=b#c"])
+def test_a_file_is_fetched(path: str, server: str, tmp_path: Path) -> None:
+    if "?" in path:
+        server_path = path  # the query is sent, and the server knows no such file
+        with pytest.raises((ProtocolError, ValueError)):
+            fetch(server + server_path, [server], tmp_path / "it", MOST)
+        return
+    got = fetch(server + path, [server], tmp_path / "it", MOST)
+    assert got.path.read_bytes() == FILE
+    assert (got.file_name, got.media_type, got.size) == ("list.txt", "text/plain", len(FILE))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "sentence"),
+    [
+        ("/elsewhere", JobRefused, "UPLOAD is not fetched from http://example.org:80"),
+        ("/inside", JobRefused, "UPLOAD is not fetched from http://localhost"),
+        ("/local", JobRefused, "which is no https URL"),
+        ("/round", UsageError, "redirected again and again"),
+        ("/large", UsageError, "larger than the limit of 1000 bytes"),
+        ("/endless", UsageError, "larger than the limit of 1000 bytes"),
+        ("/half", ServiceUnavailable, "cannot be fetched"),
+        ("/packed", UsageError, "sent compressed"),
+        ("/404", UsageError, "answers 404"),
+        ("/401", UsageError, "answers 401"),
+        ("/503", ServiceUnavailable, "cannot be fetched"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    path: str, kind: type[ProtocolError], sentence: str, server: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind) as caught:
+        fetch(server + path, [server], tmp_path / "it", MOST)
+    assert sentence in caught.value.sentence
+
+
+def test_another_listed_host_is_no_place_to_redirect_to(server: str, tmp_path: Path) -> None:
+    port = server.rpartition(":")[2]
+    with pytest.raises(JobRefused, match="redirected to another host"):
+        fetch(f"{server}/inside", [server, f"http://localhost:{port}"], tmp_path / "it", MOST)
+
+
+def test_an_address_inside_must_be_listed_itself(server: str, tmp_path: Path) -> None:
+    port = server.rpartition(":")[2]
+    url, hosts = f"http://localhost:{port}/list.txt", [f"http://localhost:{port}"]
+    with pytest.raises(JobRefused, match="not of the public internet"):
+        fetch(url, hosts, tmp_path / "it", MOST)
+    assert not (tmp_path / "it").exists()
+    assert fetch(url, [*hosts, "127.0.0.1", "::1"], tmp_path / "it", MOST).size == len(FILE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org.evil.net/x",
+        "https://evil.net/example.org",
+        "https://example.org@evil.net/x",
+        "https://user:pass@example.org/x",
+        "http://example.org/x",
+        "https://example.org:8443/x",
+        "https://example.org:x/",
+        "https:///x",
+        "https://exa mple.org/x",
+        "https://example.org/\u202e",
+        "ftp://example.org/x",
+        "https://" + "a" * 3000,
+        "https://[::1/x",
+    ],
+)
+def test_only_listed_hosts_are_asked(url: str) -> None:
+    with pytest.raises(JobRefused):
+        check_url(url, ["example.org"])
+    check_url("https://example.org/a?b=c", ["example.org"])
+    check_url("https://EXAMPLE.org./a", ["example.org"])
+
+
+def test_entries_of_the_settings() -> None:
+    assert site_of("example.org") == site_of("https://example.org:443/")
+    assert site_of("http://example.org") != site_of("example.org")
+    for wrong in ("", "ftp://x", "example.org/path", "http://u@x", "x:y"):
+        with pytest.raises(ValueError, match=r"."):
+            site_of(wrong)
+
+
+def test_the_split_fetches_it(house: House, server: str) -> None:
+    object.__setattr__(house, "settings", toy_settings(results_reserve_bytes=0, upload_hosts=(server,)))
+    lists = house.client().at("/lists")
+    url = lists.make(UPLOAD=f"lines,{server}/list.txt", PHASE="RUN")
+    house.work()
+    assert lists.phase(url) == "COMPLETED"
+    assert [row.label for row in Ledger(house.engine).page(id_of(url))] == ["M31", "M33"]
+    assert not list((house.folder / "results").rglob("*.work")), "nothing is left of it"
+    url = lists.make(UPLOAD=f"lines,{server}/404", PHASE="RUN")
+    house.work()
+    assert lists.phase(url) == "ERROR"
+    assert "answers 404" in lists.get(f"{url}/error").text
+    refused = lists.post(UPLOAD="lines,https://example.org/list.txt", PHASE="RUN")
+    assert (refused.status_code, "Files are fetched from" in refused.text) == (403, True)

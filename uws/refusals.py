@@ -1,0 +1,37 @@
+"""What is said of jobs with which something cannot be done, and of those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dali.errors import NotFound, UsageError, quoted
+from uws.job import Caller, Job
+from uws.phase import Phase
+
+
+def on_behalf(caller: Caller, job: Job) -> Caller:
+    """Whose rights a job has: its owner's, whoever runs it."""
+    return caller if caller.name == job.owner else Caller(job.owner)
+
+
+def require_pending(job: Job, what: str) -> None:
+    """See that a job waits to be run.
+
+    Raises
+    ------
+    UsageError
+        If not.
+    """
+    if job.phase is not Phase.PENDING:
+        raise illegal(job, what, (Phase.PENDING,))
+
+
+def illegal(job: Job, what: str, phases: Collection[Phase]) -> UsageError:
+    """Say that a job is in no phase for this (section 2.2: 403)."""
+    expected = " or ".join(phase for phase in Phase if phase in phases)
+    return UsageError(f"{what} of a job in {expected} only; this one is {job.phase}", status=403)
+
+
+def missing(job_id: str) -> NotFound:
+    """Say that there is no such job."""
+    return NotFound(f"there is no job {quoted(job_id)}", "It may have been deleted, or destroyed.")

@@ -46,14 +46,25 @@ class Lru(Generic[K, V]):
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: K, make: Callable[[], V], valid: Callable[[V], bool] = lambda value: True) -> V:
-        """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`."""
+    def get(
+        self,
+        key: K,
+        make: Callable[[], V],
+        valid: Callable[[V], bool] = lambda value: True,
+        worth: Callable[[V], bool] = lambda value: True,
+    ) -> V:
+        """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`.
+
+        What is not `worth` it is not kept.
+        """
         with self._lock:
             value = self._values.get(key)
             if value is not None and valid(value):
                 self._values.move_to_end(key)
                 return value
         value = make()
+        if not worth(value):
+            return value
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)

@@ -12,13 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
+from lsst.sphgeom import Region
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.fits.source import Lru
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
+from surveys.index.candidates import CELLS_KEPT, FEW, Candidate, Neighbour, overlapping
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
 from surveys.index.companions import read_companions, rows_of_images
 from surveys.index.facts import PLACE_BY_KEY, PLACE_IN_BAND, DatasetFacts, facts_of_bands, facts_of_image
@@ -49,21 +50,6 @@ MOST_CANDIDATES = 10_000
 
 _RECORDS_KEPT = 20_000
 HEADERS_KEPT = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An image whose footprint overlaps a region, as far as footprints tell.
-
-    `distance_deg` is that of its centre from the centre of the region.
-    """
-
-    artifact_id: int
-    dataset: str
-    band: str
-    s_ra_deg: float
-    s_dec_deg: float
-    distance_deg: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +94,7 @@ class Catalog:
         self._generations: dict[str, tuple[int, float]] = {}
         self._ids: dict[str, int] = {}
         self._levels: Lru[tuple[str, int], tuple[int, ...]] = Lru(256)
+        self._neighbours: Lru[object, tuple[Neighbour, ...]] = Lru(CELLS_KEPT)
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
         self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
         self._headers: Lru[int, str] = Lru(HEADERS_KEPT)
@@ -241,33 +228,45 @@ class Catalog:
             If more than `at_most` images may overlap it.
         """
         declared = self.survey(survey)
-        ranges = ranges_at(region, self.levels(declared.name, generation))
+        ranges = tuple(ranges_at(region, self.levels(declared.name, generation)))
         if not ranges or not bands:
             return []
-        values: dict[str, object] = {"survey_id": self.key_of(declared.name), "generation": generation}
+        # Small regions have the cells of the images about them, so that others have had the same before. What
+        # a generation has of them never changes.
+        neighbours = self._neighbours.get(
+            (declared.name, generation, tuple(bands), ranges, at_most),
+            lambda: self._read_neighbours(declared, bands, ranges, generation, at_most),
+            worth=lambda found: len(found) <= FEW,
+        )
+        return overlapping(neighbours, region)
+
+    def _read_neighbours(
+        self,
+        survey: Survey,
+        bands: Sequence[str],
+        ranges: Sequence[tuple[int, int, int]],
+        generation: int,
+        at_most: int,
+    ) -> tuple[Neighbour, ...]:
+        values: dict[str, object] = {"survey_id": self.key_of(survey.name), "generation": generation}
         values["most"] = at_most + 1
         values |= zip(band_names(len(bands)), bands, strict=True)
         for number, limits in enumerate(ranges):
             values |= zip(range_names(number), limits, strict=True)
-        prefer = declared.prefer.order if declared.prefer else None
-        rows = self._candidates(len(ranges), len(bands), prefer, values)
+        rows = self._rows_near(
+            len(ranges), len(bands), survey.prefer.order if survey.prefer else None, values
+        )
         if len(rows) > at_most:
             raise TooLarge(f"the region touches more than {at_most} images: ask for a smaller region")
-        center = region.getBoundingCircle().getCenter()
-        found = [
-            _candidate(row, center)
-            for *row, cover in rows
-            if Region.decode(cover).overlaps(region) is not False
-        ]
-        return sorted(found, key=lambda candidate: (candidate.distance_deg, candidate.dataset))
+        return tuple(map(Neighbour.of, rows))
 
-    def _candidates(
+    def _rows_near(
         self, ranges: int, bands: int, prefer: Order | None, values: dict[str, object]
     ) -> Sequence[Sequence[Any]]:
         if self._engine.dialect.name != "sqlite":
             with self._engine.connect() as connection:
                 return connection.execute(candidates_in(ranges, bands, prefer), values).all()
-        # The one query of most cutouts: what SQLAlchemy does around it takes ten times as long as SQLite.
+        # What SQLAlchemy does around this query takes ten times as long as SQLite.
         sql, own_values = candidates_sql(ranges, bands, prefer)
         with closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
@@ -391,10 +390,3 @@ def _with_single_reads(engine: Engine) -> Engine:
         # It does so where none is begun; to switch its isolation level takes longer than most queries.
         return engine.execution_options(single_reads=True)
     return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-
-def _candidate(row: Sequence[Any], center: UnitVector3d) -> Candidate:
-    artifact_id, key, band, s_ra_deg, s_dec_deg = row
-    place = UnitVector3d(LonLat.fromDegrees(s_ra_deg, s_dec_deg))
-    distance_deg = NormalizedAngle(place, center).asDegrees()
-    return Candidate(artifact_id, key, band, s_ra_deg, s_dec_deg, distance_deg)

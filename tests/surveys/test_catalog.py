@@ -189,6 +189,22 @@ def test_candidates_are_of_the_bands_asked_the_nearest_first(catalog: Catalog) -
     assert catalog.search("Sky", [], cone(150.1, 2.2, 1), 1) == []
 
 
+def test_regions_with_the_same_cells_have_candidates_of_their_own(engine: Engine, survey: Survey) -> None:
+    places = [(150.1, 2.2, 1e-4), (150.0, 2.0, 1e-4), (150.1, 2.2, 1e-3), (150.1, 2.2, 1e-4)]
+    regions = [cone(*place) for place in places]
+    kept = Catalog(engine, [survey])
+    for region in regions:
+        assert kept.search("Sky", ["g"], region, 1) == Catalog(engine, [survey]).search(
+            "Sky", ["g"], region, 1
+        )
+    assert len({tuple(kept.search("Sky", ["g"], region, 1)) for region in regions}) > 1
+    assert kept.search("Sky", ["r"], regions[0], 1)[0].dataset == "Sky/r/small"
+    assert kept.search("Sky", ["g"], regions[0], 2) == kept.search("Sky", ["g"], regions[0], 1)
+    assert kept.search("Sky", ["g"], regions[0], 0) == []  # before there was any
+    with pytest.raises(TooLarge):
+        kept.search("Sky", ["g"], regions[0], 1, at_most=1)
+
+
 def test_a_region_with_too_many_images_is_refused(catalog: Catalog) -> None:
     assert len(catalog.search("Sky", ["g"], Circle.full(), 1, at_most=len(SKY))) == len(SKY)
     with pytest.raises(TooLarge, match="touches more than 6 images"):

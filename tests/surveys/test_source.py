@@ -197,3 +197,40 @@ def test_the_least_recently_used_value_goes_first() -> None:
     for key in (1, 2, 1, 3, 1, 2):
         assert cache.get(key, partial(make, key)) == str(key)
     assert made == [1, 2, 3, 2]
+
+
+def test_what_is_not_worth_it_is_not_kept() -> None:
+    cache: Lru[int, list[int]] = Lru(2)
+    for length in (1, 5, 1, 5):
+        cache.get(length, partial(list, range(length)), worth=lambda value: len(value) < 3)
+    assert list(cache._values) == [1]
+
+
+def test_a_file_that_was_always_warm_is_asked_about_now_and_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold, asked, file = False, 0, opened(Source(), path)
+    out = np.empty((1, 4, 1, 8), np.uint8)
+
+    def preadv(fd: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
+        nonlocal asked
+        asked += bool(flags)
+        if flags and cold:
+            raise BlockingIOError
+        return real(fd, buffers, offset)
+
+    real = os.preadv
+    monkeypatch.setattr(os, "preadv", preadv)
+
+    def times_asked(reads: int) -> int:
+        before = asked
+        for _ in range(reads):
+            file.copy_lines(100, (0, 50, 0), out)
+        return asked - before
+
+    assert times_asked(64) == 3 * 64
+    assert 0 < times_asked(64) < 3 * 10
+    cold = True
+    assert times_asked(64) > 40  # once it is noticed, each time
+    for row in range(4):
+        assert (out[0, row, 0] == CONTENT[100 + 50 * row :][:8]).all()

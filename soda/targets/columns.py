@@ -1,0 +1,241 @@
+"""Which column is what: by the client's word, else by UCD, else by name, else by position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dali.errors import quoted
+from soda.targets.mapping import MAX_USED, POSITION, SETTINGS, ColumnMapping
+from soda.targets.source import Field
+from soda.targets.table import UploadRefused
+
+#: Names of right ascension and of declination that go together, the likelier first.
+_PAIRS = (
+    (("ra",), ("dec", "de", "decl", "declination")),
+    (
+        ("ra_deg", "radeg", "ra_d", "radegrees"),
+        ("dec_deg", "decdeg", "dedeg", "de_deg", "dec_d", "decdegrees"),
+    ),
+    (("s_ra",), ("s_dec",)),
+    (
+        ("ra_icrs", "_ra_icrs", "_ra.icrs", "raicrs"),
+        ("dec_icrs", "de_icrs", "_de_icrs", "_de.icrs", "deicrs"),
+    ),
+    (
+        ("raj2000", "_raj2000", "ra_j2000", "ra2000"),
+        ("dej2000", "_dej2000", "dec_j2000", "decj2000", "dec2000"),
+    ),
+    (("_ra",), ("_de", "_dec")),
+    (("right_ascension", "rightascension"), ("declination", "dec")),
+    (("alphawin_j2000",), ("deltawin_j2000",)),
+    (("alpha_j2000", "alphaj2000"), ("delta_j2000", "deltaj2000")),
+    (("alphapeak_j2000",), ("deltapeak_j2000",)),
+    (("alpha",), ("delta",)),
+    (("ramean", "meanra", "ra_mean"), ("decmean", "meandec", "dec_mean")),
+    (("coord_ra",), ("coord_dec",)),
+    (("target_ra",), ("target_dec",)),
+)
+#: Names that stand in for `id`, the likelier first.
+_IDS = (
+    "name",
+    "target",
+    "target_name",
+    "object",
+    "source_id",
+    "objid",
+    "object_id",
+    "coadd_object_id",
+    "main_id",
+)
+_GALACTIC = "galactic"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A column that was chosen: its place in the file, and what showed it."""
+
+    index: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Columns that are used, by our name; `frame` is that of the position, "" for ICRS."""
+
+    columns: dict[str, Choice]
+    frame: str
+
+
+def choose(fields: Sequence[Field], has_names: bool, mapping: ColumnMapping) -> Chosen:
+    """Find the columns of positions, names and settings.
+
+    Raises
+    ------
+    UploadRefused
+        If there is no position, or more than one that is as good.
+    """
+    chosen = _mapped(fields, mapping)
+    if "ra" not in chosen and not has_names:
+        if len(fields) < 2:
+            raise _no_position(fields, has_names)
+        chosen |= {"ra": Choice(0, "position"), "dec": Choice(1, "position")}
+    frame = ""
+    if "ra" not in chosen:
+        position, frame = _position(fields, has_names)
+        chosen |= position
+    frames = {fields[chosen[name].index].frame for name in POSITION}
+    if len(frames) > 1:
+        names = " and ".join(quoted(fields[chosen[name].index].name) for name in POSITION)
+        raise UploadRefused(f"the columns {names} are of two systems of coordinates", _told("ra"))
+    frame = frame or frames.pop()
+    if has_names:
+        taken = {choice.index for choice in chosen.values()}
+        for name, choice in (*_id(fields), *_settings(fields)):
+            if name not in chosen and choice.index not in taken:
+                chosen[name] = choice
+    if len(chosen) > MAX_USED:
+        raise UploadRefused(
+            f"{len(chosen)} columns are positions, names or settings; at most {MAX_USED} are used"
+        )
+    return Chosen(chosen, frame)
+
+
+def _mapped(fields: Sequence[Field], mapping: ColumnMapping) -> dict[str, Choice]:
+    """Columns the client names: as they are written, else in any case."""
+    chosen = {}
+    for ours, theirs in mapping.names.items():
+        found = [index for index, field in enumerate(fields) if field.name == theirs]
+        found = found or [index for index, field in enumerate(fields) if field.name.lower() == theirs.lower()]
+        if not found:
+            raise UploadRefused(f"COLUMNS: there is no column {quoted(theirs)}", _have(fields))
+        if len(found) > 1:
+            raise UploadRefused(
+                f"COLUMNS: {len(found)} columns are called {quoted(theirs)}", "Rename one of them."
+            )
+        chosen[ours] = Choice(found[0], "mapping")
+    return chosen
+
+
+def _position(fields: Sequence[Field], has_names: bool) -> tuple[dict[str, Choice], str]:
+    """Columns of the position, and their system where the columns themselves do not say it."""
+    ra, dec = (_by_ucd(fields, f"pos.eq.{axis}") for axis in POSITION)
+    how = "ucd"
+    if not (ra and dec):
+        by_name = _by_name(fields)
+        if by_name is None:
+            lon, lat = (_by_ucd(fields, f"pos.galactic.{axis}") for axis in ("lon", "lat"))
+            if lon and lat:
+                one = [_only(fields, found, name) for found, name in ((lon, "l"), (lat, "b"))]
+                return {"ra": Choice(one[0], "ucd"), "dec": Choice(one[1], "ucd")}, _GALACTIC
+            raise _no_position(fields, has_names)
+        ra, dec, how = *by_name, "name"
+    return {
+        name: Choice(_only(fields, found, name), how) for name, found in zip(POSITION, (ra, dec), strict=True)
+    }, ""
+
+
+def _only(fields: Sequence[Field], found: Sequence[int], name: str) -> int:
+    if len(found) > 1:
+        names = " and ".join(quoted(fields[index].name) for index in found[:2])
+        raise UploadRefused(f"two columns may be {name}: {names}, each as likely as the other", _told(name))
+    return found[0]
+
+
+def _told(name: str) -> str:
+    wanted = "ra:…,dec:…" if name in (*POSITION, "l", "b") else f"{name}:…"
+    return f"Say which with COLUMNS={wanted}."
+
+
+def _by_ucd(fields: Sequence[Field], ucd: str) -> list[int]:
+    """Columns of the best rank there is: main ones, then those of just this UCD; of several, a known name."""
+    old = ucd.replace(".", "_")
+    main = (f"{ucd};meta.main", f"{old}_main")
+    ranks: list[list[int]] = [[], []]
+    for index, field in enumerate(fields):
+        said = re.sub(r"\s", "", field.ucd.lower()).removeprefix("meta.main;")
+        if said in main or (said == ucd and field.ucd.lower().strip().startswith("meta.main")):
+            ranks[0].append(index)
+        elif said in (ucd, old):
+            ranks[1].append(index)
+    found = ranks[0] or ranks[1]
+    if len(found) > 1 and ucd.startswith("pos.eq"):
+        side = POSITION.index(ucd.rpartition(".")[2])
+        known = [name for pair in _PAIRS for name in pair[side]]
+        return _first(fields, found, known) or found
+    return found
+
+
+def _by_name(fields: Sequence[Field]) -> tuple[list[int], list[int]] | None:
+    """Columns whose names go together; else the likeliest of each."""
+    everything = range(len(fields))
+    for ra_names, dec_names in _PAIRS:
+        ra, dec = _first(fields, everything, ra_names), _first(fields, everything, dec_names)
+        if ra and dec:
+            return ra, dec
+    ra, dec = (
+        _first(fields, everything, [name for pair in _PAIRS for name in pair[side]]) for side in (0, 1)
+    )
+    return (ra, dec) if ra and dec else None
+
+
+def _first(fields: Sequence[Field], among: Sequence[int], names: Sequence[str]) -> list[int]:
+    """Columns of the first of `names` that any has, with a prefix (``coord.ra``) where none has it alone."""
+    spelled: tuple[Callable[[str], str], ...] = (_plain, lambda name: _plain(name).rpartition(".")[2])
+    for spell in spelled:
+        called: dict[str, list[int]] = {}
+        for index in among:
+            called.setdefault(spell(fields[index].name), []).append(index)
+        for name in names:
+            if name in called:
+                return called[name]
+    return []
+
+
+def _plain(name: str) -> str:
+    """Name in lower case with underscores: ``RA (J2000)`` is ra_j2000."""
+    return re.sub(r"[\s()\[\]-]+", "_", name[:100].strip().lower()).rstrip("_")
+
+
+def _id(fields: Sequence[Field]) -> Iterator[tuple[str, Choice]]:
+    """Name of the target: `id` always is it; without one, what the UCD says, or a usual name."""
+    found = [index for index, field in enumerate(fields) if field.name.strip().lower() == "id"]
+    if len(found) > 1:
+        exact = [index for index in found if fields[index].name.strip() == "id"]
+        found = exact if len(exact) == 1 else found
+    if found:
+        yield "id", Choice(_only(fields, found, "id"), "name")
+    elif by_ucd := [i for i, field in enumerate(fields) if _is_main_id(field.ucd)]:
+        yield "id", Choice(_only(fields, by_ucd, "id"), "ucd")
+    elif by_name := _first(fields, range(len(fields)), _IDS):
+        yield "id", Choice(by_name[0], "name")
+
+
+def _is_main_id(ucd: str) -> bool:
+    said = re.sub(r"\s", "", ucd.lower())
+    return said in ("meta.id;meta.main", "id_main")
+
+
+def _settings(fields: Sequence[Field]) -> Iterator[tuple[str, Choice]]:
+    for name in SETTINGS:
+        found = [index for index, field in enumerate(fields) if _plain(field.name) == name]
+        if found:
+            yield name, Choice(_only(fields, found, name), "name")
+
+
+def _no_position(fields: Sequence[Field], has_names: bool) -> UploadRefused:
+    if not has_names:
+        return UploadRefused(
+            f"the first line names no columns, and has {len(fields)} of them; ra and dec are two",
+            "Begin with a line of names, such as id,ra,dec.",
+        )
+    return UploadRefused(
+        f"no columns are right ascension and declination, by UCD or by name; {_have(fields)}",
+        "Call them ra and dec, or write COLUMNS=ra:RAJ2000,dec:DEJ2000.",
+    )
+
+
+def _have(fields: Sequence[Field]) -> str:
+    names = ", ".join(quoted(field.name) for field in fields[:8])
+    return f"the columns are {names}{' …' if len(fields) > 8 else ''}"

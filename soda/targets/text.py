@@ -1,0 +1,158 @@
+"""Tables of text: columns between commas, semicolons, tabs, pipes or spaces.
+
+The module csv of Python's own library reads them, a line at a time: readers that take a whole table need
+several times the memory of the file, and name no line where they fail.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+
+from dali.errors import quoted
+from soda.targets.lines import ContentLines
+from soda.targets.source import Body, Field, Texts, Wanted, check_columns
+from soda.targets.table import TargetLimits, UploadRefused
+from soda.targets.units import DEGREES
+
+_ROWS_AT_ONCE = 2000
+_SPACE = " "
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SEXAGESIMAL = re.compile(r"[+-]?[0-9]{1,3}[:hd ][0-9]{1,2}[:m ][0-9.]+s?")
+#: A name with what it is measured in: ``ra [deg]``, ``Dec (J2000)``.
+_BRACKETS = re.compile(r"([^\[(]+?)\s*[\[(]([^\])]*)[\])]")
+_BY_NAME = {".tsv": "\t", ".tab": "\t", ".csv": ",", ".psv": "|"}
+_BY_TYPE = {"text/tab-separated-values": "\t", "text/csv": ","}
+
+
+class TextSource:
+    """A table of text.
+
+    Parameters
+    ----------
+    delimiter
+        Of columns, where it is known; else it is told by the first line.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        limits: TargetLimits,
+        *,
+        file_name: str = "",
+        media_type: str = "",
+        delimiter: str = "",
+    ) -> None:
+        self._path = path
+        self._limits = limits
+        self._delimiter = delimiter
+        lines = ContentLines(path, limits)
+        first = next(iter(lines), None)
+        if first is None:
+            raise UploadRefused("there are no rows: nothing but comments and blank lines")
+        if not delimiter:
+            self._delimiter = _delimiter(first, file_name, media_type)
+        self._has_edges = self._delimiter == "|" and first.strip()[:1] == "|"
+        head = ContentLines(path, limits)
+        records = list(islice(self._records(head), 3))  # a rule after two of them has been seen then
+        names = records[0][1]
+        check_columns(len(names), limits, records[0][0])
+        units: Sequence[str] = ()
+        self.has_names, self._skipped = True, 1
+        if any(_is_value(name) for name in names):
+            self._skipped = 0
+            names, self.has_names = self._names_of(head.comment, len(names))
+        elif len(records) > 1 and head.ruled == 2:  # names, units, rule: as VizieR writes
+            units, self._skipped = records[1][1], 2
+        self._width = len(names)
+        self.names = [name.strip() for name in names]
+        units = [*units, *[""] * (len(names) - len(units))]
+        self.fields = [_field(name, unit) for name, unit in zip(names, units, strict=False)]
+
+    def read(self, wanted: Sequence[Wanted]) -> Body:
+        """Read the wanted columns of all rows."""
+        texts = Texts(wanted, self._limits)
+        pick = itemgetter(*(one.index for one in wanted))
+        width, faults = self._width, texts.faults
+        rows: list[tuple[str, ...]] = []
+        for line, cells in islice(self._records(ContentLines(self._path, self._limits)), self._skipped, None):
+            if len(cells) != width:
+                if any(cells[width:]):
+                    faults[texts.rows] = f"the row has {len(cells)} values; there are {width} columns"
+                cells += [""] * (width - len(cells))
+            if not any(cells):
+                continue  # a spreadsheet's empty rows
+            texts.line(line)
+            rows.append(pick(cells) if len(wanted) > 1 else (pick(cells),))
+            if len(rows) == _ROWS_AT_ONCE:
+                texts.add(rows)
+                rows.clear()
+        texts.add(rows)
+        return texts.body()
+
+    def _records(self, lines: ContentLines) -> Iterator[tuple[int, list[str]]]:
+        """Line and cells of each record, the names among them."""
+        reader = csv.reader(
+            self._prepared(lines), delimiter=self._delimiter, skipinitialspace=True, strict=True
+        )
+        while True:
+            lines.started = 0
+            try:
+                cells = next(reader, None)
+            except csv.Error as fault:
+                raise UploadRefused(
+                    f"the row cannot be read ({fault}); is a quote opened and never closed?",
+                    'Quote a whole value: "NGC 1", and double the quotes in it.',
+                    line=lines.started or None,
+                ) from fault
+            if cells is None:
+                return
+            yield lines.started, cells
+
+    def _prepared(self, lines: Iterable[str]) -> Iterable[str]:
+        if self._delimiter == _SPACE:
+            return (line.replace("\t", _SPACE).strip() for line in lines)
+        if self._has_edges:
+            return (line.strip().removeprefix("|").removesuffix("|") for line in lines)
+        return lines
+
+    def _names_of(self, comment: str, count: int) -> tuple[list[str], bool]:
+        """Names of columns that the first row does not name: those of the comment before it, if they fit."""
+        line = comment.lstrip("#").strip()
+        delimiter = self._delimiter if self._delimiter in line else _SPACE
+        try:
+            names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:
+            names = []
+        if len(names) == count and not any(_is_value(name) for name in names):
+            return names, True
+        return [f"col{number}" for number in range(1, count + 1)], False
+
+
+def _delimiter(line: str, file_name: str, media_type: str) -> str:
+    """Tell what stands between columns by the first line, and by name and type if it has what they say."""
+    named = _BY_NAME.get(Path(file_name).suffix.lower()) or _BY_TYPE.get(media_type)
+    for delimiter in (named, "\t", ";", ",", "|"):
+        if delimiter and delimiter in line.strip():
+            return delimiter
+    return _SPACE
+
+
+def _is_value(text: str) -> bool:
+    shown = text.strip()[:64]
+    return bool(_NUMBER.fullmatch(shown) or _SEXAGESIMAL.fullmatch(shown))
+
+
+def _field(name: str, unit: str) -> Field:
+    """Field of a name, which may have a unit in brackets."""
+    shown = name.strip()
+    if len(shown) > 500:
+        raise UploadRefused(f"a name of a column has {len(shown)} characters: {quoted(shown)}")
+    bracketed = _BRACKETS.fullmatch(shown)
+    if bracketed and not unit and bracketed[2].strip().lower() in DEGREES:
+        return Field(bracketed[1].strip(), unit=bracketed[2].strip())
+    return Field(shown, unit=unit.strip())

@@ -197,7 +197,7 @@ def create_app(settings: Settings) -> Flask:
             f"/{ASYNC.path}",
             results=jobs.results,
             settings=settings.jobs,
-            packages=make_shop(settings, parts.engine, packages_with(settings, parts)),
+            packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
         )
     )
     app.register_blueprint(sia_views.make_blueprint(query, base_url))

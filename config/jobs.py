@@ -17,6 +17,7 @@ from config.kernels import load_kernels_soon
 from config.logs import configure_logs
 from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
 from soda.jobtype import JobLimits, SodaJobs
+from soda.lists.packs import PACKS
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
@@ -84,10 +85,13 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
     return JobParts(jobs, Upkeep(engine), results, bell, waiting, types, service, settings.jobs)
 
 
-def make_shop(settings: Settings, engine: Engine, packages: Mapping[str, Package]) -> PackageShop:
+def make_shop(
+    settings: Settings, engine: Engine, results: ResultStore, packages: Mapping[str, Package]
+) -> PackageShop:
     """Make what has ledgers and packages: of job types whose rows are told as `packages` say."""
     folder = settings.data.path / "packages"
-    return PackageShop(Ledger(engine), packages, folder, settings.jobs.packages_bytes)
+    packs = {SodaJobs.name: PACKS}
+    return PackageShop(Ledger(engine), results, packages, folder, settings.jobs.packages_bytes, packs)
 
 
 def packages_with(settings: Settings, parts: Parts) -> Mapping[str, Package]:

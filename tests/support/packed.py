@@ -37,6 +37,7 @@ from uws.packages.package import (
     Column,
     fact,
 )
+from uws.packages.packs import Pack
 from uws.packages.shop import PackageShop
 from uws.results import ResultStore
 from uws.service import JobService
@@ -113,8 +114,20 @@ class Toys:
         """Somebody who uses the service."""
         return self.app.test_client()
 
-    def make(self, words: Sequence[str], *, size: int = 100, per_task: int = 10, left: int = 0) -> str:
-        """Have a job done whose rows come to these words, but for the last tasks; return its id."""
+    def make(
+        self,
+        words: Sequence[str],
+        *,
+        size: int = 100,
+        per_task: int = 10,
+        left: int = 0,
+        files: Sequence[bytes] = (),
+        media_type: str = MEDIA_TYPE,
+    ) -> str:
+        """Have a job done whose rows come to these words, but for the last tasks; return its id.
+
+        Its files are those of toys, or `files`, one for each row.
+        """
         rows = [Row(n, f"r{n + 1}") for n in range(len(words))]
         tasks = [rows[start : start + per_task] for start in range(0, len(rows), per_task)]
         jobs, claims = Jobs(self.engine), Claims(self.engine, "a worker", 30.0)
@@ -122,7 +135,10 @@ class Toys:
         for _ in range(len(tasks) - left):
             claim = take(claims)
             writer = ContainerWriter(path := self.results.spool(claim))
-            reports = [_report(writer, row, words[row.n], size) for row in claim.rows]
+            reports = []
+            for row in claim.rows:
+                content = files[row.n] if files else file_of(row.n, size)
+                reports.append(_report(writer, row, words[row.n], content, media_type))
             writer.seal()
             claims.settle(claim, Settlement(self.results.publish(claim, path, reports)), finish)
         return made.job_id
@@ -139,7 +155,12 @@ def file_of(n: int, size: int = 100) -> bytes:
 
 
 @contextmanager
-def toys(folder: Path, results: ResultStore | None = None, packages_bytes: int = 1 << 30) -> Iterator[Toys]:
+def toys(
+    folder: Path,
+    results: ResultStore | None = None,
+    packages_bytes: int = 1 << 30,
+    packs: Mapping[str, Pack] = {},
+) -> Iterator[Toys]:
     """Serve packed toys from a folder."""
     store = results or ResultStore(str(folder / "results"), folder / "spool")
     with sqlite(folder) as engine:
@@ -155,7 +176,14 @@ def toys(folder: Path, results: ResultStore | None = None, packages_bytes: int =
             lambda: ANONYMOUS,
             results=store,
             settings=settings,
-            packages=PackageShop(Ledger(engine), {"toy": ToyPackage()}, folder / "packages", packages_bytes),
+            packages=PackageShop(
+                Ledger(engine),
+                store,
+                {"toy": ToyPackage()},
+                folder / "packages",
+                packages_bytes,
+                {"toy": packs},
+            ),
         )
         app.register_blueprint(blueprint)
         answer_errors(app)
@@ -164,11 +192,11 @@ def toys(folder: Path, results: ResultStore | None = None, packages_bytes: int =
         bell.close()
 
 
-def _report(writer: ContainerWriter, row: Row, word: str, size: int) -> RowReport:
+def _report(writer: ContainerWriter, row: Row, word: str, content: bytes, media_type: str) -> RowReport:
     facts = {"ra": row.n * 0.25, "dec": -row.n / 3, "colour": ("red", "blue")[row.n % 2]}
     told: dict[str, Any] = {"label": label_of(row.n), "facts": facts, "seconds": 0.5}
     if word in ("ok", "dull"):
-        file = File(row.result_id, f"{row.result_id}.bin", MEDIA_TYPE, [file_of(row.n, size)])
+        file = File(row.result_id, f"{row.result_id}.bin", media_type, [content])
         return RowReport(
             row.n, row.result_id, RowStatus.DONE, files=writer.add_all([file]), verdict=word, **told
         )

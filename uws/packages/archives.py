@@ -68,13 +68,13 @@ class ZipArchive:
     def segments(self, start: int, stop: int) -> Iterator[Segment]:
         """Give the bytes from `start` to before `stop`."""
         if start < self._directory:
-            yield from _clipped(self._files(_index(self._starts, start)), start, stop)
+            yield from clipped(self._files(_index(self._starts, start)), start, stop)
         at = self._directory + int(self._entries[-1])
         if stop > self._directory and start < at:
             found = _index(self._entries, max(start - self._directory, 0))
-            yield from _clipped(self._listed(found), start, stop)
+            yield from clipped(self._listed(found), start, stop)
         if stop > at:
-            yield from _clipped(iter([(at, self._end)]), start, stop)
+            yield from clipped(iter([(at, self._end)]), start, stop)
 
     def _entry_bytes(self) -> NDArray[np.int64]:
         sizes = self._members.sizes[self._first : self._last]
@@ -117,9 +117,9 @@ class TarArchive:
         """Give the bytes from `start` to before `stop`."""
         end = int(self._starts[-1])
         if start < end:
-            yield from _clipped(self._files(_index(self._starts, start)), start, stop)
+            yield from clipped(self._files(_index(self._starts, start)), start, stop)
         if stop > end:
-            yield from _clipped(iter([(end, _TAR_END)]), start, stop)
+            yield from clipped(iter([(end, _TAR_END)]), start, stop)
 
     def _files(self, index: int) -> Iterator[tuple[int, Segment]]:
         at = int(self._starts[index])
@@ -179,7 +179,7 @@ def _piece(member: Member) -> Piece:
     return Piece(member.source, member.offset, member.offset + member.size)
 
 
-def _clipped(segments: Iterator[tuple[int, Segment]], start: int, stop: int) -> Iterator[Segment]:
+def clipped(segments: Iterator[tuple[int, Segment]], start: int, stop: int) -> Iterator[Segment]:
     """Give as much of segments, each with its place, as lies between `start` and `stop`."""
     for at, segment in segments:
         if at >= stop:

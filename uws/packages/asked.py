@@ -49,6 +49,7 @@ _CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))?")
 _ROWS = re.compile(r"([0-9]{1,15})\s*-\s*([0-9]{1,15})|([0-9]{1,15})")
 
 _SELECTION = ("STATUS", "ID", "ROWS")
+_OF_ARCHIVES = ("FORMAT", "PARTSIZE", "PART")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,16 @@ class LedgerQuery:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveQuery:
-    """An archive, or a part of one; with `part_bytes` and no `part`, the list of its parts."""
+    """An archive, or a part of one; with `part_bytes` and no `part`, the list of its parts.
+
+    `pack`: the kind of pack wanted instead of an archive of files; "" for none.
+    """
 
     format: str
     selection: Selection
     part_bytes: int | None
     part: int | None
+    pack: str = ""
 
 
 def parse_ledger(parameters: Parameters, statuses: Collection[str], accepted: str | None) -> LedgerQuery:
@@ -113,9 +118,15 @@ def parse_ledger(parameters: Parameters, statuses: Collection[str], accepted: st
     return LedgerQuery(form, selection, after, PAGE_ROWS if form == "json" and limit is None else limit)
 
 
-def parse_archive(parameters: Parameters, statuses: Collection[str]) -> ArchiveQuery:
-    """Read what a client wants of an archive."""
-    faults = _begin(parameters, ("FORMAT", "PARTSIZE", "PART", *_SELECTION))
+def parse_archive(
+    parameters: Parameters, statuses: Collection[str], packs: Collection[str] = ()
+) -> ArchiveQuery:
+    """Read what a client wants of an archive; `packs` are the kinds that there are."""
+    faults = _begin(parameters, (*_OF_ARCHIVES, *(("PACK",) if packs else ()), *_SELECTION))
+    pack = faults.attempt(lambda: _word(parameters, "PACK", packs))
+    for name in _OF_ARCHIVES if pack else ():
+        if parameters.all(name):
+            faults.add(UsageError(f"{name} is for archives; PACK={pack} is one file of one format"))
     form = faults.attempt(lambda: _word(parameters, "FORMAT", ARCHIVE_FORMATS))
     selection = _selection(parameters, statuses, faults)
     size = faults.attempt(lambda: _part_bytes(parameters))
@@ -123,7 +134,7 @@ def parse_archive(parameters: Parameters, statuses: Collection[str]) -> ArchiveQ
     if part is not None and parameters.one("PARTSIZE") is None:
         faults.add(UsageError("PART is a part of an archive that PARTSIZE divides", "Say PARTSIZE=2G too."))
     faults.raise_any()
-    return ArchiveQuery(form or "zip", selection, size, part)
+    return ArchiveQuery(form or "zip", selection, size, part, pack or "")
 
 
 def refuse_all(parameters: Parameters) -> None:

@@ -92,7 +92,7 @@ def build(folder: Path, package: Package, job: Job, job_url: str, rows: Iterable
     sums = {name: _sums(folder / name) for name in (*TOLD, FAILED_CSV) if (folder / name).is_file()}
     _write_sums(folder / SUMS, sums, written.files, order)
     sums[SUMS] = _sums(folder / SUMS)
-    root = safe_name(f"{job.run_id}_{job.job_id[:8]}" if job.run_id else job.job_id)
+    root = root_of(job)
     told = [(name, *sums[name]) for name in TOLD if name in sums]
     arrays: dict[str, Any] = _members(root, told, written.files, order).arrays()
     np.savez(folder / _ARRAYS, **arrays)
@@ -105,6 +105,11 @@ def build(folder: Path, package: Package, job: Job, job_url: str, rows: Iterable
         "places": [*(name for name, *_ in told), *written.files.places],
     }
     (folder / _META).write_text(json.dumps(meta))
+
+
+def root_of(job: Job) -> str:
+    """Name of the folder in archives, and of files that a user saves."""
+    return safe_name(f"{job.run_id}_{job.job_id[:8]}" if job.run_id else job.job_id)
 
 
 def load(folder: Path) -> Built:

@@ -6,9 +6,10 @@ asked may have come in another form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from dali.errors import UsageError
 from dali.votable import Coosys, Field, Info, Timesys, Value
@@ -101,6 +102,13 @@ class Fact:
 def fact(name: str) -> Fact:
     """Give the value of a column that is a fact of the row."""
     return Fact(name)
+
+
+def entries_of(package: Package, job_url: str, rows: Iterable[LedgerRow]) -> Iterator[Entry]:
+    """Give rows as columns are asked about them."""
+    base = f"{job_url}/results/"
+    for row in rows:
+        yield Entry(row, base + quote(row.result_id, safe=""), package.path(row) if row.container else "")
 
 
 def status_of(row: LedgerRow) -> str:

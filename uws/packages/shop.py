@@ -14,16 +14,19 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from dali.errors import NotFound, ServiceUnavailable
 from uws.job import Job, LedgerRow
 from uws.packages.asked import Selection
-from uws.packages.build import Built, build, load
-from uws.packages.package import Package
+from uws.packages.build import Built, build, load, root_of
+from uws.packages.package import Entry, Package, entries_of
+from uws.packages.packs import Pack, Packed
 from uws.phase import TERMINAL
+from uws.results import ResultStore
 from uws.store.ledger import Ledger
 
 #: Of what is written: packages of other versions are written anew.
@@ -31,7 +34,10 @@ VERSION = 1
 KEPT_S = 86_400.0
 RETRY_AFTER_S = 10
 
+_DIGEST = "digest"
 _TRIES = 3
+
+T = TypeVar("T")
 _EVERYTHING = Selection()
 
 
@@ -42,19 +48,31 @@ class PackageShop:
     ----------
     ledger
         The rows of jobs.
+    results
+        Their files.
     packages
         How the rows of each job type are told; types without one have neither ledger nor packages.
     folder
         Where packages are written; several processes may share it.
     most_bytes
         Room for them there; the newest is kept whatever its size.
+    packs
+        Kinds of packs of each job type, by name.
     """
 
     def __init__(
-        self, ledger: Ledger, packages: Mapping[str, Package], folder: Path, most_bytes: int
+        self,
+        ledger: Ledger,
+        results: ResultStore,
+        packages: Mapping[str, Package],
+        folder: Path,
+        most_bytes: int,
+        packs: Mapping[str, Mapping[str, Pack]] = {},
     ) -> None:
         self._ledger = ledger
+        self._results = results
         self._packages = packages
+        self._packs = packs
         self._folder = folder
         self._most_bytes = most_bytes
 
@@ -95,40 +113,73 @@ class PackageShop:
         ServiceUnavailable
             If there is no room to write it.
         """
+        package = self._ended(job)
+
+        def write(folder: Path) -> None:
+            build(folder, package, job, job_url, self.rows(job, selection))
+
+        return self._kept((job.job_id, job.phase, job.ended_ms, job_url, *_told(selection)), write, load)
+
+    def packs_of(self, job: Job) -> Mapping[str, Pack]:
+        """Kinds of packs there are of a job."""
+        return self._packs.get(job.type, {})
+
+    def packed(self, job: Job, job_url: str, selection: Selection, kind: str) -> Packed:
+        """Give a pack of a job that has ended, or of some of its rows; raises what `built` raises.
+
+        Raises
+        ------
+        UsageError
+            If the files do not fit into such a pack.
+        """
+        package, pack = self._ended(job), self.packs_of(job)[kind]
+
+        def entries() -> Iterator[Entry]:
+            return entries_of(package, job_url, self.rows(job, selection))
+
+        def write(folder: Path) -> None:
+            with closing(self._results.ranges()) as ranges:
+                digest = pack.build(folder, package.columns, entries, ranges)
+            (folder / _DIGEST).write_text(digest)
+
+        def read(folder: Path) -> Packed:
+            told = f"{kind} {(folder / _DIGEST).read_text()}"
+            return Packed(pack.load(folder), root_of(job), sha256(told.encode()).hexdigest())
+
+        told = (kind, job.job_id, job.phase, job.ended_ms, job_url, *_told(selection))
+        return self._kept(told, write, read)
+
+    def _ended(self, job: Job) -> Package:
         package = self.package_of(job)
         if job.phase not in TERMINAL:
             raise NotFound(
                 f"there is no package of a job before it has ended; this one is {job.phase}",
                 "Its /ledger tells of rows that are done, and their files can be had.",
             )
-        told = [VERSION, job.job_id, job.phase, job.ended_ms, job_url, *_told(selection)]
-        name = sha256(json.dumps(told).encode()).hexdigest()
-
-        def write(folder: Path) -> None:
-            build(folder, package, job, job_url, self.rows(job, selection))
-
-        try:
-            return self._kept(name, write)
-        except OSError as fault:
-            raise ServiceUnavailable(
-                "the package cannot be written now", "Try again a little later.", retry_after_s=RETRY_AFTER_S
-            ) from fault
+        return package
 
     def _numbers(self, job: Job, selection: Selection) -> range | None:
         if selection.rows is None:
             return None
         return self.package_of(job).numbers(job, *selection.rows)
 
-    def _kept(self, name: str, write: Callable[[Path], None]) -> Built:
+    def _kept(self, told: tuple[object, ...], write: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        """Give what was written for the same, or have it written."""
+        name = sha256(json.dumps([VERSION, *told]).encode()).hexdigest()
         folder = self._folder / name
-        for _ in range(_TRIES):
-            with suppress(FileNotFoundError):
-                os.utime(folder)
-                return load(folder)
-            with self._alone(name):
-                if not folder.is_dir():
-                    self._write(folder, write)
-        return load(folder)
+        try:
+            for _ in range(_TRIES):
+                with suppress(FileNotFoundError):
+                    os.utime(folder)
+                    return read(folder)
+                with self._alone(name):
+                    if not folder.is_dir():
+                        self._write(folder, write)
+            return read(folder)
+        except OSError as fault:
+            raise ServiceUnavailable(
+                "the package cannot be written now", "Try again a little later.", retry_after_s=RETRY_AFTER_S
+            ) from fault
 
     def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
         draft = self._folder / f".draft-{secrets.token_hex(8)}"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from itertools import chain
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
@@ -27,7 +27,7 @@ from uws.packages.asked import (
 )
 from uws.packages.build import Built
 from uws.packages.documents import page_document, stream
-from uws.packages.package import Entry, Package
+from uws.packages.package import entries_of
 from uws.packages.shop import PackageShop
 from uws.packages.writing import FAILED_CSV, MANIFEST_CSV, MANIFEST_VOT
 from uws.phase import TERMINAL
@@ -86,7 +86,7 @@ class PackageViews:
             if len(found) > query.limit:
                 following = rows[-1].row, rows[-1].part
         next_url = None if following is None else f"{url}?{_repeated(query, following)}"
-        entries = _entries(package, job_url, rows)
+        entries = entries_of(package, job_url, rows)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
         if next_url is not None:
             headers["Link"] = f'<{next_url}>; rel="next"'
@@ -119,7 +119,14 @@ class PackageViews:
         return file_response(file.path, file.sha256, file.size, saved_as, media_type, request)
 
     def _archive(self, job: Job, job_url: str, parameters: Parameters, request: Request) -> Response:
-        query = parse_archive(parameters, self._shop.package_of(job).statuses)
+        packs = self._shop.packs_of(job)
+        query = parse_archive(parameters, self._shop.package_of(job).statuses, packs)
+        if query.pack:
+            packed, pack = self._shop.packed(job, job_url, query.selection, query.pack), packs[query.pack]
+            name = f"{packed.root}_{query.pack}.{pack.suffix}"
+            return archive_response(
+                packed.archive, packed.etag, name, pack.media_type, self._results, request
+            )
         built = self._shop.built(job, job_url, query.selection)
         url = f"{job_url}/results/{_ARCHIVE}"
         if query.part_bytes is None:
@@ -143,12 +150,6 @@ class PackageViews:
         ).hexdigest()
         name = f"{built.root}{suffix}.{query.format}"
         return archive_response(archive, etag, name, ARCHIVE_FORMATS[query.format], self._results, request)
-
-
-def _entries(package: Package, job_url: str, rows: Iterable[LedgerRow]) -> Iterator[Entry]:
-    base = f"{job_url}/results/"
-    for row in rows:
-        yield Entry(row, base + quote(row.result_id, safe=""), package.path(row) if row.container else "")
 
 
 def _repeated(query: LedgerQuery, after: tuple[int, int]) -> str:

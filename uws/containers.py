@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+
+from isal import isal_zlib
 
 from uws.job import Stored
 from uws.jobtype import File
 from uws.zips import end_of_directory, entry, header
 
 BUFFER_BYTES = 1 << 20
+#: So many pieces are written at a time; systems take 1,024.
+_MOST_PIECES = 512
+#: So much is written before the disk is asked to begin.
+_SENT_BYTES = 8 << 20
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
 
 
@@ -38,7 +43,9 @@ class ContainerWriter:
         self._path = path
         self._file = open(path, "wb", buffering=0, opener=_private)  # noqa: SIM115  # open until it is sealed
         self._written = 0
-        self._buffer = bytearray()
+        self._sent = 0
+        self._pieces: list[bytes] = []
+        self._waiting = 0
         self._entries: list[bytes] = []
 
     def add(self, file: File) -> Stored:
@@ -55,7 +62,7 @@ class ContainerWriter:
             self._append(header(name, 0, 0))
             offset = self._end
             for chunk in file.chunks:
-                crc32 = zlib.crc32(chunk, crc32)
+                crc32 = isal_zlib.crc32(chunk, crc32)
                 size += len(chunk)
                 digest.update(chunk)
                 self._append(chunk)
@@ -96,41 +103,64 @@ class ContainerWriter:
 
     @property
     def _end(self) -> int:
-        return self._written + len(self._buffer)
+        return self._written + self._waiting
 
     def _append(self, data: bytes) -> None:
-        if len(data) < BUFFER_BYTES:
-            self._buffer += data
-        else:
-            self._flush()
-            self._write(data, self._written)
-            self._written += len(data)
-        if len(self._buffer) >= BUFFER_BYTES:
+        if not data:
+            return
+        # What is written is handed to the system as it is, several pieces at a time: copies cost as much.
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= BUFFER_BYTES or len(self._pieces) == _MOST_PIECES:
             self._flush()
 
     def _overwrite(self, at: int, data: bytes) -> None:
         """Replace what was appended in one piece."""
         if at < self._written:
-            self._write(data, at)
-        else:
-            self._buffer[at - self._written : at - self._written + len(data)] = data
+            _write(self._file.fileno(), [data], at)
+            return
+        start = self._written
+        for number, piece in enumerate(self._pieces):
+            if start == at:
+                self._pieces[number] = data
+                return
+            start += len(piece)
 
     def _rewind(self, end: int, entries: int) -> None:
         """Forget what was appended after `end`; on the disk it is overwritten, or cut off at the seal."""
-        del self._buffer[max(end - self._written, 0) :]
+        while self._pieces and self._end > end:
+            self._waiting -= len(self._pieces.pop())
         del self._entries[entries:]
         self._written = min(end, self._written)
 
     def _flush(self) -> None:
-        self._write(bytes(self._buffer), self._written)
-        self._written += len(self._buffer)
-        self._buffer.clear()
+        _write(self._file.fileno(), self._pieces, self._written)
+        self._written += self._waiting
+        self._pieces, self._waiting = [], 0
+        if self._written - self._sent >= _SENT_BYTES:
+            # The disk begins while the next files are made, instead of all at once when this is sealed.
+            os.posix_fadvise(
+                self._file.fileno(), self._sent, self._written - self._sent, os.POSIX_FADV_DONTNEED
+            )
+            self._sent = self._written
 
-    def _write(self, data: bytes, at: int) -> None:
-        view = memoryview(data)
-        while view:
-            done = os.pwrite(self._file.fileno(), view, at)
-            view, at = view[done:], at + done
+
+def _write(file: int, pieces: Sequence[bytes], at: int) -> None:
+    """Write pieces one behind the other."""
+    left: Sequence[bytes | memoryview] = pieces
+    while left:
+        done = os.pwritev(file, left, at)
+        at += done
+        left = _behind(left, done)
+
+
+def _behind(pieces: Sequence[bytes | memoryview], count: int) -> Sequence[bytes | memoryview]:
+    """Pieces without their first `count` bytes."""
+    for number, piece in enumerate(pieces):
+        if count < len(piece):
+            return [memoryview(piece)[count:], *pieces[number + 1 :]]
+        count -= len(piece)
+    return ()
 
 
 def _private(path: str, flags: int) -> int:

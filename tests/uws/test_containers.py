@@ -183,3 +183,18 @@ def test_a_container_is_for_its_owner_and_begins_anew(path: Path) -> None:
     writer.discard()
     assert [found.name for found in path.parent.iterdir()] == ["7.1.zip"]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_more_pieces_than_are_written_at_a_time(tmp_path: Path) -> None:
+    writer = ContainerWriter(tmp_path / "container.zip")
+    contents = {f"r{n}": bytes([n % 251]) * (n % 7) for n in range(1500)}
+    for name, content in contents.items():
+        # Byte by byte: many more pieces than files.
+        pieces = (content[i : i + 1] for i in range(len(content)))
+        writer.add(File(name, "x", "application/octet-stream", pieces))
+    with pytest.raises(ZeroDivisionError):
+        writer.add(File("bad", "x", "application/octet-stream", (bytes(1 // n) for n in (1, 1, 0))))
+    writer.seal()
+    with zipfile.ZipFile(tmp_path / "container.zip") as archive:
+        assert archive.testzip() is None
+        assert {name.partition("/")[0]: archive.read(name) for name in archive.namelist()} == contents

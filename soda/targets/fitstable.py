@@ -62,7 +62,13 @@ class FitsSource:
             with (
                 warnings.catch_warnings(),
                 self._path.open("rb") as file,
-                fits.open(file, memmap=False, lazy_load_hdus=True, disable_image_compression=True) as hdus,
+                fits.open(
+                    file,
+                    memmap=False,
+                    lazy_load_hdus=True,
+                    disable_image_compression=True,
+                    character_as_bytes=True,
+                ) as hdus,
             ):
                 warnings.simplefilter("ignore")
                 return self._body(hdus[self._found.number].data, wanted)
@@ -85,12 +91,11 @@ class FitsSource:
 def _plain(values: Any, null: object) -> Column:
     """Values of some rows: texts without the blanks after them, or numbers of this machine's order."""
     array = np.asarray(values)
-    if array.dtype.kind in "SU":
-        texts = array.tolist()
-        return [
-            text.decode("ascii", "replace").rstrip() if isinstance(text, bytes) else text.rstrip()
-            for text in texts
-        ]
+    if array.dtype.kind == "S":
+        # ASCII by the standard; where there is anything else, it is UTF-8 more often than not.
+        return [text.split(b"\0", 1)[0].decode("utf-8", "replace").rstrip() for text in array.tolist()]
+    if array.dtype.kind == "U":
+        return [text.rstrip() for text in array.tolist()]
     if isinstance(null, int) and array.dtype.kind in "iu":
         return ["" if value == null else str(value) for value in array.tolist()]
     return array.astype(array.dtype.newbyteorder("="))

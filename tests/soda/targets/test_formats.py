@@ -12,7 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
 from soda.targets import TargetTable, UploadRefused
-from tests.soda.targets.support import PRIMARY, read, rows, votable
+from tests.soda.targets.support import PRIMARY, fits_table, read, rows, votable
 
 IDS = ["NGC 1", "a/b", "=1+1", "ﷺ ‮abc", "Θ Ori", "1234567890123456789", "x" * 255]
 COUNT = len(IDS)
@@ -351,6 +351,20 @@ def test_the_first_table_with_data_is_taken(tmp_path: Path) -> None:
     prefixed = document.replace(b"<", b"<v:").replace(b"<v:/", b"</v:").replace(b"<v:?", b"<?")
     prefixed = prefixed.replace(b"xmlns=", b"xmlns:v=")
     assert read(tmp_path / "prefixed.vot", prefixed).ra_deg.tolist() == [1.5]
+
+
+def test_texts_of_fits_that_are_not_ascii(tmp_path: Path) -> None:
+    names = b"\xce\x98 Ori  ", b"a\0junk  ", b"\xff       "
+    data = b"".join(np.array([1.5, 2.5], ">f8").tobytes() + name for name in names)
+    content = fits_table([("ra", "D"), ("dec", "D"), ("id", "8A")], data, 24, 3)
+    assert read(tmp_path / "list.fits", content).ids == ["Θ Ori", "a", "\ufffd"]
+
+
+def test_a_votable_with_a_byte_order_mark(tmp_path: Path) -> None:
+    table = read(tmp_path / "list.vot", b"\xef\xbb\xbf" + votable(rows((1.5, 2.5))))
+    assert table.ra_deg.tolist() == [1.5]
+    latin = votable(rows((1.5, 2.5))).replace(b'"1.0"?>', b'"1.0" encoding="ISO-8859-1"?><!-- \xe9 -->')
+    assert read(tmp_path / "latin.vot", latin).ra_deg.tolist() == [1.5]
 
 
 def test_a_fits_table_after_images_and_compressed_ones(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from benchmarks import (
     cutouts,
     degrees,
     discovery,
+    estimates,
     index_lookup,
     jobs,
     memory,
@@ -41,6 +42,7 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "memory": memory.rows,
     "service": service.rows,
     "jobs": jobs.rows,
+    "estimates": estimates.rows,
     "index_lookup": lambda folder: index_lookup.measure(),
     "discovery": lambda folder: discovery.measure(),
 }

@@ -22,7 +22,7 @@ from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
 from config.hips import hips_capability, make_hips
-from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, types_with
+from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
 from config.logs import RequestLog
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
@@ -37,12 +37,14 @@ from hips import views as hips_views
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
+from soda.estimate.service import EstimateService
 from soda.gate import PixelGate
 from soda.habits import Habits
 from soda.heavier import JOB_TYPE, Heavier
 from soda.preview import PreviewService
 from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
+from soda.speed import Speeds
 from soda.table import MEDIA_TYPES, PARAMETERS, SodaParameter
 from surveys.declaration import read_surveys
 from surveys.errors import DeclarationError
@@ -53,6 +55,7 @@ from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.survey import Survey
 from uws import views as uws_views
+from uws.jobtype import JobTypes
 from vosi import views as vosi_views
 from vosi.availability import Monitor
 from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
@@ -116,10 +119,11 @@ def make_sync(
 ) -> SyncService:
     """Make the service of sync requests; with `jobs`, workers make the larger cutouts."""
     sync, most = settings.sync, settings.cutout_jobs
-    heavier = None
+    heavier = speeds = None
     if jobs is not None:
         limits = limits_of(most)
         heavier = Heavier(jobs.service, jobs.results, limits, sync.inline_pixels, sync.job_wait_s)
+        speeds = Speeds(jobs.paces.known, sync.max_seconds)
     return SyncService(
         catalog,
         source,
@@ -129,6 +133,7 @@ def make_sync(
         site_of(settings, identifiers),
         heavier=heavier,
         workshop=Workshop(settings.server.pixel_slots, spool_of(settings)),
+        speeds=speeds,
     )
 
 
@@ -176,7 +181,8 @@ def create_app(settings: Settings) -> Flask:
     def base_url() -> str:
         return public_url(request, settings.server.base_url)
 
-    jobs = make_jobs(settings, parts.engine, types_with(settings, parts))
+    kind = soda_jobs(settings, parts)
+    jobs = make_jobs(settings, parts.engine, JobTypes([kind]))
     weakref.finalize(app, jobs.close)
     sync = make_sync(settings, parts.catalog, parts.source, parts.identifiers, parts.gate, jobs)
     alive_s = settings.jobs.lease_s
@@ -199,6 +205,10 @@ def create_app(settings: Settings) -> Flask:
             settings=settings.jobs,
             packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
         )
+    )
+    estimates = EstimateService(kind, jobs.service.outlook, sync, parts.identifiers, terms_of(settings))
+    app.register_blueprint(
+        soda_views.make_estimate_blueprint(estimates, settings.jobs.max_body_bytes, base_url)
     )
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))

@@ -69,6 +69,7 @@ def check(settings: Settings) -> None:
         ("server.graceful_stop_s", server.graceful_stop_s),
         ("sync.wait_s", sync.wait_s),
         ("sync.job_wait_s", sync.job_wait_s),
+        ("sync.max_seconds", sync.max_seconds),
         ("cutout_jobs.high_pixels", settings.cutout_jobs.high_pixels),
     ):
         _require(name, seconds >= 0, "0 or more", seconds)

@@ -16,6 +16,7 @@ from config import redis_server
 from config.kernels import load_kernels_soon
 from config.logs import configure_logs
 from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
+from soda.estimate.service import Terms
 from soda.jobtype import JobLimits, SodaJobs
 from soda.lists.packs import PACKS
 from surveys.planner import Limits
@@ -28,6 +29,7 @@ from uws.service import JobService
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
+from uws.store.pace import Paces
 from uws.store.upkeep import Upkeep
 from uws.waiting import Waiting
 
@@ -44,6 +46,7 @@ class JobParts:
     """What has to do with jobs in one process."""
 
     jobs: Jobs
+    paces: Paces
     upkeep: Upkeep
     results: ResultStore
     bell: Bell
@@ -82,7 +85,9 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
     service = JobService(jobs, types, results, bell, waiting, settings.jobs)
-    return JobParts(jobs, Upkeep(engine), results, bell, waiting, types, service, settings.jobs)
+    return JobParts(
+        jobs, Paces(engine), Upkeep(engine), results, bell, waiting, types, service, settings.jobs
+    )
 
 
 def make_shop(
@@ -152,17 +157,35 @@ def make_job_types(settings: Settings) -> JobTypes:
 
 def types_with(settings: Settings, parts: Parts) -> JobTypes:
     """Make the job types with parts that are there."""
+    return JobTypes([soda_jobs(settings, parts)])
+
+
+def soda_jobs(settings: Settings, parts: Parts) -> SodaJobs:
+    """Make SODA's job type with parts that are there."""
     from config.app import site_of
 
     limits, jobs = settings.cutout_jobs, settings.jobs
-    soda = SodaJobs(
+    return SodaJobs(
         parts.catalog,
         parts.source,
         parts.identifiers,
         JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels),
         site_of(settings, parts.identifiers),
     )
-    return JobTypes([soda])
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Tell what jobs may ask for."""
+    jobs, cutouts = settings.jobs, settings.cutout_jobs
+    limits = {
+        "max_rows": jobs.max_rows,
+        "max_pixels": cutouts.max_pixels,
+        "max_bytes": cutouts.max_bytes,
+        "max_inputs": cutouts.max_inputs,
+        "max_pixels_in": cutouts.max_pixels_in,
+        "max_body_bytes": jobs.max_body_bytes,
+    }
+    return Terms(limits, jobs.max_rows, jobs.destruction_s)
 
 
 def limits_of(settings: SyncSettings | CutoutJobSettings) -> Limits:

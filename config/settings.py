@@ -111,6 +111,7 @@ class SyncSettings:
     max_bytes: int
     max_inputs: int
     max_pixels_in: int
+    max_seconds: float
     max_body_bytes: int
     wait_s: float
     job_wait_s: float

@@ -25,6 +25,7 @@ from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits, is_public
+from surveys.request import CutoutRequest
 from surveys.survey import Survey
 from uws.job import Caller, Counts, JobError, Row, RowStatus
 from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, Outcome, UploadSource, Work
@@ -145,8 +146,29 @@ class SodaJobs:
         JobRefused
             If exposures make more of it than a job may have.
         """
+        return self.plan_of(self.rows_of(request))
+
+    def rows_of(self, request: ManyCutouts) -> list[PlannedRow]:
+        """Plan the rows of a job, those that cannot be made too.
+
+        Raises
+        ------
+        NotFound, AuthorizationError
+            If there is no such dataset, or not for this caller.
+        JobRefused
+            If exposures make more of it than a job may have.
+        """
+        return self._planner.rows(request, self._limits.max_rows)
+
+    def plan_of(self, rows: Sequence[PlannedRow]) -> JobPlan:
+        """Make a job of rows that are planned.
+
+        Raises
+        ------
+        UsageError
+            If none of them can be made, and why.
+        """
         limits = self._limits
-        rows = self._planner.rows(request, limits.max_rows)
         _refuse_if_vain(rows)
         is_small = len(rows) <= limits.high_rows and sum(row.pixels for row in rows) <= limits.high_pixels
         return JobPlan(tasks_of(rows), "high" if is_small else "low", sum(row.seconds for row in rows))
@@ -154,6 +176,10 @@ class SodaJobs:
     def split(self, work: Work) -> Expansion:
         """Nothing here is split."""
         raise NotImplementedError
+
+    def plan_cutout(self, request: CutoutRequest) -> CutoutPlan:
+        """Plan one cutout within the limits of jobs; raises what `surveys.planner.plan_cutout` raises."""
+        return self._planner.plan(request)
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""

@@ -15,7 +15,11 @@ from collections.abc import Sequence
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan, Part
 from surveys.sky.pixels import PixelBox
+from surveys.sky.stencil import CenteredBox, Circle
 
+#: Classes of size: up to so many pixels of the product; larger ones are the last.
+SIZES = {"s": 1 << 14, "m": 1 << 18, "l": 1 << 22, "x": 1 << 26}
+LARGEST = "xx"
 #: Of any cutout: to look its image up and to open the file.
 CUTOUT_S = 0.001
 #: Of a byte of the product.
@@ -41,6 +45,25 @@ def seconds_of(plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:
         layers = 1 + len(piece.companions)
         seconds += DECODED_S * decoded_pixels(piece.box, record) * layers
     return seconds + sum(_composing_s(plan, part) for part in plan.parts)
+
+
+def kind_of(plan: CutoutPlan) -> str:
+    """Name the kind of work that a cutout is, as it takes longer or shorter than others than was thought.
+
+    From general to special: format; one image or several, pasted or resampled; size; survey.
+    """
+    picture = plan.request.picture
+    form = "fits" if picture is None else picture.media_type.rpartition("/")[2]
+    images = "one"
+    if any(part.method != "copy" for part in plan.parts):
+        images = f"resampled-{plan.request.mosaic.resample}" if plan.resampled else "several"
+    survey = plan.request.dataset.partition("/")[0]
+    return f"soda/{form}/{images}/{size_of(plan.cost.pixels_out)}/{survey}"
+
+
+def size_of(pixels: int) -> str:
+    """Class of size of a product."""
+    return next((name for name, most in SIZES.items() if pixels <= most), LARGEST)
 
 
 def _composing_s(plan: CutoutPlan, part: Part) -> float:
@@ -81,3 +104,21 @@ def decoded_pixels(box: PixelBox, record: ImageRecord) -> int:
 def _whole(start: int, stop: int, step: int) -> int:
     """Length of all tiles of `step` pixels that the range touches."""
     return (-(-stop // step) - start // step) * step
+
+
+def covered_fraction(plan: CutoutPlan, records: Sequence[ImageRecord]) -> float | None:
+    """Tell which share of a region has data, by the boxes of its images; None where that cannot be told."""
+    if not plan.clipped:
+        return 1.0
+    scale = next((r.pixel_scale_deg for r in records if r.pixel_scale_deg), None)
+    match plan.request.stencil:
+        case CenteredBox(size=size) if size.in_pixels:
+            asked = size.width * size.height
+        case CenteredBox(size=size) if scale is not None:
+            asked = size.width * size.height / scale**2
+        case Circle(radius_deg=radius) if scale is not None:
+            asked = (2.0 * radius / scale) ** 2
+        case _:
+            return None
+    held = min(sum(piece.box.pixels for piece in part.pieces) for part in plan.parts)
+    return min(1.0, held / max(1.0, asked))

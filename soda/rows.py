@@ -10,7 +10,7 @@ from typing import Any
 from dali.errors import ProtocolError, quoted
 from soda.combinations import ONLY_RESULT, Combination, combinations, numbered
 from soda.params import ManyCutouts
-from soda.price import seconds_of
+from soda.price import covered_fraction, kind_of, seconds_of
 from soda.refusals import refusal
 from soda.spelling import canonical_pairs, canonical_query, with_url
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
@@ -22,6 +22,7 @@ from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits, plan_cutout
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
+from uws import pace
 from uws.job import Row, RowStatus
 from uws.jobtype import JobRefused
 
@@ -46,6 +47,10 @@ class PlannedRow:
         Its price; `size` in bytes.
     counts_as
         So many rows, where it stands for more than there may be.
+    plan
+        What would be done, where something would.
+    fraction
+        Share of the region that has data, None where that cannot be told.
     """
 
     name: str
@@ -55,6 +60,8 @@ class PlannedRow:
     size: int = 0
     pixels: int = 0
     counts_as: int = 1
+    plan: CutoutPlan | None = field(default=None, repr=False)
+    fraction: float | None = None
 
 
 class RowPlanner:
@@ -149,16 +156,20 @@ class RowPlanner:
             message = no_overlap(request, self._identifiers)
             return PlannedRow(combination.name, ended(RowStatus.EMPTY, message))
         records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
+        seconds, size = seconds_of(plan, records), plan.cost.bytes_out
         return PlannedRow(
             combination.name,
             {
                 "plan": plan.to_json(),
                 "query": canonical_query(request, self._identifiers),
                 "media_type": media_type,
+                **pace.told(kind_of(plan), seconds, 1, size),
             },
-            seconds=seconds_of(plan, records),
-            size=plan.cost.bytes_out,
+            seconds=seconds,
+            size=size,
             pixels=plan.cost.pixels_out,
+            plan=plan,
+            fraction=covered_fraction(plan, records),
         )
 
     def _failed(self, combination: Combination, fault: RequestFault) -> PlannedRow:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable
+from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.gate import PixelGate
 from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
 from soda.params import SodaRequest, parse_request
 from soda.refusals import NO_ROOM, refusal, unreadable
+from soda.speed import Speeds
 from soda.spelling import canonical_query
 from soda.table import FITS, PICTURE_TYPES
 from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
@@ -108,6 +110,8 @@ class SyncService:
         What the making of one may use.
     light_bytes
         Cutouts of plain files up to this size take no turn in the gate.
+    speeds
+        Tell which ones take too long, and are for jobs; None where all are made.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class SyncService:
         heavier: Heavier | None = None,
         workshop: Workshop = WORKSHOP,
         light_bytes: int = LIGHT_BYTES,
+        speeds: Speeds | None = None,
     ) -> None:
         self._catalog = catalog
         self._source = source
@@ -134,6 +139,7 @@ class SyncService:
         self._heavier = heavier
         self._workshop = workshop
         self._light_bytes = light_bytes
+        self._speeds = speeds
 
     def ask(self, parameters: Parameters, client: Client = SOMEBODY) -> Asked:
         """Decide what a request comes to, without reading a pixel.
@@ -143,7 +149,10 @@ class SyncService:
         UsageError, NotFound, AuthorizationError
             If it cannot be answered.
         """
-        return self._plan(parse_request(parameters, self._identifiers), client)
+        asked = self._plan(parse_request(parameters, self._identifiers), client)
+        if not (asked.is_light or asked.is_empty):
+            self._refuse_if_slow(asked)
+        return asked
 
     def describe(self, asked: Asked) -> Sent:
         """Tell name and size of a cutout, without reading a pixel."""
@@ -186,6 +195,19 @@ class SyncService:
         few = plan.is_plain and plan.cost.bytes_out <= self._light_bytes
         is_light = few and records[0].storage == "plain" and not self._is_for_a_worker(plan)
         return Asked(request, plan, etag, modified_s, client, is_light)
+
+    def _refuse_if_slow(self, asked: Asked) -> None:
+        if (speeds := self._speeds) is None:
+            return
+        plan = asked.plan
+        records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
+        if speeds.is_too_slow(seconds := speeds.p90(plan, records)):
+            command = job_request(self._query(asked.request), asked.client.base_url)
+            raise UsageError(
+                f"this cutout would take up to {math.ceil(seconds)} s; sync makes what takes up to "
+                f"{speeds.max_seconds:g} s: ask for less, or for a job",
+                f"To have it made by a job: {command}",
+            )
 
     def _is_for_a_worker(self, plan: CutoutPlan) -> bool:
         return self._heavier is not None and self._heavier.takes(plan)

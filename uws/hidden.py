@@ -87,6 +87,7 @@ class HiddenJobs:
             destruction_s=self._settings.hidden_destruction_s,
             hidden=True,
             seconds=planned.seconds,
+            estimate=planned.estimate,
         )
         job = self._jobs.create(new, planned.start)
         self._herald.announce(job.job_id, planned)

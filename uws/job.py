@@ -159,6 +159,7 @@ class Job:
     packaged: bool = False
     parent_id: str = ""
     estimate: Mapping[str, Any] | None = None
+    queued_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +420,7 @@ class Settlement:
 class NewJob:
     """A job about to be stored; it is run at once if it has a plan or an error, else PENDING.
 
-    `wait_s`: so long other work goes before it; the quote says so.
+    `estimate`: what is expected of it, as JSON; the quote is its `p90_s`, in seconds from now.
     """
 
     job_id: str
@@ -432,5 +433,5 @@ class NewJob:
     hidden: bool = False
     fault: JobError | None = None
     seconds: float | None = None
-    wait_s: float = 0.0
     uploads: tuple[Upload, ...] = ()
+    estimate: Mapping[str, Any] | None = None

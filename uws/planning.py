@@ -1,17 +1,20 @@
-"""What a job comes to, before it is stored: its plan or what is wrong with it, and how long it will wait."""
+"""What a job comes to, before it is stored: its plan or what is wrong with it, and when it will end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from uws.job import Caller, JobError
 from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
+from uws.pace import TASK_S, Expected, Forecast, Queue, expectation_of, forecast
 from uws.phase import Phase
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
+from uws.store.pace import Paces
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,10 @@ class Planned:
     Parameters
     ----------
     start
-        Its plan, or why it would end in ERROR.
-    wait_s
-        So long the work before it takes.
+        Its plan, with what is expected of it, or why it would end in ERROR.
     """
 
     start: JobPlan | JobError
-    wait_s: float = 0.0
 
     @property
     def fault(self) -> JobError | None:
@@ -40,11 +40,50 @@ class Planned:
         return self.start.seconds if isinstance(self.start, JobPlan) else None
 
     @property
+    def estimate(self) -> Mapping[str, Any] | None:
+        """What is expected of the job, None while that is unknown."""
+        return self.start.estimate if isinstance(self.start, JobPlan) else None
+
+    @property
     def phase(self) -> Phase:
         """What the job becomes when it is run; one without rows has nothing to wait for."""
         if isinstance(self.start, JobError):
             return Phase.ERROR
         return Phase.QUEUED if self.start.has_work else Phase.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When a job would end that is queued now.
+
+    Parameters
+    ----------
+    forecast
+        By what was learned of such work.
+    queue
+        What goes before it.
+    rows, size
+        Of the job; `size` in bytes of all its results.
+    """
+
+    forecast: Forecast
+    queue: Queue
+    rows: int
+    size: int
+
+    def written(self) -> dict[str, Any]:
+        """As a job keeps it; times in seconds from when it is queued."""
+        told = self.forecast
+        return {
+            "p50_s": round(told.p50_s, 3),
+            "p90_s": round(told.p90_s, 3),
+            "start_s": round(told.start_s, 3),
+            "runs": told.runs,
+            "rows": self.rows,
+            "bytes": self.size,
+            "run_s": told.run_s,
+            "wait_s": told.wait_s,
+        }
 
 
 class Planner:
@@ -53,7 +92,7 @@ class Planner:
     Parameters
     ----------
     jobs
-        Those that go before.
+        Those that go before, and what was learned of those that have been.
     types
         The kinds of jobs.
     settings
@@ -61,7 +100,7 @@ class Planner:
     """
 
     def __init__(self, jobs: Jobs, types: JobTypes, settings: JobSettings) -> None:
-        self._jobs = jobs
+        self._paces = Paces(jobs.engine)
         self._types = types
         self._settings = settings
 
@@ -104,4 +143,29 @@ class Planner:
         """
         kind = self._types[job_type]
         plan = kind.plan(kind.parse(parameters, caller, uploads))
-        return Planned(plan, self._jobs.backlog_s(plan.lane) / max(1, self._settings.workers))
+        if (outlook := self.outlook(job_type, plan)) is None:
+            return Planned(plan)
+        return Planned(replace(plan, seconds=outlook.forecast.work_s, estimate=outlook.written()))
+
+    def outlook(self, job_type: str, plan: JobPlan) -> Outlook | None:
+        """Tell when a job would end; None where its plan does not say how much work it is."""
+        tasks = expectations(job_type, plan)
+        if not tasks:
+            return None
+        settings = self._settings
+        configured = settings.workers + (settings.high_workers if plan.lane == "high" else 0)
+        queue = self._paces.queue(plan.lane, plan.total, configured, settings.lease_s)
+        told = forecast(job_type, tasks, queue, self._paces.known())
+        return Outlook(told, queue, plan.total, sum(task.size for task in tasks))
+
+
+def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
+    """List what the tasks of a plan say of themselves, or its sum where they say nothing."""
+    found = [expectation_of(rows, {}) for rows in plan.tasks]
+    told = [one for one in found if one is not None]
+    if told and len(told) == len(found):
+        return told
+    if not plan.seconds:
+        return []
+    count = max(1, len(plan.tasks))
+    return [Expected(job_type, TASK_S + plan.seconds / count)] * count

@@ -16,11 +16,11 @@ from uws.bell import Bell
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
 from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
-from uws.jobtype import JobTypes
+from uws.jobtype import JobPlan, JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, Phase
-from uws.planning import Planner
+from uws.planning import Outlook, Planner
 from uws.refusals import illegal, missing, on_behalf, require_pending
 from uws.results import ResultStore
 from uws.settings import JobSettings
@@ -121,7 +121,7 @@ class JobService:
             self._settings.destruction_s,
             fault=planned.fault,
             seconds=planned.seconds,
-            wait_s=planned.wait_s,
+            estimate=planned.estimate,
             uploads=uploads,
         )
         job = self._jobs.create(new, planned.start if run else None)
@@ -232,7 +232,7 @@ class JobService:
                 job.run_id if run_id is None else run_id,
                 planned.fault,
                 planned.seconds,
-                wait_s=planned.wait_s,
+                estimate=planned.estimate,
                 seq=job.event_seq,
                 uploads=after.values(),
             )
@@ -295,7 +295,7 @@ class JobService:
             named = self._uploads.named(parameters, self.takes_uploads(job.type), stored)
             with self._uploads.at_hand(named, {}, stored) as sources:
                 planned = self._planner.plan(job.type, parameters, on_behalf(caller, job), sources)
-            if not self._jobs.start(job.job_id, planned.start, wait_s=planned.wait_s, seq=job.event_seq):
+            if not self._jobs.start(job.job_id, planned.start, seq=job.event_seq):
                 return False
             self._herald.announce(job.job_id, planned)
             return True
@@ -381,6 +381,10 @@ class JobService:
     def now_ms(self) -> int:
         """Tell the time by the clock of jobs."""
         return self._jobs.now_ms()
+
+    def outlook(self, job_type: str, plan: JobPlan) -> Outlook | None:
+        """Tell when a job of this plan would end; None where that cannot be told."""
+        return self._planner.outlook(job_type, plan)
 
     def run_hidden(
         self,

@@ -270,6 +270,18 @@ class WorkerRow(Base):
     seen_ms: Mapped[int]
 
 
+class PaceRow(Base):
+    """How long work took, compared with what was predicted, by kind of work (`uws.pace`)."""
+
+    __tablename__ = "pace"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    runs: Mapped[int]
+    #: Bin -> what counts still of the runs in it.
+    weights: Mapped[dict[str, Any]]
+    at_ms: Mapped[int]
+
+
 class TallyRow(Base):
     """What all workers have counted since the database was made (`uws.tally`)."""
 

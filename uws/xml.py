@@ -7,8 +7,9 @@ order of the schema; what is not known is nil. What is ours stands in jobInfo, i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
+from typing import Any
 from urllib.parse import quote
 
 from lxml import etree
@@ -157,7 +158,7 @@ def _add_error(root: etree._Element, error: JobError) -> None:
 
 def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
-    if job.fault is None and not job.counts.total and not ledger_url:
+    if job.fault is None and job.estimate is None and not job.counts.total and not ledger_url:
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
     if job.fault is not None:
@@ -170,6 +171,8 @@ def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str) -> N
         _add_progress(info, job, now_ms)
     if ledger_url:
         _add_own(info, "ledger", ledger_url)
+    if job.estimate is not None:
+        _add_estimate(info, job, job.estimate)
 
 
 def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:
@@ -183,6 +186,19 @@ def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:
     if job.phase is Phase.EXECUTING:
         left_ms = lasted_ms * (counts.total - counts.ended) // counts.ended
         _add_own(info, "estimatedEnd", format_moment(now_ms + left_ms))
+
+
+def _add_estimate(info: etree._Element, job: Job, estimate: Mapping[str, Any]) -> None:
+    """Add what was expected of a job when it was queued and, once it is done, what came of it."""
+    told = {"rows": str(estimate["rows"]), "bytes": str(estimate["bytes"]), "runs": str(estimate["runs"])}
+    element = _add_own(info, "estimate", unit="s", **told)
+    for name in ("p50", "p90", "start"):
+        _add_own(element, name, f"{estimate[f'{name}_s']:.3f}")
+    if job.phase is Phase.COMPLETED and None not in (job.queued_ms, job.started_ms, job.ended_ms):
+        queued_ms = job.queued_ms or 0
+        actual = _add_own(info, "actual", unit="s", rows=str(job.counts.ended), bytes=str(job.bytes_out))
+        _add_own(actual, "end", f"{((job.ended_ms or 0) - queued_ms) / 1000:.3f}")
+        _add_own(actual, "start", f"{((job.started_ms or 0) - queued_ms) / 1000:.3f}")
 
 
 def _add_own(parent: etree._Element, tag: str, text: str | None = None, **attributes: str) -> etree._Element:

@@ -177,7 +177,7 @@ def test_uws_24_wrong_values_make_a_pending_job_that_ends_in_error(client: Clien
 def test_uws_24_wrong_values_can_be_mended(house: House, client: Client) -> None:
     url = client.make(ROWS="x")
     assert client.post(f"{url}/parameters", ROWS="2").status_code == 303
-    assert client.document(url).find("uws:jobInfo", NAMES) is None
+    assert client.document(url).find("uws:jobInfo/job:fault", NAMES) is None
     assert client.value(url, "quote")
     client.post(f"{url}/phase", PHASE="RUN")
     house.work()
@@ -441,9 +441,10 @@ def test_uws_95_quote_tells_of_the_work_before(house: House, client: Client) -> 
         job = house.job(id_of(url))
         return ((job.quote_ms or 0) - job.created_ms) / 1000
 
-    assert 5000 <= ahead_s(first) < 5005
-    assert 5010 / house.settings.workers <= ahead_s(second) < 5020
-    assert 10 <= ahead_s(third) < 15
+    # Nothing is known of the past: by these times nine of ten have ended.
+    assert 5000 <= ahead_s(first) < 15_000
+    assert 5010 / house.settings.workers <= ahead_s(second) < 15_000
+    assert 10 <= ahead_s(third) < 60
 
 
 # Results and errors

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 
 from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
 from uws.store.rows import (
-    IS_RUNNABLE,
     job_of,
     result_of,
     take_number,
@@ -51,6 +50,7 @@ class Jobs:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
 
@@ -68,16 +68,17 @@ class Jobs:
                     hidden=new.hidden,
                     created_ms=NowMs(),
                     destruction_ms=NowMs() + new.destruction_s * 1000,
-                    quote_ms=_quote(new.seconds, new.wait_s),
+                    quote_ms=_quote(new.estimate),
                     execution_duration_s=new.execution_duration_s,
                     parameters=written_parameters(new.parameters),
                     fault=written_error(new.fault),
                     seconds=new.seconds,
+                    estimate=_written(new.estimate),
                 )
             )
             insert_uploads(connection, new.job_id, new.uploads)
             if start is not None:
-                self._start(connection, new.job_id, start, new.wait_s)
+                self._start(connection, new.job_id, start)
             return self._get(connection, new.job_id)
 
     def get(self, job_id: str) -> Job | None:
@@ -142,7 +143,7 @@ class Jobs:
         fault: JobError | None,
         seconds: float | None,
         *,
-        wait_s: float = 0.0,
+        estimate: Mapping[str, Any] | None = None,
         seq: int | None = None,
         uploads: Iterable[Upload] = (),
     ) -> bool:
@@ -155,7 +156,8 @@ class Jobs:
             "run_id": run_id,
             "fault": written_error(fault),
             "seconds": seconds,
-            "quote_ms": _quote(seconds, wait_s),
+            "estimate": _written(estimate),
+            "quote_ms": _quote(estimate),
         }
         with self._writing.begin() as connection:
             if self._changed(connection, job_id, (Phase.PENDING,), "parameters", changes, seq) is None:
@@ -174,15 +176,13 @@ class Jobs:
         clamped = case((latest < moment_ms, latest), else_=moment_ms)
         return self._change(job_id, (*ACTIVE, *TERMINAL), "destruction", destruction_ms=clamped)
 
-    def start(
-        self, job_id: str, start: JobPlan | JobError, *, wait_s: float = 0.0, seq: int | None = None
-    ) -> bool:
+    def start(self, job_id: str, start: JobPlan | JobError, *, seq: int | None = None) -> bool:
         """Run a PENDING job: QUEUED with its tasks, or in ERROR at once.
 
         False if it is not PENDING, or has changed since event `seq`: the plan may be of other parameters.
         """
         with self._writing.begin() as connection:
-            return self._start(connection, job_id, start, wait_s, seq)
+            return self._start(connection, job_id, start, seq)
 
     def end(self, job_id: str, phase: Phase, error: JobError | None = None) -> bool:
         """End an active job, in ABORTED or ERROR; False if it has ended already, or is gone.
@@ -237,14 +237,6 @@ class Jobs:
         with self._reading.connect() as connection:
             return now_ms(connection)
 
-    def backlog_s(self, lane: str) -> float:
-        """Seconds of work, of one worker, that wait in a lane."""
-        statement = select(func.coalesce(func.sum(JobRow.seconds), 0.0)).where(
-            IS_RUNNABLE, JobRow.lane == lane, JobRow.gone_ms.is_(None)
-        )
-        with self._reading.connect() as connection:
-            return connection.execute(statement).scalar_one() or 0.0
-
     def _get(self, connection: Connection, job_id: str) -> Job:
         return job_of(connection.execute(_live(job_id)).mappings().one())
 
@@ -253,7 +245,6 @@ class Jobs:
         connection: Connection,
         job_id: str,
         start: JobPlan | JobError,
-        wait_s: float,
         seq: int | None = None,
     ) -> bool:
         if isinstance(start, JobError):
@@ -273,9 +264,9 @@ class Jobs:
                 "turn_ms": NowMs(),
                 "total": start.total,
                 "seconds": start.seconds,
-                "quote_ms": _quote(start.seconds, wait_s),
+                "quote_ms": _quote(start.estimate),
                 "packaged": start.packaged,
-                "estimate": None if start.estimate is None else dict(start.estimate),
+                "estimate": _written(start.estimate),
                 **ended,
             }
         owner = self._changed(connection, job_id, (Phase.PENDING,), "phase", changes, seq)
@@ -415,5 +406,10 @@ def _live(job_id: str) -> Any:
     return select(*JobRow.__table__.columns).where(JobRow.job_id == job_id, JobRow.gone_ms.is_(None))
 
 
-def _quote(seconds: float | None, wait_s: float) -> Any:
-    return None if seconds is None else NowMs() + int((wait_s + seconds) * 1000)
+def _quote(estimate: Mapping[str, Any] | None) -> Any:
+    """Moment by which nine of ten such jobs have ended."""
+    return None if estimate is None else NowMs() + int(estimate["p90_s"] * 1000)
+
+
+def _written(estimate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if estimate is None else dict(estimate)

@@ -42,6 +42,7 @@ def job_of(found: RowMapping) -> Job:
         packaged=found["packaged"],
         parent_id=found["parent_id"],
         estimate=found["estimate"],
+        queued_ms=found["queued_ms"],
     )
 
 

@@ -21,14 +21,17 @@ from uws.store.jobs import Jobs
 def test_a_job_is_stored_as_it_came(jobs: Jobs) -> None:
     parameters = (Parameter("ID", "a"), Parameter("ID", "b"), Parameter("UPLOAD", "x", by_reference=True))
     fault = JobError("UsageError: no.", "more", transient=True)
-    made = jobs.create(new_job("ada", run_id="mine", parameters=parameters, fault=fault, seconds=2.0))
+    made = jobs.create(
+        new_job("ada", run_id="mine", parameters=parameters, fault=fault, estimate={"p90_s": 2.0})
+    )
     found = job_of(jobs, made.job_id)
     assert found == made
     assert (found.phase, found.owner, found.run_id) == (Phase.PENDING, "ada", "mine")
     assert found.parameters == parameters
     assert found.fault == fault
     assert found.destruction_ms - found.created_ms == pytest.approx(3_600_000, abs=1000)
-    assert found.quote_ms is not None
+    assert found.estimate == {"p90_s": 2.0}
+    assert (found.quote_ms or 0) - found.created_ms == pytest.approx(2000, abs=100)
 
 
 def test_run_makes_tasks_in_the_same_step(jobs: Jobs, engine: Engine) -> None:

@@ -1,0 +1,101 @@
+"""A dry run as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from soda.estimate.asked import Page
+from soda.estimate.service import Estimate, Terms
+from soda.estimate.verdicts import Found, Verdict
+from uws.planning import Outlook
+
+#: So many faults are told one by one.
+TOLD_FAULTS = 100
+DIGITS = 4
+
+
+def estimate_document(
+    estimate: Estimate, terms: Terms, command: str, now: datetime, page: Page | None
+) -> str:
+    """Write what a request would come to.
+
+    Parameters
+    ----------
+    estimate
+        What was found.
+    terms
+        What jobs may ask for.
+    command
+        The command that makes a job of the request.
+    now
+        Where times are counted from.
+    page
+        Rows whose verdicts are told one by one.
+    """
+    found, refused = estimate.found, estimate.refused
+    told: dict[str, Any] = {
+        "rows": found.sums() if found else {"total": estimate.total},
+        "verdicts": found.counts() if found else {},
+        "faults": [fault.written() for fault in islice(found.faults, TOLD_FAULTS)] if found else [],
+        "more_faults": max(0, len(found.faults) - TOLD_FAULTS) if found else 0,
+        "images": found.images if found else 0,
+        "cutouts": found.cutouts if found else 0,
+        "bytes": found.size if found else 0,
+        **_when(estimate.outlook, now),
+        "expiry": _moment(now + timedelta(seconds=terms.kept_s)),
+        "limits": terms.limits,
+        "async": None if refused else command,
+        "sync": estimate.sync or None,
+        "not_sync": estimate.not_sync or None,
+        "refused": None,
+        "nearest": None,
+    }
+    if refused is not None:
+        told["refused"] = {"label": refused.label, "sentence": refused.sentence, "fix": refused.fix}
+        told["nearest"] = dict(estimate.nearest) or None
+    if page is not None and found is not None:
+        told["row_verdicts"] = _page(found, page)
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def _when(outlook: Outlook | None, now: datetime) -> dict[str, Any]:
+    if outlook is None:
+        return {"seconds": None, "queue": None}
+    told, queue = outlook.forecast, outlook.queue
+    return {
+        "seconds": {"p50": round(told.p50_s, 3), "p90": round(told.p90_s, 3), "runs": told.runs},
+        "queue": {
+            "position": queue.jobs,
+            "start": _moment(now + timedelta(seconds=told.start_s)),
+            "end": _moment(now + timedelta(seconds=told.p90_s)),
+            "workers": queue.serving,
+        },
+    }
+
+
+def _page(found: Found, page: Page) -> dict[str, Any]:
+    """Tell some rows one by one: columns, as there may be many rows."""
+    chosen = slice(page.after, page.after + page.limit)
+    verdicts = found.verdicts[chosen]
+    numbers = found.numbers[chosen] if len(found.numbers) else _count_from(page.after + 1, len(verdicts))
+    columns: dict[str, Any] = {
+        "words": [verdict.word for verdict in Verdict],
+        "row": [int(number) for number in numbers],
+        "verdict": [int(verdict) for verdict in verdicts],
+        "fraction": [None if f is None else round(float(f), DIGITS) for f in found.fractions[chosen]],
+    }
+    if found.ids:
+        columns["id"] = list(found.ids[chosen])
+    after = page.after + len(verdicts)
+    return {**columns, "next_after": after if after < len(found.verdicts) else None}
+
+
+def _count_from(first: int, count: int) -> range:
+    return range(first, first + count)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

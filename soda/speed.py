@@ -1,0 +1,35 @@
+"""How long a cutout takes on this site: its price, by what was learned of such ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from soda.price import kind_of, seconds_of
+from surveys.image import ImageRecord
+from surveys.plan import CutoutPlan
+from uws.pace import TASK_S, Known, expected
+
+
+class Speeds:
+    """Tells how long cutouts take.
+
+    Parameters
+    ----------
+    known
+        What was learned so far.
+    max_seconds
+        The longest that sync makes a client wait for one; 0 is for ever.
+    """
+
+    def __init__(self, known: Callable[[], Known], max_seconds: float) -> None:
+        self._known = known
+        self.max_seconds = max_seconds
+
+    def p90(self, plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:
+        """Tell within how many seconds nine of ten such cutouts are made."""
+        ratio = expected(kind_of(plan), self._known())
+        return (TASK_S + seconds_of(plan, records)) * ratio.quantile(0.9)
+
+    def is_too_slow(self, seconds: float) -> bool:
+        """Whether sync does not make it."""
+        return 0 < self.max_seconds < seconds

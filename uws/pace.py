@@ -1,0 +1,335 @@
+"""How fast things go here: what the past of this very site says of the times that are predicted.
+
+A prediction is made of what is known of a piece of work before it is done; how long it took then is a ratio,
+actual to predicted, and ratios are kept in histograms, one for each key. Keys are paths such as
+``soda/fits/one/m/SDSS``, from what is general to what is special: of a special case of which little is known
+the more general one is told, and of nothing the prediction itself. With each further run older ones count for
+less, so that a new disk is learned.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from uws.job import Row
+
+#: Bins of a factor of 2: each is 19 % wide.
+FINENESS = 4
+#: Ratios beyond a factor of 1000 are counted as that.
+OUTERMOST = 10 * FINENESS
+#: After so many further runs one counts for half of what it did: of tasks, and of jobs.
+HALF_LIFE = 200.0
+JOB_HALF_LIFE = 50.0
+#: What is too little to be told from nothing.
+LEAST_WEIGHT = 0.01
+#: A more general case counts as so many runs of a special one.
+GENERAL_RUNS = 4.0
+#: How wrong a prediction is before anything is known, as a normal distribution of the logarithm: one in ten
+#: takes longer than twice the time.
+UNKNOWN_SPREAD = math.log(2.0) / 1.2816
+#: Keys of what whole jobs take, and of how long they wait for their start.
+JOB, START = "job", "start"
+#: Of a task: to claim it, to hand it to the process that does it, to commit what became of it.
+TASK_S = 0.02
+#: From when a job is queued until a worker that waits for work has its first task.
+START_S = 0.05
+#: Where a task says of itself what to expect of it: an entry of its `common`, or of the payload of a row.
+PACE = "pace"
+#: Observations that wait to be stored; of more, the oldest are given up.
+MOST_WAITING = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Ratios that were seen.
+
+    Parameters
+    ----------
+    runs
+        How many there were.
+    weights
+        Bin -> how much of them counts still.
+    """
+
+    runs: int = 0
+    weights: Mapping[int, float] = field(default_factory=dict)
+
+    def with_ratios(self, ratios: Sequence[float], half_life: float) -> Histogram:
+        """Count further runs, the last one last."""
+        fade = 0.5 ** (1.0 / half_life)
+        weights = {number: weight * fade ** len(ratios) for number, weight in self.weights.items()}
+        for age, ratio in enumerate(reversed(ratios)):
+            number = bin_of(ratio)
+            weights[number] = weights.get(number, 0.0) + fade**age
+        kept = {number: weight for number, weight in weights.items() if weight >= LEAST_WEIGHT}
+        return Histogram(self.runs + len(ratios), kept)
+
+    def quantile(self, share: float) -> float:
+        """Ratio that such a share of runs stays below."""
+        wanted = share * sum(self.weights.values())
+        passed, ratio = 0.0, 1.0
+        for number in sorted(self.weights):
+            weight = self.weights[number]
+            ratio = _edge(number + min(1.0, (wanted - passed) / weight))
+            passed += weight
+            if passed >= wanted:
+                break
+        return ratio
+
+    @property
+    def mean(self) -> float:
+        """What many of them take together, each."""
+        total = sum(self.weights.values())
+        return sum(weight * _edge(number + 0.5) for number, weight in self.weights.items()) / total
+
+
+#: Histograms by key.
+Known = Mapping[str, Histogram]
+
+
+def bin_of(ratio: float) -> int:
+    """Give the number of the bin of a ratio; 0 begins at 1."""
+    if not ratio > 0:
+        return -OUTERMOST
+    number = math.log2(ratio) * FINENESS
+    return math.floor(max(-OUTERMOST, min(OUTERMOST - 1, number)))
+
+
+def _edge(number: float) -> float:
+    return math.exp2(number / FINENESS)
+
+
+@cache
+def _unknown() -> Histogram:
+    """Give what is expected where nothing is known; of weight 1."""
+
+    def below(number: int) -> float:
+        return 0.5 * (1.0 + math.erf(math.log(_edge(number)) / UNKNOWN_SPREAD / math.sqrt(2.0)))
+
+    numbers = range(-3 * FINENESS, 3 * FINENESS)
+    weights = {number: below(number + 1) - below(number) for number in numbers}
+    return Histogram(0, {number: weight / sum(weights.values()) for number, weight in weights.items()})
+
+
+def path_of(key: str) -> Iterator[str]:
+    """Yield the key and the more general ones, the most general first."""
+    parts = key.split("/")
+    for length in range(1, len(parts) + 1):
+        yield "/".join(parts[:length])
+
+
+def expected(key: str, known: Known) -> Histogram:
+    """Tell what to expect of work of this key; `runs` tells how many of its own are known."""
+    found = _unknown()
+    for name in path_of(key):
+        if (own := known.get(name)) is None:
+            return Histogram(0, found.weights)
+        total = sum(found.weights.values())
+        weights = {number: weight / total * GENERAL_RUNS for number, weight in found.weights.items()}
+        for number, weight in own.weights.items():
+            weights[number] = weights.get(number, 0.0) + weight
+        found = Histogram(own.runs, weights)
+    return found
+
+
+def told(key: str, seconds: float, rows: int, size: int = 0) -> dict[str, Any]:
+    """Write the entry of a task's `common` that says what to expect of it; of a row's payload, with 1 row.
+
+    Parameters
+    ----------
+    key
+        What kind of work it is.
+    seconds
+        How long its rows are predicted to take, by whoever knows nothing of this site.
+    rows
+        How many they are: of a task with fewer, tried again, as much less is expected.
+    size
+        Bytes that will come of it.
+    """
+    return {PACE: [key, round(seconds, 6), rows, size]}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A task: its key, and how long it is predicted to take, all told, without knowledge of the site.
+
+    `size`: bytes that will come of it.
+    """
+
+    key: str
+    seconds: float
+    size: int = 0
+
+
+def expectation_of(rows: Sequence[Row], common: Mapping[str, Any]) -> Expected | None:
+    """Read what a task says of itself, or its rows do one by one; None if nothing is said.
+
+    Of rows of several kinds the task is of that which takes longest.
+    """
+    entries = [common.get(PACE)] if PACE in common else [row.payload.get(PACE) for row in rows]
+    kinds: dict[str, float] = {}
+    size = 0
+    for entry in entries:
+        match entry:
+            case [str(key), float() | int() as seconds, int(count), int(weight)] if count > 0:
+                share = min(1.0, len(rows) / count) if PACE in common else 1.0
+                kinds[key] = kinds.get(key, 0.0) + seconds * share
+                size += round(weight * share)
+    if not kinds:
+        return None
+    return Expected(max(kinds, key=kinds.__getitem__), TASK_S + sum(kinds.values()), size)
+
+
+def size_class(seconds: float) -> str:
+    """Sort work by how much it is, two classes for a factor of ten."""
+    return str(max(-4, min(10, math.floor(2 * math.log10(max(seconds, 1e-6))))))
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What goes before a job.
+
+    Parameters
+    ----------
+    jobs
+        How many.
+    wait_s
+        How long their work takes those who do it, before the first of them is free.
+    workers
+        Who will do the tasks of the job, once it is its turn; 1 at least.
+    serving
+        How many of the workers are known to live.
+    urgent_s
+        How long they have to do with the other lane, which goes first, but for a task every `turn_s`.
+    """
+
+    jobs: int = 0
+    wait_s: float = 0.0
+    workers: int = 1
+    serving: int = 0
+    urgent_s: float = 0.0
+    turn_s: float = 10.0
+
+    def passed_over_s(self, tasks: int) -> float:
+        """Tell how much later so many tasks end as the other lane goes first."""
+        return min(self.urgent_s, math.ceil(tasks / self.workers) * self.turn_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When a job starts and ends, in seconds from now.
+
+    Parameters
+    ----------
+    start_s, p50_s, p90_s
+        When it starts, when it ends as likely as not, and by when nine of ten have ended.
+    run_s, wait_s
+        What was predicted of its run and its start: ratios of the job are told by these.
+    work_s
+        All its tasks, done by one worker.
+    runs
+        How many past tasks of its kinds this rests on.
+    """
+
+    start_s: float
+    p50_s: float
+    p90_s: float
+    run_s: float
+    wait_s: float
+    work_s: float
+    runs: int
+
+
+def forecast(kind: str, tasks: Iterable[Expected], queue: Queue, known: Known) -> Forecast:
+    """Tell when a job will end that has these tasks.
+
+    Parameters
+    ----------
+    kind
+        Type of the job.
+    tasks
+        In any order.
+    queue
+        What goes before it.
+    known
+        What was learned so far.
+    """
+    kinds: dict[str, list[float]] = {}
+    for task in tasks:
+        kinds.setdefault(task.key, []).append(task.seconds)
+    work_s, longest_s, runs, count = 0.0, 0.0, 0, 0
+    for key, seconds in kinds.items():
+        ratio = expected(key, known)
+        # The mean, as many go into the sum.
+        work_s += sum(seconds) * ratio.mean
+        longest_s = max(longest_s, max(seconds) * ratio.mean)
+        runs += ratio.runs
+        count += len(seconds)
+    run_s = spread_over(work_s, longest_s, count, queue.workers)
+    before_first_s = queue.passed_over_s(1)
+    run_s += max(0.0, queue.passed_over_s(count) - before_first_s)
+    wait_s = START_S + queue.wait_s + before_first_s
+    start, job = expected(start_key(wait_s), known), expected(job_key(kind, run_s), known)
+    start_s = wait_s * start.quantile(0.5)
+    return Forecast(
+        start_s,
+        start_s + run_s * job.quantile(0.5),
+        wait_s * start.quantile(0.9) + run_s * job.quantile(0.9),
+        run_s,
+        wait_s,
+        work_s,
+        runs,
+    )
+
+
+def spread_over(work_s: float, longest_s: float, tasks: int, workers: int) -> float:
+    """Tell how long some workers take: in the end some have nothing to do while others finish."""
+    share_s = work_s / workers
+    if tasks > workers:
+        share_s += longest_s / 2 * (workers - 1) / workers
+    return max(longest_s, share_s)
+
+
+def job_key(kind: str, run_s: float) -> str:
+    """Key of how long jobs take, of a type and so much work."""
+    return f"{JOB}/{kind}/{size_class(run_s)}"
+
+
+def start_key(wait_s: float) -> str:
+    """Key of how long jobs wait that nothing goes before, or that something does."""
+    return f"{START}/{size_class(wait_s)}"
+
+
+class Observations:
+    """Runs that were seen, kept until the next heartbeat stores them. Any thread may add some."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: list[tuple[str, float]] = []
+
+    def add(self, key: str, predicted_s: float, actual_s: float) -> None:
+        """Note how long something took."""
+        if key and predicted_s > 0 and actual_s >= 0:
+            with self._lock:
+                self._seen.append((key, actual_s / predicted_s))
+
+    def store(self, count: Callable[[Mapping[str, Sequence[float]]], None]) -> None:
+        """Hand what was seen to `count` (`Paces.count`), by key; if that raises, it is kept."""
+        with self._lock:
+            seen, self._seen = self._seen, []
+        by_key: dict[str, list[float]] = {}
+        for key, ratio in seen:
+            for name in path_of(key):
+                by_key.setdefault(name, []).append(ratio)
+        try:
+            if by_key:
+                count(by_key)
+        except BaseException:
+            with self._lock:
+                self._seen = [*seen, *self._seen][-MOST_WAITING:]
+            raise

@@ -1,0 +1,180 @@
+"""What was learned of speeds, in the database: counted by workers, asked by whoever predicts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, case, delete, func, select, text, update
+
+from uws.job import Lane
+from uws.pace import HALF_LIFE, JOB, JOB_HALF_LIFE, START, Histogram, Known, Queue
+from uws.store.clock import NowMs, now_ms
+from uws.store.rows import IS_RUNNABLE
+from uws.tables import JobRow, PaceRow, TaskRow, WorkerRow
+
+#: Keys that are kept; of more, those go first of which nothing was heard for longest.
+MOST_KEYS = 2000
+#: So long what was read is used again.
+KEPT_S = 5.0
+#: Of a task in hand, while all workers have one: it is somewhere in its two seconds.
+IN_HAND_S = 1.0
+
+#: SQLite and PostgreSQL share this syntax, SQLAlchemy has a construct for each.
+_NEW = text("INSERT INTO pace (key, runs, weights, at_ms) VALUES (:key, 0, '{}', 0) ON CONFLICT DO NOTHING")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How long a job waited and ran, and what had been predicted of both, in seconds."""
+
+    waited_s: float
+    ran_s: float
+    wait_s: float
+    run_s: float
+
+
+class Paces:
+    """Histograms in the database.
+
+    Parameters
+    ----------
+    engine
+        Of the jobs.
+    kept_s
+        So long what was read is used again.
+    """
+
+    def __init__(self, engine: Engine, kept_s: float = KEPT_S) -> None:
+        self._reading = engine.execution_options(single_reads=True)
+        self._writing = engine.execution_options(writes=True)
+        self._kept_s = kept_s
+        self._lock = threading.Lock()
+        self._known: Known = MappingProxyType({})
+        self._read_at = float("-inf")
+
+    def known(self) -> Known:
+        """Give what was learned so far, up to some seconds ago."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= self._kept_s:
+                self._known = self._read()
+                self._read_at = time.monotonic()
+            return self._known
+
+    def count(self, seen: Mapping[str, Sequence[float]]) -> None:
+        """Add runs to what is known: ratios by key."""
+        with self._writing.begin() as connection:
+            # In one order, so that two workers do not wait for each other.
+            keys = sorted(seen)
+            connection.execute(_NEW, [{"key": key} for key in keys])
+            found = connection.execute(
+                select(PaceRow.key, PaceRow.runs, PaceRow.weights)
+                .where(PaceRow.key.in_(keys))
+                .order_by(PaceRow.key)
+                .with_for_update()
+            ).all()
+            at_ms = now_ms(connection)
+            for key, runs, weights in found:
+                grown = _histogram(runs, weights).with_ratios(seen[key], _half_life(key))
+                connection.execute(
+                    update(PaceRow)
+                    .where(PaceRow.key == key)
+                    .values(runs=grown.runs, weights=_written(grown), at_ms=at_ms)
+                )
+            _forget_some(connection)
+
+    def job(self, job_id: str) -> Ran | None:
+        """Tell how long a job took; None of one of which nothing was predicted, or that was not done."""
+        statement = select(JobRow.queued_ms, JobRow.started_ms, JobRow.ended_ms, JobRow.estimate).where(
+            JobRow.job_id == job_id, JobRow.phase == "COMPLETED", JobRow.estimate.is_not(None)
+        )
+        with self._reading.connect() as connection:
+            found = connection.execute(statement).one_or_none()
+        if found is None or None in found[:3]:
+            return None
+        queued, started, ended, estimate = found
+        return Ran((started - queued) / 1000, (ended - started) / 1000, estimate["wait_s"], estimate["run_s"])
+
+    def queue(self, lane: Lane, total: int, configured: int, within_s: float) -> Queue:
+        """Tell what goes before a job of `total` rows that would be queued now.
+
+        Parameters
+        ----------
+        lane, total
+            Of the job.
+        configured
+            How many workers there should be, for the time before the first of them is heard of.
+        within_s
+            A worker lives that was heard of within so many seconds.
+
+        Notes
+        -----
+        In the order of `uws.store.turns.best_jobs` as far as it can be foreseen: who has which tasks in hand
+        when it comes to that, cannot.
+        """
+        with self._reading.connect() as connection:
+            lanes = list(connection.execute(_live_lanes(within_s)).scalars())
+            jobs, work_s = connection.execute(_before(lane, total)).one()
+            urgent_s = connection.execute(_work("high")).scalar_one() if lane == "low" else 0.0
+            in_hand = connection.execute(
+                select(func.count()).select_from(TaskRow).where(TaskRow.state == "running")
+            ).scalar_one()
+        serving = sum(lane in served for served in lanes)
+        workers = serving or max(1, configured)
+        wait_s = work_s / workers
+        if in_hand >= workers:
+            wait_s += IN_HAND_S / workers
+        return Queue(jobs, wait_s, workers, serving, urgent_s / max(workers, len(lanes)))
+
+    def _read(self) -> Known:
+        with self._reading.connect() as connection:
+            found = connection.execute(select(PaceRow.key, PaceRow.runs, PaceRow.weights)).all()
+        return MappingProxyType({key: _histogram(runs, weights) for key, runs, weights in found})
+
+
+def _forget_some(connection: Connection) -> None:
+    """Keep the table small, whatever keys there ever were."""
+    kept = select(PaceRow.key).order_by(PaceRow.at_ms.desc(), PaceRow.key).limit(MOST_KEYS)
+    count = connection.execute(select(func.count()).select_from(PaceRow)).scalar_one()
+    if count > MOST_KEYS:
+        connection.execute(delete(PaceRow).where(PaceRow.key.not_in(kept)))
+
+
+def _half_life(key: str) -> float:
+    return JOB_HALF_LIFE if key.partition("/")[0] in (JOB, START) else HALF_LIFE
+
+
+def _histogram(runs: int, weights: Mapping[str, float]) -> Histogram:
+    return Histogram(runs, {int(number): weight for number, weight in weights.items()})
+
+
+def _written(histogram: Histogram) -> dict[str, Any]:
+    return {str(number): round(weight, 4) for number, weight in sorted(histogram.weights.items())}
+
+
+def _left_s() -> Any:
+    """Seconds of work, of one worker, that a job has left."""
+    ended = JobRow.done + JobRow.empty + JobRow.failed + JobRow.poison
+    share = case((JobRow.total > 0, 1.0 - ended * 1.0 / JobRow.total), else_=1.0)
+    return func.coalesce(func.sum(func.coalesce(JobRow.seconds, 0.0) * share), 0.0)
+
+
+def _before(lane: Lane, total: int) -> Any:
+    # A larger one that has waited goes before too, for a task now and then.
+    return select(func.count(), _left_s()).where(_waits_in(lane), JobRow.rank <= 0, JobRow.total <= total)
+
+
+def _work(lane: Lane) -> Any:
+    return select(_left_s()).where(_waits_in(lane))
+
+
+def _waits_in(lane: Lane) -> Any:
+    return and_(IS_RUNNABLE, JobRow.lane == lane, JobRow.gone_ms.is_(None))
+
+
+def _live_lanes(within_s: float) -> Any:
+    return select(WorkerRow.lanes).where(WorkerRow.seen_ms >= NowMs() - int(within_s * 1000))

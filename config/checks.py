@@ -8,6 +8,8 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from uws.packages.destination import Destination
+
 if TYPE_CHECKING:
     from config.settings import RecordSettings, Settings
 
@@ -80,6 +82,8 @@ def check(settings: Settings) -> None:
     _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
     _check_record(settings.record)
     _check_jobs(settings)
+    for folder in settings.delivery.folders:
+        _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:
         _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
     for base in (settings.identifiers.base, *settings.identifiers.former):
@@ -135,6 +139,13 @@ def _check_redis_url(url: str) -> None:
         raise SettingsError(
             "jobs.redis_url must be a URL such as redis://:password@host:6379/0 or unix:///path/redis.sock"
         )
+
+
+def _is_destination(text: str) -> bool:
+    try:
+        return bool(Destination.parse(text).name)
+    except ValueError:
+        return False
 
 
 def _is_host(entry: str) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DATABASE_RETRY_S = 2.0
 LISTED = 20
 DAY_MS = 86_400_000
+ASYNC_PATH = "async"
 PHASES = ("PENDING", "QUEUED", "EXECUTING", "COMPLETED", "ERROR", "ABORTED")
 
 
@@ -215,6 +216,35 @@ def retry(job_id: str) -> None:
             job.type, gathered(job.parameters), Caller(job.owner), run=True, run_id=job.run_id
         )
     click.echo(again.job_id)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--to", "name", required=True, metavar="NAME", help="One of the setting delivery.folders.")
+def deliver(job_id: str, name: str) -> None:
+    """Unpack the package of job ID in a folder of a user, as that user.
+
+    It needs root, or to be that user. Links are not followed, and what is there is not overwritten. A
+    delivery that was interrupted is asked for again.
+    """
+    from config.app import assemble
+    from config.jobs import make_shop, packages_with
+    from uws.packages.delivery import deliver as deliver_package
+
+    settings = read_settings()
+    if (to := settings.delivery.find(name)) is None:
+        raise click.UsageError(f"delivery.folders has no {name}")
+    base = settings.server.base_url or f"http://{settings.server.host}:{settings.server.port}"
+    with _job_parts() as parts, database(settings) as engine:
+        job = _find(parts, job_id)
+        shop = make_shop(settings, engine, parts.results, packages_with(settings, assemble(settings)))
+        built = shop.built(job, f"{base}/{ASYNC_PATH}/{job.job_id}")
+        done = deliver_package(built, parts.results, to)
+    click.echo(f"{done.folder}: {done.written} files written, {done.there} were there")
+    for path in done.others:
+        click.echo(f"something else is there, and stays: {path}", err=True)
+    if done.others:
+        raise SystemExit(1)
 
 
 @jobs.command()

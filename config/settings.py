@@ -16,6 +16,7 @@ from platformdirs import user_data_path
 
 from config.checks import SettingsError as SettingsError
 from config.checks import check
+from uws.packages.destination import Destination
 from uws.settings import JobSettings
 
 PREFIX = "FOUNTAIN_"
@@ -181,6 +182,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """Folders to which packages are delivered."""
+
+    folders: tuple[str, ...]
+
+    def find(self, name: str) -> Destination | None:
+        """Return the folder of a name."""
+        return next((folder for folder in map(Destination.parse, self.folders) if folder.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings."""
 
@@ -196,6 +208,7 @@ class Settings:
     publisher: PublisherSettings
     record: RecordSettings
     log: LogSettings
+    delivery: DeliverySettings
 
     def missing_in_record(self) -> list[str]:
         """Name the settings without which a registry record says too little."""

@@ -62,8 +62,11 @@ def _values(columns: Sequence[Column], entries: Iterable[Entry]) -> Iterator[Row
 
 def _objects(columns: Sequence[Column], entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
-        row = {column.name: json_value(column.value(entry)) for column in columns}
-        yield json.dumps(row, ensure_ascii=False)
+        row = {column.name: column.value(entry) for column in columns}
+        try:
+            yield json.dumps(row, ensure_ascii=False, allow_nan=False)
+        except ValueError:  # NaN is seldom, and looking for it takes longer than all the rest
+            yield json.dumps({name: json_value(value) for name, value in row.items()}, ensure_ascii=False)
 
 
 def _lines(entries: Iterable[Entry], line_of: Callable[[Entry], str]) -> Iterator[bytes]:

@@ -254,7 +254,7 @@ def soda_capability(endpoint: Endpoint, result_type: str) -> Capability:
         version="1.0",
         query_types=("GET", "POST"),
         result_type=result_type,
-        params=tuple(_param(parameter) for parameter in PARAMETERS),
+        params=tuple(_param(parameter) for parameter in (*PARAMETERS, *endpoint.more)),
     )
     return Capability(endpoint.standard_id, (interface,))
 

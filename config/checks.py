@@ -59,6 +59,8 @@ def check(settings: Settings) -> None:
         ("sia.max_rows", settings.sia.max_rows),
         ("links.max_ids", settings.links.max_ids),
         ("links.max_body_bytes", settings.links.max_body_bytes),
+        ("cutout_jobs.max_targets", settings.cutout_jobs.max_targets),
+        ("cutout_jobs.max_list_rows", settings.cutout_jobs.max_list_rows),
     ):
         _require(name, number >= 1, "at least 1", number)
     few, most = settings.sia.default_rows, settings.sia.max_rows

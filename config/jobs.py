@@ -18,7 +18,10 @@ from config.logs import configure_logs
 from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
 from soda.estimate.service import Terms
 from soda.jobtype import JobLimits, SodaJobs
+from soda.lists.manifest import ListPackage
 from soda.lists.packs import PACKS
+from soda.lists.service import ListLimits
+from soda.targets import TargetLimits
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
@@ -101,7 +104,11 @@ def make_shop(
 
 def packages_with(settings: Settings, parts: Parts) -> Mapping[str, Package]:
     """Say how the rows of each job type are told, where the results of its jobs are packages."""
-    return {}
+    from config.app import site_of
+
+    creator = site_of(settings, parts.identifiers).creator
+    title, publisher = settings.record.title, settings.publisher.name or settings.identifiers.origin
+    return {SodaJobs.name: ListPackage(parts.identifiers, title, creator, publisher)}
 
 
 def redis_url(settings: Settings) -> str:
@@ -165,11 +172,13 @@ def soda_jobs(settings: Settings, parts: Parts) -> SodaJobs:
     from config.app import site_of
 
     limits, jobs = settings.cutout_jobs, settings.jobs
+    targets = TargetLimits(rows=limits.max_targets, bytes=jobs.max_upload_bytes)
+    lists = ListLimits(targets, limits.max_list_rows, jobs.high_rows)
     return SodaJobs(
         parts.catalog,
         parts.source,
         parts.identifiers,
-        JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels),
+        JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels, lists),
         site_of(settings, parts.identifiers),
     )
 

@@ -127,6 +127,8 @@ class CutoutJobSettings:
     max_inputs: int
     max_pixels_in: int
     high_pixels: int
+    max_targets: int
+    max_list_rows: int
 
 
 @dataclass(frozen=True, slots=True)

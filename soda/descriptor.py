@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dali.votable import Param, ServiceDescriptor, Values, text_param
 from soda.spelling import canonical_query
-from soda.table import FITS, PARAMETERS, SodaParameter
+from soda.table import FITS, LISTS, PARAMETERS, SodaParameter
 from surveys.identifiers import Identifiers
 from surveys.index.facts import DatasetFacts
 from surveys.request import Interval
@@ -40,6 +40,8 @@ class Endpoint:
         Of what it answers; "" where that depends.
     by_get
         Whether one URL gives the answer, so that there may be an example of it.
+    more
+        Parameters that this resource alone has.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Endpoint:
     description: str
     content_type: str = ""
     by_get: bool = True
+    more: tuple[SodaParameter, ...] = ()
 
 
 SYNC = Endpoint(
@@ -62,9 +65,10 @@ ASYNC = Endpoint(
     "async",
     "ivo://ivoa.net/std/SODA#async-1.0",
     "soda_async",
-    "Cutouts, made by a job, one for each combination of values",
+    "Cutouts, made by a job, one for each combination of values, or for each target of a table",
     "application/xml",
     by_get=False,
+    more=LISTS,
 )
 
 
@@ -117,7 +121,7 @@ class Descriptors:
             name=endpoint.path,
             description=endpoint.description,
             params=tuple(params),
-            inputs=tuple(inputs),
+            inputs=(*inputs, *map(_input, endpoint.more)),
         )
 
 

@@ -102,7 +102,7 @@ class Habits:
 
     def _labels(self, read: Reader, dataset: str) -> tuple[str, ...]:
         survey = self._surveys.get(dataset.partition("/")[0].lower())
-        return () if survey is None else read.one("BANDS", lambda text: _bands(text, survey)) or ()
+        return () if survey is None else read.one("BANDS", lambda text: parse_bands(text, survey)) or ()
 
     def _known(self) -> str:
         names = ", ".join(survey.name for survey in self._surveys.values() if survey.is_public)
@@ -175,7 +175,7 @@ def _size(read: Reader) -> str:
         read.refuse(f"SIZE and {' and '.join(sides)} each are a size; one is taken", "Send one of them.")
     if len(sides) == 1:
         read.refuse(f"{sides[0]} is one side of two", "Add the other one, or write SIZE for a square.")
-    width, height = (read.one(name, _side_of(name)) for name in ("WIDTH", "HEIGHT"))
+    width, height = (read.one(name, side_of(name)) for name in ("WIDTH", "HEIGHT"))
     if width is None or height is None:
         return DEFAULT_SIZE
     if width[1] != height[1]:
@@ -183,7 +183,9 @@ def _size(read: Reader) -> str:
     return _sides((width[0], height[0], width[1]))
 
 
-def _side_of(name: str) -> Callable[[str], tuple[float, bool]]:
+def side_of(name: str) -> Callable[[str], tuple[float, bool]]:
+    """Make what reads one side of a box: its length, and whether that is in pixels, else in degrees."""
+
     def side(text: str) -> tuple[float, bool]:
         width, height, in_pixels = parse_size(text, name)
         if width != height:
@@ -203,7 +205,7 @@ def _pixscale(text: str) -> str:
     return f"{text.strip(' ')}arcsec" if _BARE_NUMBER.fullmatch(text.strip(" ")) else text
 
 
-def _bands(text: str, survey: Survey) -> tuple[str, ...]:
+def parse_bands(text: str, survey: Survey) -> tuple[str, ...]:
     """Read labels of bands: ``g,r,z``, ``g r z``, or ``grz`` where every letter is a band."""
     known = [band.label for band in survey.bands]
     words = parse_list(text, "BANDS", str, "g,r,z")

@@ -13,12 +13,17 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
+from soda.lists.engine import Engine
+from soda.lists.request import ListRequest, is_list, refuse_without_list
+from soda.lists.rows import LIST
+from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists
+from soda.making import DATABASE_RETRY_S, database_away, said, told
 from soda.params import ManyCutouts, parse_many, parse_request
 from soda.refusals import NO_ROOM, refusal, unreadable
-from soda.rows import PlannedRow, RowPlanner, no_overlap, said, tasks_of
-from soda.table import PARAMETERS, SodaParameter
+from soda.rows import PlannedRow, RowPlanner, no_overlap, tasks_of
+from soda.table import JOB_PARAMETERS, SodaParameter
 from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
-from surveys.execute import WORKSHOP, CutoutResult, Workshop, execute
+from surveys.execute import WORKSHOP, Workshop, execute
 from surveys.fits.product import Site
 from surveys.fits.source import Source
 from surveys.identifiers import Identifiers
@@ -36,7 +41,6 @@ _CONTROL = ("RUNID",)
 
 #: So many different faults are told of a job of which nothing can be made.
 TOLD_FAULTS = 5
-DATABASE_RETRY_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,15 @@ class JobLimits:
         Cutouts of one job.
     high_rows, high_pixels
         Jobs up to this size, all cutouts together, are small work.
+    lists
+        What a table of targets may be.
     """
 
     cutout: Limits
     max_rows: int
     high_rows: int
     high_pixels: int
+    lists: ListLimits = DEFAULT_LIMITS
 
 
 class SodaJobs:
@@ -79,7 +86,7 @@ class SodaJobs:
     """
 
     name = "soda"
-    takes_uploads = False
+    takes_uploads = True
 
     def __init__(
         self,
@@ -98,6 +105,8 @@ class SodaJobs:
         self._site = site
         self._workshop = workshop
         self._planner = RowPlanner(catalog, identifiers, limits.cutout, site, can_read)
+        engine = Engine(catalog, source, identifiers, limits.cutout, site, can_read, workshop)
+        self._lists = Lists(engine, limits.lists)
 
     def describe(self) -> Mapping[str, Any]:
         """JSON Schema of the parameters."""
@@ -106,7 +115,7 @@ class SodaJobs:
             "title": "SODA cutouts",
             "description": "One cutout for each combination of the values of ID, region, BAND, TIME and RGB.",
             "type": "object",
-            "properties": {p.name: _schema(p) for p in PARAMETERS if p.name not in _CONTROL},
+            "properties": {p.name: _schema(p) for p in JOB_PARAMETERS if p.name not in _CONTROL},
             "required": ["ID"],
             "dependentRequired": {
                 "CENTER": ["SIZE"],
@@ -119,8 +128,8 @@ class SodaJobs:
 
     def parse(
         self, parameters: Parameters, caller: Caller, uploads: Mapping[str, UploadSource] = {}
-    ) -> ManyCutouts:
-        """Make a request of what a client sent.
+    ) -> ManyCutouts | ListRequest:
+        """Make a request of what a client sent: with a table of targets, a list.
 
         Raises
         ------
@@ -129,12 +138,15 @@ class SodaJobs:
         JobRefused
             If there are more combinations than a job may have.
         """
+        if is_list(parameters):
+            return self._lists.parse(parameters, uploads)
+        refuse_without_list(parameters)
         many = parse_many(parameters, self._identifiers)
         if many.count > self._limits.max_rows:
             raise _too_many(many, self._limits.max_rows)
         return many
 
-    def plan(self, request: ManyCutouts) -> JobPlan:
+    def plan(self, request: ManyCutouts | ListRequest) -> JobPlan:
         """Decide what a job comes to, without reading a pixel.
 
         Raises
@@ -144,8 +156,10 @@ class SodaJobs:
         UsageError
             If no combination can be made, and why.
         JobRefused
-            If exposures make more of it than a job may have.
+            If exposures make more of it than a job may have, or a table of targets cannot be read.
         """
+        if isinstance(request, ListRequest):
+            return self._lists.plan(request)
         return self.plan_of(self.rows_of(request))
 
     def rows_of(self, request: ManyCutouts) -> list[PlannedRow]:
@@ -174,8 +188,8 @@ class SodaJobs:
         return JobPlan(tasks_of(rows), "high" if is_small else "low", sum(row.seconds for row in rows))
 
     def split(self, work: Work) -> Expansion:
-        """Nothing here is split."""
-        raise NotImplementedError
+        """Plan the rows of a list, and make tasks of them."""
+        return self._lists.split(work)
 
     def plan_cutout(self, request: CutoutRequest) -> CutoutPlan:
         """Plan one cutout within the limits of jobs; raises what `surveys.planner.plan_cutout` raises."""
@@ -183,6 +197,9 @@ class SodaJobs:
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""
+        if LIST in work.common:
+            yield from self._lists.run(work)
+            return
         for row in work.rows:
             yield self._outcome(row)
 
@@ -200,8 +217,7 @@ class SodaJobs:
         try:
             return self._make(row)
         except (OperationalError, InterfaceError, NoConnection):
-            fault = ServiceUnavailable("the database does not answer", retry_after_s=DATABASE_RETRY_S)
-            return _failed(fault, transient=True)
+            return _failed(database_away(), transient=True)
         except RequestFault as refused:
             return _failed(refusal(refused, self._identifiers))
 
@@ -234,7 +250,7 @@ class SodaJobs:
         if not plan.pieces:
             return Outcome(RowStatus.EMPTY, message=no_overlap(plan.request, self._identifiers))
         result = execute(plan, self._catalog, self._source, self._site, self._workshop)
-        chunks = _told(result, plan.pieces[0].dataset)
+        chunks = told(result, plan.pieces[0].dataset)
         name = file_name(result.file_name, row.result_id)
         return Outcome(RowStatus.DONE, (File(row.result_id, name, row.payload["media_type"], chunks),))
 
@@ -243,14 +259,6 @@ def file_name(product_name: str, result_id: str) -> str:
     """Name a file of a job: as sync names it, with the id of its result if there are several."""
     stem, dot, suffix = product_name.rpartition(".")
     return product_name if result_id == ONLY_RESULT else f"{stem}_{result_id}{dot}{suffix}"
-
-
-def _told(result: CutoutResult, dataset: str) -> Iterator[bytes]:
-    """Yield the bytes; say what is wrong with a file that fails in the middle of them."""
-    try:
-        yield from result.chunks()
-    except (StaleImage, BrokenImage) as fault:
-        raise unreadable(fault.dataset or dataset) from fault
 
 
 def _failed(fault: ProtocolError, *, transient: bool = False) -> Outcome:

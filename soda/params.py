@@ -140,19 +140,48 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
     return many
 
 
+def parse_products(parameters: Parameters, datasets: tuple[str, ...]) -> ManyCutouts:
+    """Turn parameters that name neither datasets nor regions into a request for some datasets.
+
+    Raises
+    ------
+    UsageError
+        With every fault found, in the words of `parse_request`.
+    """
+    read = Reader(parameters, several=True)
+    for fault in _unknown(parameters):
+        read.faults.add(fault)
+    media_type = read.one("RESPONSEFORMAT", parse_media_type) or FITS
+    many = _read_products(read, datasets, (), media_type, read_mosaic(read))
+    read.faults.raise_any()
+    return many
+
+
 def _read_places(read: Reader, identifiers: Identifiers) -> ManyCutouts:
     """Read a request that says where, and nothing of the product."""
-    datasets = read.each("ID", lambda did: _dataset(did, identifiers))
+    datasets = read.each("ID", lambda did: parse_dataset(did, identifiers))
     return ManyCutouts(datasets, _regions(read, None), (), (), (), _PLAIN, FITS, "")
 
 
 def _read_all(read: Reader, identifiers: Identifiers) -> ManyCutouts:
     """Read any request."""
-    media_type = read.one("RESPONSEFORMAT", _media_type) or FITS
+    media_type = read.one("RESPONSEFORMAT", parse_media_type) or FITS
     mosaic = read_mosaic(read)
+    datasets = read.each("ID", lambda did: parse_dataset(did, identifiers))
+    return _read_products(read, datasets, _regions(read, mosaic.pixscale_deg), media_type, mosaic)
+
+
+def _read_products(
+    read: Reader,
+    datasets: tuple[str, ...],
+    regions: tuple[Region, ...],
+    media_type: str,
+    mosaic: MosaicOptions,
+) -> ManyCutouts:
+    """Read what is said of products."""
     many = ManyCutouts(
-        datasets=read.each("ID", lambda did: _dataset(did, identifiers)),
-        regions=_regions(read, mosaic.pixscale_deg),
+        datasets=datasets,
+        regions=regions,
         bands_m=read.each(
             "BAND", lambda text: Interval(*xtypes.parse_interval(text, "BAND", "wavelengths in metres"))
         ),
@@ -211,7 +240,8 @@ def _unknown(parameters: Parameters) -> list[UsageError]:
     return [] if parameters.values.keys() <= _KNOWN else refuse_unknown(parameters, _KNOWN, NAMES)
 
 
-def _dataset(did: str, identifiers: Identifiers) -> str:
+def parse_dataset(did: str, identifiers: Identifiers) -> str:
+    """Read the ID of a dataset: what follows its ``?``."""
     if len(did) > MAX_ID_LENGTH:
         raise NotFound(f"no dataset has the ID {quoted(did)}")
     try:
@@ -242,17 +272,27 @@ def _regions(read: Reader, pixscale_deg: float | None) -> tuple[Region, ...]:
 
 def _centered_boxes(read: Reader, pixscale_deg: float | None) -> tuple[CenteredBox, ...]:
     centers = read.each("CENTER", lambda text: xtypes.parse_point(text, "CENTER"))
-    size = read.one("SIZE", lambda text: Size(*xtypes.parse_size(text, "SIZE")))
+    size = read.one("SIZE", parse_box_size)
     if read.given("CENTER") != read.given("SIZE"):
         read.faults.add(
             UsageError("CENTER and SIZE go together", "Write CENTER=ra dec and SIZE=30arcsec, or SIZE=256px.")
         )
     if size is None:
         return ()
-    if size.in_pixels and pixscale_deg is not None:
-        # They are pixels of the grid that is asked for, not of an image.
-        size = Size(size.width * pixscale_deg, size.height * pixscale_deg, in_pixels=False)
+    size = on_grid(size, pixscale_deg)
     return tuple(CenteredBox(*center, size) for center in centers)
+
+
+def parse_box_size(text: str, name: str = "SIZE") -> Size:
+    """Read width and height of a box of fixed size."""
+    return Size(*xtypes.parse_size(text, name))
+
+
+def on_grid(size: Size, pixscale_deg: float | None) -> Size:
+    """Take pixels for those of the grid that is asked for, where one is, not for those of an image."""
+    if not size.in_pixels or pixscale_deg is None:
+        return size
+    return Size(size.width * pixscale_deg, size.height * pixscale_deg, in_pixels=False)
 
 
 def _circle(text: str, name: str = "CIRCLE") -> Circle:
@@ -289,7 +329,8 @@ def _pol_state(text: str) -> str:
     return state
 
 
-def _media_type(text: str) -> str:
+def parse_media_type(text: str) -> str:
+    """Read the media type that an answer is to have."""
     # DALI 1.1, section 3.4.3: parameters of a media type (";…") are tolerated.
     media_type = MEDIA_TYPES.get(text.partition(";")[0].strip(" ").lower())
     if media_type is None:

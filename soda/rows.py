@@ -9,6 +9,7 @@ from typing import Any
 
 from dali.errors import ProtocolError, quoted
 from soda.combinations import ONLY_RESULT, Combination, combinations, numbered
+from soda.making import said
 from soda.params import ManyCutouts
 from soda.price import covered_fraction, kind_of, seconds_of
 from soda.refusals import refusal
@@ -186,11 +187,6 @@ def no_overlap(request: CutoutRequest, identifiers: Identifiers) -> str:
     """Tell that a combination selects nothing, and which one (section 6)."""
     asked = ", ".join(f"{name} {quoted(value)}" for name, value in canonical_pairs(request, identifiers))
     return f"UsageError: no overlap: no pixel of the data is selected by {asked}."
-
-
-def said(error: ProtocolError) -> str:
-    """Say on one line what is wrong."""
-    return f"{error.label}: {error.sentence} {error.fix}".rstrip()
 
 
 def tasks_of(rows: Sequence[PlannedRow]) -> list[list[Row]]:

@@ -134,9 +134,10 @@ def _spell_stencil(stencil: Stencil | None) -> list[tuple[str, str]]:
             return [("POS", f"RANGE {xtypes.format_numbers(*limits)}")]
         case CenteredBox():
             center = xtypes.format_numbers(stencil.ra_deg, stencil.dec_deg)
-            return [("CENTER", center), ("SIZE", _spell_size(stencil.size))]
+            return [("CENTER", center), ("SIZE", spell_size(stencil.size))]
 
 
-def _spell_size(size: Size) -> str:
+def spell_size(size: Size) -> str:
+    """Spell the size of a box."""
     sides = (size.width,) if size.width == size.height else (size.width, size.height)
     return xtypes.format_numbers(*sides) + ("px" if size.in_pixels else "deg")

@@ -35,7 +35,9 @@ TRUE_FALSE = ("true", "false")
 
 #: What a parameter says something of: which pixels; how images become one; FITS; pictures, of one band
 #: (`grey`) or of several (`colour`, and its two algorithms).
-Concern = Literal["pixels", "mosaic", "fits", "picture", "grey", "colour", "lupton", "stiff", "protocol"]
+Concern = Literal[
+    "pixels", "mosaic", "fits", "picture", "grey", "colour", "lupton", "stiff", "protocol", "list"
+]
 _COLOURS = ("colour", "lupton", "stiff")
 _PICTURES = ("picture", "grey", *_COLOURS)
 
@@ -284,6 +286,39 @@ PROTOCOL = (
     ),
 )
 
+#: Of jobs alone: what is asked of many targets.
+LISTS = (
+    SodaParameter(
+        "UPLOAD",
+        "targets,param:<part>: a table of targets, the file of that part of the request; or targets,<URL>",
+        "meta.ref;meta.table",
+        concern="list",
+    ),
+    SodaParameter(
+        "COLUMNS",
+        "Columns of the table that are not found by themselves: ra:RAJ2000,dec:DEJ2000,id:Name",
+        extension=True,
+        concern="list",
+    ),
+    SodaParameter(
+        "ONBAD",
+        "Targets that cannot be read: skip, they fail and the others are made; fail, the job is refused",
+        "meta.code",
+        extension=True,
+        concern="list",
+        options=("skip", "fail"),
+    ),
+    SodaParameter(
+        "RADIUS",
+        "Half the side of a square about each target, with a unit: 15arcsec is SIZE=30arcsec",
+        "phys.angSize",
+        extension=True,
+        concern="list",
+    ),
+)
+
 PARAMETERS = (*STANDARD, *PIXELS, *MOSAICS, *FILES, *PICTURES, *PROTOCOL)
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 NAMES = tuple(BY_NAME)
+#: Of ``/async``.
+JOB_PARAMETERS = (*PARAMETERS, *LISTS)

@@ -12,6 +12,7 @@ from soda.estimate.nearest import nearest_size
 from soda.estimate.verdicts import Found, Verdict, found_of, spoken
 from soda.heavier import JOB_TYPE, Client
 from soda.jobtype import SodaJobs
+from soda.lists.request import ListRequest
 from soda.params import ManyCutouts
 from soda.rows import PlannedRow
 from soda.service import SyncService
@@ -102,6 +103,8 @@ class EstimateService:
             request = self._kind.parse(parameters, client.caller)
         except JobRefused as refused:
             return Estimate(None, 0, refused=refused, nearest={"rows": self.terms.max_rows})
+        if isinstance(request, ListRequest):
+            raise UsageError("tables of targets are not estimated here yet", "Leave UPLOAD out.")
         return self._of_combinations(request, parameters, client)
 
     def _of_combinations(self, many: ManyCutouts, parameters: Parameters, client: Client) -> Estimate:

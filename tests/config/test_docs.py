@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from soda.responses import EXPOSED_HEADERS
-from soda.table import PARAMETERS, POL_STATES
+from soda.table import LISTS, PARAMETERS, POL_STATES
 from surveys.declaration import parse_survey
 from surveys.survey import Publisher
 from tests.conftest import REPOSITORY
@@ -54,6 +54,12 @@ def test_every_parameter_and_header_of_cutouts_is_in_the_guide() -> None:
     headers = {name for name in EXPOSED_HEADERS if name.startswith("X-Cutout-")}
     told = {word for quoted in re.findall(r"`([^`\n]+)`", text) for word in re.split(r"[ ,:=]", quoted)}
     assert {*words, *headers} - told - set(POL_STATES) == set()
+
+
+def test_every_parameter_of_lists_is_in_their_guide() -> None:
+    text = (DOCS / "lists.md").read_text(encoding="utf-8")
+    words = {word for parameter in LISTS for word in (parameter.name, *parameter.options)}
+    assert {word for word in words if f"`{word}`" not in text} == set()
 
 
 def test_the_example_of_the_guide_is_a_survey() -> None:

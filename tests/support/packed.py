@@ -81,8 +81,8 @@ class ToyPackage:
     )
     failed_columns = (_id, *_places)
 
-    def numbers(self, job: Job, first: int, last: int) -> range:
-        return range(first - 1, last)
+    def table_row(self, row: LedgerRow) -> int:
+        return row.row + 1
 
     def path(self, row: LedgerRow) -> str:
         return f"bin/{row.facts['colour']}/{row.file_name}"

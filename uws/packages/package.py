@@ -61,8 +61,8 @@ class Package(Protocol):
     def systems(self) -> Sequence[Coosys | Timesys]:
         """Coordinate systems that fields refer to."""
 
-    def numbers(self, job: Job, first: int, last: int) -> range:
-        """Numbers, in the job, of what rows `first` to `last` of the user's table came to; counted from 1."""
+    def table_row(self, row: LedgerRow) -> int:
+        """Row of the user's table that a row of the ledger is of, from 1; it never falls along the ledger."""
 
     def path(self, row: LedgerRow) -> str:
         """Path of the file of a row in a package, such as ``fits/survey/g/NAME.fits``; unique in its job."""

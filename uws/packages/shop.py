@@ -12,7 +12,9 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
@@ -159,9 +161,19 @@ class PackageShop:
         return package
 
     def _numbers(self, job: Job, selection: Selection) -> range | None:
+        """Find the rows of the ledger that some rows of the user's table came to."""
         if selection.rows is None:
             return None
-        return self.package_of(job).numbers(job, *selection.rows)
+        package, total = self.package_of(job), job.counts.total
+        first, last = selection.rows
+
+        def table_row(number: int) -> int:
+            """Row of the table of the first row from `number` on that has ended."""
+            found = self._ledger.page(job.job_id, limit=1, rows=range(number, total))
+            return package.table_row(found[0]) if found else sys.maxsize
+
+        start, stop = (bisect_left(range(total), row, key=table_row) for row in (first, last + 1))
+        return range(start, stop)
 
     def _kept(self, told: tuple[object, ...], write: Callable[[Path], None], read: Callable[[Path], T]) -> T:
         """Give what was written for the same, or have it written."""

@@ -1,0 +1,158 @@
+"""Products of a target: what is cut at its place, and what each is called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TypeVar
+
+from dali.xtypes import format_numbers
+from soda.combinations import numbered
+from soda.params import ManyCutouts, on_grid, with_bands
+from soda.spelling import canonical_query, spell_size
+from soda.table import FITS, JPEG, PNG
+from surveys.identifiers import Identifiers
+from surveys.request import CutoutRequest
+from surveys.sky.stencil import CenteredBox, Size
+
+#: Words for media types, in ids of results and in the ledger.
+FORMATS = {FITS: "fits", "image/fits": "fits", PNG: "png", JPEG: "jpeg"}
+MAX_LABEL = 64
+T = TypeVar("T")
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A cutout but for its place.
+
+    Parameters
+    ----------
+    label
+        Tells it from the other products of its target; "" of the only one.
+    request
+        Of no region, and without its canonical spelling.
+    media_type
+        Of the file.
+    number
+        What else its label is made of: ``band2`` of several values of BAND; "" for nothing.
+    """
+
+    label: str
+    request: CutoutRequest
+    media_type: str
+    number: str = ""
+
+    @property
+    def format(self) -> str:
+        """Kind of the file in a word."""
+        return FORMATS[self.media_type]
+
+    @property
+    def survey(self) -> str:
+        """Name of the survey, as it was written."""
+        return self.request.dataset.partition("/")[0]
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Labels of the bands that are asked for; () where all there are is meant."""
+        if rest := self.request.dataset.split("/")[1:]:
+            return (rest[0],)
+        picture = self.request.picture
+        return picture.bands if picture is not None and picture.bands else self.request.filters
+
+    @property
+    def has_all_bands(self) -> bool:
+        """Whether its file has all `bands`: of several that are asked for a file has those with data."""
+        return len(self.bands) == 1 or (self.request.picture is not None and bool(self.request.picture.bands))
+
+
+def products_of(many: ManyCutouts, media_type: str) -> Iterator[Product]:
+    """List all combinations of the values of ID, BAND, TIME and RGB; the last varies fastest."""
+    for dataset in many.datasets:
+        for (band, band_m), (time, time_mjd), (rgb, bands) in product(
+            _choices("band", many.bands_m), _choices("time", many.times_mjd), _choices("rgb", many.triplets)
+        ):
+            request = replace(
+                many.common,
+                dataset=dataset,
+                band_m=band_m,
+                time_mjd=time_mjd,
+                picture=with_bands(many.common.picture, bands),
+            )
+            yield Product("", request, media_type, "-".join(part for part in (band, time, rgb) if part))
+
+
+def _choices(name: str, values: Sequence[T]) -> list[tuple[str, T | None]]:
+    if len(values) <= 1:
+        return [("", next(iter(values), None))]
+    return [(numbered(name, number, len(values)), value) for number, value in enumerate(values, start=1)]
+
+
+def labelled(products: Sequence[Product]) -> tuple[Product, ...]:
+    """Give products labels that differ whatever the case of their letters, made of what they differ in."""
+    products = tuple(dict.fromkeys(products))
+    if len(products) == 1:
+        return (replace(products[0], label=""),)
+    datasets = _short_names(tuple(dict.fromkeys(one.request.dataset for one in products)))
+    with_format = len({one.format for one in products}) > 1
+    labels = []
+    for one in products:
+        parts = (
+            datasets[one.request.dataset],
+            one.number,
+            one.format if with_format else "",
+        )
+        labels.append("-".join(part for part in parts if part)[:MAX_LABEL])
+    counts = Counter(label.lower() for label in labels)
+    return tuple(
+        replace(one, label=label if label and counts[label.lower()] == 1 else f"product{number}")
+        for number, (one, label) in enumerate(zip(products, labels, strict=True), start=1)
+    )
+
+
+def _short_names(datasets: Sequence[str]) -> dict[str, str]:
+    """Name datasets by their bands, where that tells them apart, else by more of their names."""
+    if len(datasets) == 1:
+        return {datasets[0]: ""}
+    names: dict[str, str] = {}
+    for part in (slice(1, 2), slice(-1, None), slice(0, 2), slice(None)):
+        names = {
+            dataset: _UNSAFE.sub("_", "-".join(dataset.split("/")[part])) or dataset for dataset in datasets
+        }
+        if len({name.lower() for name in names.values()}) == len(datasets):
+            break
+    return names
+
+
+class Spelling:
+    """Writes the requests of one product, at many places, in their canonical spelling.
+
+    It is that of `soda.spelling.canonical_query`, of which all but the place is spelled once.
+    """
+
+    def __init__(self, product: Product, identifiers: Identifiers) -> None:
+        did, _, rest = canonical_query(product.request, identifiers).partition("&")
+        self._request = product.request
+        self._head = f"{did}&CENTER="
+        self._tail = f"&{rest}" if rest else ""
+        self._sizes: dict[Size, str] = {}
+
+    def request(self, ra_deg: float, dec_deg: float, size: Size) -> CutoutRequest:
+        """Request of a box about a place; `size` as the row says it."""
+        stencil = CenteredBox(ra_deg, dec_deg, on_grid(size, self._request.mosaic.pixscale_deg))
+        canonical = f"sync?{self.query(ra_deg, dec_deg, size)}"
+        return replace(self._request, stencil=stencil, canonical=canonical)
+
+    def query(self, ra_deg: float, dec_deg: float, size: Size) -> str:
+        """Spell it without the name of the resource."""
+        spelled = self._sizes.get(size)
+        if spelled is None:
+            box = on_grid(size, self._request.mosaic.pixscale_deg)
+            spelled = self._sizes[size] = spell_size(box).replace(" ", "+")
+        center = format_numbers(ra_deg, dec_deg).replace(" ", "+")
+        return f"{self._head}{center}&SIZE={spelled}{self._tail}"

@@ -1,0 +1,187 @@
+"""Lists as a kind of job: what `soda.jobtype` does with a table of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from dali.errors import ProtocolError, ServiceUnavailable, UsageError
+from dali.parameters import Parameters
+from soda.lists.engine import Engine
+from soda.lists.levels import Levels, Resolved
+from soda.lists.request import ListRequest, parse_list
+from soda.lists.rows import LIST, VERSION
+from soda.lists.split import split_list
+from soda.lists.units import wrong_targets
+from soda.lists.work import run_list
+from soda.making import DATABASE_RETRY_S, database_away
+from soda.price import BYTE_S, CUTOUT_S
+from soda.targets import TargetLimits, TargetTable, UploadRefused, read_targets
+from surveys.sky.overlap import box_shape
+from surveys.sky.stencil import Size
+from uws.job import Lane
+from uws.jobtype import Expansion, JobPlan, JobRefused, Outcome, UploadSource, Work
+
+#: So many targets that are wrong are named.
+TOLD_TARGETS = 5
+#: Bytes of a pixel, where it is not known of which image it is.
+_PIXEL_BYTES = 4
+#: Arcseconds of a pixel, where no survey says it.
+_PIXEL_DEG = 0.25 / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """What a list may ask for.
+
+    Parameters
+    ----------
+    targets
+        What its table may be.
+    max_rows
+        Cutouts: targets times their products.
+    high_rows
+        Lists of so many cutouts are small work.
+    """
+
+    targets: TargetLimits
+    max_rows: int = 400_000
+    high_rows: int = 10
+
+
+class Lists:
+    """Plans, splits and makes lists.
+
+    Parameters
+    ----------
+    engine
+        What cutouts are planned and made with.
+    limits
+        What a list may ask for.
+    """
+
+    def __init__(self, engine: Engine, limits: ListLimits) -> None:
+        self._engine = engine
+        self._limits = limits
+
+    def parse(self, parameters: Parameters, uploads: Mapping[str, UploadSource]) -> ListRequest:
+        """Make a request of what a client sent.
+
+        Raises
+        ------
+        UsageError
+            If a value is wrong, in the words of sync.
+        """
+        request = parse_list(parameters, self._engine.identifiers, uploads)
+        self._levels(request).check()
+        return request
+
+    def plan(self, request: ListRequest) -> JobPlan:
+        """Look at the table, and count its rows; nothing is planned but that the job is split.
+
+        Raises
+        ------
+        JobRefused
+            If the table cannot be read, is too large or asks for too much; or if some targets are wrong and
+            that is not to be.
+        UsageError
+            If nothing can be made of any target.
+        """
+        split = {LIST: VERSION}
+        if request.upload.url:  # a worker fetches it
+            return JobPlan((), "low", CUTOUT_S, split, None, packaged=True)
+        table = self._read(request)
+        resolved = Resolved(self._levels(request), table.settings, len(table))
+        self._refuse_wrong(request, table, resolved)
+        total = self._count(table, resolved)
+        seconds = total * self._seconds_each(request, resolved)
+        lane: Lane = "high" if total <= self._limits.high_rows else "low"
+        return JobPlan((), lane, seconds, split, total, packaged=True)
+
+    def split(self, work: Work) -> Expansion:
+        """Plan the rows of a list, and make tasks of them; raises what `plan` raises."""
+        try:
+            request = parse_list(work.parameters, self._engine.identifiers, work.uploads)
+            levels = self._levels(request)
+            levels.check()
+            table = self._read(request)
+            resolved = Resolved(levels, table.settings, len(table))
+            if request.upload.url:  # nobody has looked at it before
+                self._refuse_wrong(request, table, resolved)
+                self._count(table, resolved)
+            return split_list(table, resolved, self._engine, self._limits.max_rows)
+        except (OperationalError, InterfaceError, NoConnection) as away:
+            raise database_away() from away
+
+    def run(self, work: Work) -> Iterator[Outcome]:
+        """Make the cutouts of some rows."""
+        return run_list(work, self._engine)
+
+    def _levels(self, request: ListRequest) -> Levels:
+        engine = self._engine
+        return Levels(request.job, engine.identifiers, engine.catalog.survey, engine.can_read)
+
+    def _read(self, request: ListRequest) -> TargetTable:
+        upload = request.upload
+        try:
+            path = upload.path()
+        except OSError as error:
+            raise ServiceUnavailable(
+                "the table of targets cannot be had now", retry_after_s=DATABASE_RETRY_S
+            ) from error
+        try:
+            return read_targets(
+                path, upload.file_name, upload.media_type, request.mapping, self._limits.targets
+            )
+        except UploadRefused as refused:
+            # No job is made for it (section 2.2.3.1 of UWS).
+            raise JobRefused(refused.sentence, refused.fix, status=refused.status) from refused
+
+    def _refuse_wrong(self, request: ListRequest, table: TargetTable, resolved: Resolved) -> None:
+        """Refuse a list for targets that are wrong, if they all are, or if that is asked for."""
+        wrong = wrong_targets(table, resolved)
+        if not wrong:
+            return
+        told = "; ".join(
+            f"line {int(table.lines[index])}: {wrong[index].sentence}"
+            for index in sorted(wrong)[:TOLD_TARGETS]
+        )
+        if len(wrong) == len(table):
+            first = next(iter(wrong.values()))
+            raise UsageError(f"none of the {len(table)} targets can be made: {told}", first.fix)
+        if request.on_bad == "fail":
+            raise JobRefused(
+                f"{len(wrong)} of the {len(table)} targets are wrong: {told}",
+                "Mend them, or send ONBAD=skip to have the others made.",
+            )
+
+    def _count(self, table: TargetTable, resolved: Resolved) -> int:
+        """Count the rows there will be, but for exposures."""
+        counts = [1 if isinstance(one, ProtocolError) else len(one) for one in resolved.sets]
+        total = sum(counts[number] for number in resolved.set_of)
+        most = self._limits.max_rows
+        if total > most:
+            raise JobRefused(
+                f"this list asks for {total} cutouts of {len(table)} targets; the limit of a job is {most}",
+                "Send several jobs, each with some of the targets or of the products.",
+            )
+        return total
+
+    def _seconds_each(self, request: ListRequest, resolved: Resolved) -> float:
+        """Estimate how long a cutout takes, roughly: nothing has been looked up."""
+        first = next((size for size in resolved.sizes if isinstance(size, Size)), None)
+        if first is None:
+            return CUTOUT_S
+        names = {dataset.partition("/")[0] for dataset in request.job.datasets}
+        scale_deg = None
+        for name in sorted(names):
+            scale_deg = scale_deg or self._engine.catalog.survey(name).pixel_scale_deg
+        width, height = box_shape(first, scale_deg or _PIXEL_DEG)
+        return CUTOUT_S + BYTE_S * _PIXEL_BYTES * width * height
+
+
+#: Used where nothing else is configured.
+DEFAULT_LIMITS = ListLimits(TargetLimits())

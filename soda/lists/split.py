@@ -1,0 +1,229 @@
+"""Makes the tasks of a list: its units planned, gathered by image, named; those without a cutout end here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soda.lists.engine import Engine
+from soda.lists.levels import Resolved
+from soda.lists.names import Namer, places_of
+from soda.lists.products import Product, Spelling
+from soda.lists.rows import CommonWriter, ListRow
+from soda.lists.units import UnitPlanner, Units, units_of
+from soda.lists.work import verdict_of
+from soda.making import said
+from soda.params import on_grid
+from soda.rows import TASK_BYTES, TASK_S, no_overlap
+from soda.spelling import spell_size
+from soda.targets import TargetTable
+from surveys.bulk.plans import Verdict
+from surveys.errors import UnknownDataset
+from surveys.execute import IN_MEMORY_BYTES
+from surveys.sky.overlap import box_shape
+from surveys.sky.stencil import Size
+from surveys.survey import Survey
+from uws.job import Row, RowReport, RowStatus
+from uws.jobtype import Expansion, JobRefused, TaskPlan
+
+#: Rows of a task at most: all are in memory while it is done.
+TASK_ROWS = 2000
+#: Side of the patches of sky in which rows of several images are gathered, degrees.
+_PATCH_DEG = 0.5
+
+
+def split_list(table: TargetTable, resolved: Resolved, engine: Engine, most: int) -> Expansion:
+    """Plan all rows of a list, and make tasks of them.
+
+    Parameters
+    ----------
+    table
+        The targets.
+    resolved
+        Settings of their rows.
+    engine
+        What they are planned with.
+    most
+        Cutouts there may be.
+
+    Raises
+    ------
+    JobRefused
+        If exposures make more of it.
+    """
+    units = UnitPlanner(table, engine).plan(units_of(table, resolved))
+    if len(units) > most:
+        raise JobRefused(
+            f"this list asks for {len(units)} cutouts, since each exposure gives one; the limit of a job is "
+            f"{most}",
+            "Send several jobs, each with some of the targets, or with less TIME.",
+        )
+    made = _Split(table, units, engine)
+    return Expansion(made.tasks(), made.ended(), len(units), made.seconds)
+
+
+class _Split:
+    """Units that are planned, as tasks and as ended rows."""
+
+    def __init__(self, table: TargetTable, units: Units, engine: Engine) -> None:
+        self._table = table
+        self._units = units
+        self._engine = engine
+        self._said = [_ProductFacts(product, engine) for product in units.products]
+        verdict = units["verdict"]
+        self._has_ended = (verdict == Verdict.OUTSIDE) | (verdict == Verdict.FAILED)
+        self._labels, self._suffixes = self._names()
+        self.seconds = float(units["seconds"][~self._has_ended].sum())
+
+    def tasks(self) -> Iterator[TaskPlan]:
+        """Yield tasks: first rows that are copied of one image, gathered by it, then the others."""
+        units, left = self._units, ~self._has_ended
+        is_copied = left & (units["artifact"] >= 0)
+        # What is larger is made strip by strip, and may have to be inflated: it is given more memory.
+        is_light = is_copied & (units["bytes_out"] <= IN_MEMORY_BYTES)
+        yield from self._gathered(np.flatnonzero(is_light), "light")
+        yield from self._gathered(np.flatnonzero(left & ~is_light), "heavy")
+
+    def ended(self) -> Iterator[RowReport]:
+        """Yield rows that have ended, with what became of them."""
+        for unit in np.flatnonzero(self._has_ended).tolist():
+            fault = self._units.faults.get(unit)
+            if fault is None:
+                status, verdict, message = RowStatus.EMPTY, "no_overlap", self._no_overlap(unit)
+            else:
+                status, verdict, message = RowStatus.FAILED, verdict_of(fault), said(fault)
+            yield RowReport(
+                unit,
+                self._labels[unit],
+                status,
+                message,
+                verdict=verdict,
+                label=self._table.ids[self._target(unit)],
+                facts=self._facts(unit),
+            )
+
+    def _gathered(self, which: NDArray[np.int64], kind: Literal["light", "heavy"]) -> Iterator[TaskPlan]:
+        """Put rows of one image, or of one part of the sky, next to each other, and cut them into tasks."""
+        units = self._units
+        dec = np.floor(self._table.dec_deg[units["target"][which]] / _PATCH_DEG)
+        ra = np.floor(self._table.ra_deg[units["target"][which]] / _PATCH_DEG)
+        copied, nearest = units["artifact"][which], units["nearest"][which]
+        order = which[np.lexsort((which, ra, dec, nearest, copied))]
+        start, seconds, size = 0, 0.0, 0
+        costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
+        for end, (unit_s, unit_bytes) in enumerate(costs):
+            is_full = seconds + unit_s > TASK_S or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
+            if is_full and end > start:
+                yield self._task(order[start:end].tolist(), kind)
+                start, seconds, size = end, 0.0, 0
+            seconds, size = seconds + unit_s, size + unit_bytes
+        if len(order):
+            yield self._task(order[start:].tolist(), kind)
+
+    def _task(self, which: Sequence[int], kind: Literal["light", "heavy"]) -> TaskPlan:
+        units, writer, rows = self._units, CommonWriter(self._engine.identifiers), []
+        for unit in which:
+            artifact = int(units["artifact"][unit])
+            is_copied = artifact >= 0
+            row = ListRow(
+                product=writer.product(int(units["product"][unit]), units.products),
+                size=writer.size(int(units["size"][unit]), units.sizes),
+                image=writer.image(units.images[artifact]) if is_copied else None,
+                box=units.box(unit) if is_copied else None,
+                suffix=self._suffixes[unit],
+                label=self._table.ids[self._target(unit)],
+                facts=self._facts(unit),
+            )
+            rows.append(Row(unit, self._labels[unit], row.to_payload()))
+        return TaskPlan(tuple(rows), writer.to_json(), kind)
+
+    def _target(self, unit: int) -> int:
+        return int(self._units["target"][unit])
+
+    def _facts(self, unit: int) -> dict[str, Any]:
+        """Tell what is known of a row before it is made."""
+        table, units, target = self._table, self._units, self._target(unit)
+        facts: dict[str, Any] = {"row": int(table.numbers[target])}
+        ra, dec = float(table.ra_deg[target]), float(table.dec_deg[target])
+        if ra == ra:
+            facts |= {"ra": ra, "dec": dec}
+        if (product := int(units["product"][unit])) >= 0:
+            facts |= self._said[product].of_size(units.sizes[int(units["size"][unit])])
+        return facts
+
+    def _no_overlap(self, unit: int) -> str:
+        target = self._target(unit)
+        spelling = self._said[int(self._units["product"][unit])].spelling
+        size = self._units.sizes[int(self._units["size"][unit])]
+        ra, dec = float(self._table.ra_deg[target]), float(self._table.dec_deg[target])
+        return no_overlap(spelling.request(ra, dec, size), self._engine.identifiers)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Name the results of all units, and tell their files apart."""
+        table, units = self._table, self._units
+        right = sorted(set(units["target"][units["product"] >= 0].tolist()))
+        places = dict(
+            zip(right, places_of(table.ra_deg[right].tolist(), table.dec_deg[right].tolist()), strict=True)
+        )
+        namer = Namer(units.products, list(places.values()))
+        labels: list[str] = []
+        suffixes: list[str] = []
+        pairs = zip(units["target"].tolist(), units["product"].tolist(), strict=True)
+        for target, group in groupby(pairs, key=lambda pair: pair[0]):
+            products = tuple(product for _, product in group)
+            row = int(table.numbers[target])
+            if products[0] < 0:
+                labels.append(f"r{row}")
+                suffixes.append("")
+                continue
+            suffixes += namer.suffixes(places[target], row, products)
+            if len(products) == 1:
+                labels.append(f"r{row}")
+            else:
+                labels += [f"r{row}-{units.products[product].label}" for product in products]
+        return labels, suffixes
+
+
+class _ProductFacts:
+    """What the ledger tells of all rows of a product."""
+
+    def __init__(self, product: Product, engine: Engine) -> None:
+        self.spelling = Spelling(product, engine.identifiers)
+        self._request = product.request
+        self._sizes: dict[Size, dict[str, Any]] = {}
+        survey = engine.catalog.survey(product.survey)
+        self._survey = survey
+        self._facts: dict[str, Any] = {"survey": survey.name}
+        if survey.obs_collection:
+            self._facts["release"] = survey.obs_collection
+        if bands := "".join(_spelled(survey, label) for label in product.bands):
+            self._facts["band"] = bands
+        self._facts |= {"format": product.format, "dataset": product.request.dataset}
+
+    def of_size(self, size: Size) -> dict[str, Any]:
+        """Facts of a row with a box of this size."""
+        facts = self._sizes.get(size)
+        if facts is None:
+            facts = self._sizes[size] = {**self._facts, **self._size_facts(size)}
+        return facts
+
+    def _size_facts(self, size: Size) -> dict[str, Any]:
+        told: dict[str, Any] = {"size": spell_size(size)}
+        pixscale_deg = self._request.mosaic.pixscale_deg
+        scale_deg = pixscale_deg or self._survey.pixel_scale_deg
+        box = on_grid(size, pixscale_deg)
+        if scale_deg is not None or box.in_pixels:
+            told["requested_w"], told["requested_h"] = box_shape(box, scale_deg or 1.0)
+        return told
+
+
+def _spelled(survey: Survey, label: str) -> str:
+    """Label of a band as its survey has it, whatever was written."""
+    try:
+        return survey.band(label).label
+    except UnknownDataset:
+        return label

@@ -1,0 +1,235 @@
+"""Lists over HTTP, with a real worker: the curl line, pyvo, and what stands in ledger and package."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import numpy as np
+import pytest
+from astropy.io.votable import parse_single_table
+from astropy.table import Table
+from flask.testing import FlaskClient
+from lxml import etree
+from pyvo.dal.tap import AsyncTAPJob
+from werkzeug.serving import make_server
+
+from tests.soda.lists.lists import csv_of, pixels_in
+from tests.support.redis import own_redis
+from tests.support.service import did, pixels_of
+from tests.support.soda_jobs import JobbingService, jobbing
+
+UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
+HREF = "{http://www.w3.org/1999/xlink}href"
+HERE: dict[str, Any] = {"ra": 150.0, "dec": 0.0}
+NOWHERE: dict[str, Any] = {"ra": 10.0, "dec": 0.0}
+INSIDE = (slice(90, 110), slice(90, 110))
+ID = did("tiny/g/a")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobbingService]:
+    environ = {"FOUNTAIN_CUTOUT_JOBS__MAX_TARGETS": "50"}
+    with own_redis() as redis, jobbing(tmp_path_factory.mktemp("jobs"), redis.url, environ) as made:
+        yield made
+
+
+@pytest.fixture
+def client(service: JobbingService) -> FlaskClient:
+    return service.app.test_client()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A list that has ended."""
+
+    client: FlaskClient
+    path: str
+    document: etree._Element
+
+    @property
+    def phase(self) -> str | None:
+        return self.document.findtext(f"{UWS}phase")
+
+    def get(self, path: str) -> bytes:
+        answer = self.client.get(f"{self.path}/{path}", buffered=True)
+        assert answer.status_code == 200, answer.text
+        return bytes(answer.data)
+
+    def rows(self, query: str = "") -> list[dict[str, str]]:
+        """Rows of the ledger."""
+        return list(csv.DictReader(io.StringIO(self.get(f"ledger?FORMAT=csv&{query}").decode())))
+
+
+def submit(client: FlaskClient, table: str | bytes, name: str = "list.csv", **parameters: object) -> str:
+    content = table.encode() if isinstance(table, str) else table
+    sent = {"UPLOAD": "targets,param:t", "PHASE": "RUN", "SIZE": "20px", **parameters}
+    answer = client.post("/async", data={**sent, "t": (io.BytesIO(content), name)})
+    assert answer.status_code == 303, answer.text
+    return urlsplit(answer.headers["Location"]).path
+
+
+def done(client: FlaskClient, path: str) -> Done:
+    for _ in range(20):
+        document = etree.fromstring(client.get(f"{path}?WAIT=10").data)
+        if document.findtext(f"{UWS}phase") not in ("QUEUED", "EXECUTING"):
+            break
+    return Done(client, path, document)
+
+
+def run(client: FlaskClient, table: str | bytes, name: str = "list.csv", **parameters: object) -> Done:
+    return done(client, submit(client, table, name, **parameters))
+
+
+def by_sync(client: FlaskClient, **parameters: str) -> bytes:
+    answer = client.get("/sync", query_string=urlencode(parameters))
+    assert answer.status_code == 200, answer.text
+    return bytes(answer.data)
+
+
+TARGETS = [
+    {"id": "a/1", **HERE},
+    {"id": "=2+3", **NOWHERE},
+    {"id": "bad", "ra": "x", "dec": 0},
+    {"id": "other", **HERE, "band": "r", "size": "10px"},
+]
+
+
+@pytest.fixture(scope="module")
+def four(service: JobbingService) -> Done:
+    """A list of which something different becomes of each target."""
+    return run(service.app.test_client(), csv_of(TARGETS), ID=did("tiny/g"))
+
+
+def test_a_votable_of_astropy(client: FlaskClient) -> None:
+    stream = io.BytesIO()
+    table = Table({"ra": [150.0, 150.001], "dec": [0.0, 0.0], "id": ["one", "two"]})
+    table["ra"].unit = table["dec"].unit = "deg"
+    table.write(stream, format="votable")
+    made = run(client, stream.getvalue(), "list.vot", ID=ID, SIZE="30arcsec")
+    assert made.phase == "COMPLETED", etree.tostring(made.document)
+    assert [row["status"] for row in made.rows()] == ["ok", "ok"]
+    assert made.get("results/r1") == by_sync(client, ID=ID, CENTER="150 0", SIZE="30arcsec")
+    assert made.get("results/r2") == by_sync(client, ID=ID, CENTER="150.001 0", SIZE="30arcsec")
+
+
+def test_uws_31_the_upload_is_a_parameter_by_reference(four: Done) -> None:
+    told = {p.get("id"): (p.get("byReference"), p.text) for p in four.document.iter(f"{UWS}parameter")}
+    assert told["UPLOAD"] == (None, "targets,param:t") or told["UPLOAD"] == ("false", "targets,param:t")
+    reference, url = next(value for name, value in told.items() if str(name).upper() == "T")
+    assert reference == "true"
+    assert four.client.get(urlsplit(str(url)).path).data.decode() == csv_of(TARGETS)
+
+
+def test_what_became_of_each_target(four: Done, client: FlaskClient) -> None:
+    assert four.phase == "COMPLETED"
+    rows = four.rows()
+    assert [row["status"] for row in rows] == ["ok", "no_overlap", "failed", "ok"]
+    assert [row["row"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["id"].lstrip("'") for row in rows] == ["a/1", "=2+3", "bad", "other"]
+    assert rows[1]["error_code"] == "UsageError"
+    assert "no overlap" in rows[1]["error_message"]
+    assert rows[3]["band"] == "r"
+    assert (rows[3]["naxis1"], rows[3]["x_target"]) == ("10", "5.5")
+    assert [row["path"] for row in rows] == [
+        "fits/tiny/g/TINYJ100000.00+000000.0_g_20x20.fits",
+        "",
+        "",
+        "fits/tiny/r/TINYJ100000.00+000000.0_r_10x10.fits",
+    ]
+    np.testing.assert_array_equal(pixels_in(four.get("results/r1")), pixels_of("a")[INSIDE])
+    assert [row["row"] for row in four.rows("ROWS=2-3")] == ["2", "3"]
+    assert [row["row"] for row in four.rows("STATUS=failed")] == ["3"]
+
+
+def test_results_are_exactly_a_package(four: Done) -> None:
+    results = {str(r.get("id")): str(r.get(HREF)) for r in four.document.iter(f"{UWS}result")}
+    assert list(results) == ["result", "manifest.csv", "archive", "failed"]
+    table = parse_single_table(io.BytesIO(four.get("results/result"))).to_table()
+    assert list(table["status"]) == ["ok", "no_overlap", "failed", "ok"]
+    assert str(table["obs_publisher_did"][0]) == did("tiny/g")
+    assert float(table["s_ra"][0]) == pytest.approx(150.0, abs=1e-6)
+    with zipfile.ZipFile(io.BytesIO(four.get("results/archive"))) as archive:
+        assert archive.testzip() is None
+        names = {name.partition("/")[2]: name for name in archive.namelist()}
+        assert {"manifest.csv", "manifest.vot", "README.txt", "request.json", "regions.reg"} <= names.keys()
+        asked = json.loads(archive.read(names["request.json"]))
+        assert asked["parameters"]["ID"] == [did("tiny/g")]
+        regions = archive.read(names["regions.reg"]).decode().splitlines()
+        assert regions[3].startswith("box(150,")
+        assert regions[3].endswith("# text={a/1}")
+        data = archive.read(names["fits/tiny/g/TINYJ100000.00+000000.0_g_20x20.fits"])
+    assert data == four.get("results/r1")
+    assert hashlib.sha256(data).hexdigest() == four.rows()[0]["sha256"]
+
+
+def test_what_failed_can_be_sent_again(four: Done, client: FlaskClient) -> None:
+    failed = four.get("results/failed")
+    answer = client.post(
+        "/async",
+        data={"UPLOAD": "targets,param:t", "SIZE": "20px", "ID": ID, "t": (io.BytesIO(failed), "failed.csv")},
+    )
+    assert answer.status_code in (303, 403), answer.text  # its only target is wrong all the same
+
+
+@pytest.fixture(scope="module")
+def port(service: JobbingService) -> Iterator[int]:
+    """Serve on a port, for programs that know no other way."""
+    server = make_server("127.0.0.1", 0, service.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_pyvo_finds_the_files(four: Done, port: int) -> None:
+    found = AsyncTAPJob(f"http://127.0.0.1:{port}{four.path}").fetch_result()
+    assert found[0]["status"] == "ok"
+    data = found[0].getdataset().read()
+    np.testing.assert_array_equal(pixels_in(data), pixels_of("a")[INSIDE])
+
+
+def test_the_curl_line(port: int, client: FlaskClient, tmp_path: Path) -> None:
+    """curl -F UPLOAD=targets,param:t -F t=@list.vot -F ID=… -F SIZE=30arcsec -F PHASE=RUN …/async ."""
+    (tmp_path / "list.csv").write_text(csv_of([HERE, HERE]))
+    fields = ("UPLOAD=targets,param:t", "t=@list.csv", f"ID={ID}", "SIZE=30arcsec", "PHASE=RUN")
+    options = [part for field in fields for part in ("-F", field)]
+    line = ["curl", "-sS", "-o", "out", "-w", "%{redirect_url}", *options, f"http://127.0.0.1:{port}/async"]
+    url = subprocess.run(line, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert [row["status"] for row in done(client, urlsplit(url).path).rows()] == ["ok", "ok"]
+
+
+def test_a_list_that_cannot_be_read_makes_no_job(client: FlaskClient) -> None:
+    sent = {"UPLOAD": "targets,param:t", "ID": ID, "SIZE": "20px"}
+    for table, status in (("name,colour\nx,red\n", 403), ("ra,dec\n" + "150,0\n" * 51, 403)):
+        answer = client.post("/async", data={**sent, "t": (io.BytesIO(table.encode()), "t.csv")})
+        assert answer.status_code == status, answer.text
+        assert answer.text.startswith("UsageError")
+
+
+def test_a_wrong_word_waits_in_the_job(client: FlaskClient) -> None:
+    sent = {"UPLOAD": "targets,param:t", "ID": ID, "SIZE": "20 furlongs", "PHASE": "RUN"}
+    answer = client.post("/async", data={**sent, "t": (io.BytesIO(b"ra,dec\n150,0\n"), "t.csv")})
+    assert answer.status_code == 303, answer.text
+    ended = done(client, urlsplit(answer.headers["Location"]).path)
+    assert ended.phase == "ERROR"
+    assert b"SIZE" in ended.get("error")
+
+
+def test_sync_takes_no_uploads(client: FlaskClient) -> None:
+    sent = {"UPLOAD": "targets,param:t", "ID": ID, "SIZE": "20px"}
+    answer = client.post("/sync", data={**sent, "t": (io.BytesIO(b"ra,dec\n150,0\n"), "t.csv")})
+    assert answer.status_code == 400
+    assert answer.text.startswith("UsageError: UPLOAD is not supported here")

@@ -21,6 +21,7 @@ from benchmarks import (
     estimates,
     index_lookup,
     jobs,
+    lists,
     memory,
     mosaics,
     pictures,
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "service": service.rows,
     "jobs": jobs.rows,
     "estimates": estimates.rows,
+    "lists": lists.rows,
     "index_lookup": lambda folder: index_lookup.measure(),
     "discovery": lambda folder: discovery.measure(),
 }

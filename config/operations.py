@@ -206,15 +206,21 @@ def abort(job_id: str) -> None:
 @jobs.command()
 @click.argument("job_id", metavar="ID")
 def retry(job_id: str) -> None:
-    """Run a new job with the parameters of job ID, for the same owner; its id is printed."""
+    """Run a new job with the parameters of job ID, for the same owner; its id is printed.
+
+    Of a job of a list it takes over what is finished, and makes what is missing.
+    """
     from uws.job import Caller
     from uws.params import gathered
 
     with _job_parts() as parts:
         job = _find(parts, job_id)
-        again = parts.service.create(
-            job.type, gathered(job.parameters), Caller(job.owner), run=True, run_id=job.run_id
-        )
+        if job.packaged or parts.jobs.uploads(job_id):
+            again = parts.service.retry(job)
+        else:
+            again = parts.service.create(
+                job.type, gathered(job.parameters), Caller(job.owner), run=True, run_id=job.run_id
+            )
     click.echo(again.job_id)
 
 

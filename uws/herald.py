@@ -6,6 +6,7 @@ from uws.bell import Bell
 from uws.jobtype import JobPlan
 from uws.phase import Phase
 from uws.planning import Planned
+from uws.store.family import Born
 from uws.waiting import Waiting
 
 #: A job with many tasks wakes so many workers at once; the reconciler wakes others.
@@ -34,6 +35,11 @@ class Herald:
         if isinstance(planned.start, JobPlan) and planned.start.split is not None:
             self._bell.top_up("high", 1)
         self.tell(job_id, planned.phase)
+
+    def announce_born(self, job_id: str, born: Born) -> None:
+        """Tell of a job that was made of another."""
+        self._bell.top_up(born.lane, min(born.tasks, MOST_RINGS))
+        self.tell(job_id, Phase.QUEUED)
 
     def tell(self, job_id: str, phase: Phase) -> None:
         """Tell of a job whose phase has changed."""

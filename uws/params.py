@@ -15,6 +15,7 @@ from uws.moment import parse_moment
 from uws.phase import Phase
 
 Command = Literal["RUN", "ABORT"]
+Action = Literal["DELETE", "RETRY"]
 
 #: Executions longer than this cannot be told in the document: an xs:int of seconds.
 LONGEST_DURATION_S = 2**31 - 1
@@ -144,8 +145,10 @@ def parse_command(parameters: Parameters) -> Command:
     raise UsageError(f"PHASE is RUN or ABORT; got {_got(phase)}", "POST PHASE=RUN, or PHASE=ABORT.")
 
 
-def parse_deletion(parameters: Parameters) -> None:
-    """Make sure that a POST to a job has it deleted (section 2.2.3.2).
+def parse_action(parameters: Parameters) -> Action:
+    """Read what a POST to a job asks for: to have it deleted (section 2.2.3.2), or tried again.
+
+    RESUME is another word for RETRY: both do what is missing, as it failed or was never begun.
 
     Raises
     ------
@@ -155,13 +158,18 @@ def parse_deletion(parameters: Parameters) -> None:
     """
     action = parameters.one("ACTION")
     if action == "DELETE":
-        return
+        return "DELETE"
+    if action in ("RETRY", "RESUME"):
+        return "RETRY"
     if action is not None or not parameters:
-        raise UsageError(f"ACTION is DELETE; got {_got(action)}", "Write ACTION=DELETE.")
+        raise UsageError(
+            f"ACTION is DELETE, RETRY or RESUME; got {_got(action)}",
+            "Write ACTION=DELETE, or ACTION=RETRY to have done what is missing.",
+        )
     name = next(iter(parameters.values), "UPLOAD")
     where = {"PHASE": "phase", "DESTRUCTION": "destruction", "EXECUTIONDURATION": "executionduration"}
     raise UsageError(
-        f"{plain_name(name)} is not taken by the job itself, which takes ACTION=DELETE only",
+        f"{plain_name(name)} is not taken by the job itself, which takes ACTION=DELETE, RETRY or RESUME only",
         f"POST it to /{where.get(name, 'parameters')} of the job.",
         status=403,
     )

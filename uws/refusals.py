@@ -35,3 +35,17 @@ def illegal(job: Job, what: str, phases: Collection[Phase]) -> UsageError:
 def missing(job_id: str) -> NotFound:
     """Say that there is no such job."""
     return NotFound(f"there is no job {quoted(job_id)}", "It may have been deleted, or destroyed.")
+
+
+def nothing_missing(job: Job) -> UsageError:
+    """Say that there is nothing to be done again of a job."""
+    if job.counts.total:
+        sentence = f"nothing is missing of this job: of its {job.counts.total} rows none has failed"
+        if job.counts.failed or job.counts.poison:
+            sentence = "nothing of this job can be tried again: its rows were refused before they were begun"
+        return UsageError(sentence, "Its results are at /results.", status=403)
+    return UsageError(
+        "nothing of this job was begun, so there is nothing to try again",
+        "Make a new job, with parameters that its error asks for.",
+        status=403,
+    )

@@ -19,9 +19,9 @@ from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef, U
 from uws.jobtype import JobPlan, JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
-from uws.phase import ACTIVE, Phase
+from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.planning import Outlook, Planner
-from uws.refusals import illegal, missing, on_behalf, require_pending
+from uws.refusals import illegal, missing, nothing_missing, on_behalf, require_pending
 from uws.results import ResultStore
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
@@ -301,6 +301,28 @@ class JobService:
             return True
 
         self._attempt(job, attempt)
+
+    def retry(self, job: Job) -> Job:
+        """Make a job that takes over what is finished of one that has ended, and does what is missing.
+
+        Raises
+        ------
+        UsageError
+            With status 403 if it has not ended, or nothing is missing of it.
+        ServiceUnavailable
+            If there is no room for results.
+        """
+        if job.phase not in TERMINAL:
+            raise illegal(job, "ACTION=RETRY is taken", TERMINAL - {Phase.ARCHIVED})
+        self._make_sure_of_room()
+        child_id, settings = secrets.token_hex(16), self._settings
+        duration_s, destruction_s = settings.execution_duration_s, settings.destruction_s
+        born = self._jobs.retry(job.job_id, child_id, duration_s, destruction_s)
+        child = self._jobs.get(child_id) if born is not None else None
+        if born is None or child is None:
+            raise nothing_missing(self._again(job))
+        self._herald.announce_born(child_id, born)
+        return child
 
     def abort(self, job: Job) -> None:
         """Abort an active job; its results so far stay.

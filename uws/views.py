@@ -21,10 +21,10 @@ from uws.moment import format_moment
 from uws.packages.shop import PackageShop
 from uws.packages.views import PackageViews
 from uws.params import (
+    parse_action,
     parse_change,
     parse_command,
     parse_creation,
-    parse_deletion,
     parse_destruction,
     parse_duration,
     parse_filter,
@@ -105,7 +105,7 @@ class _Tree:
         job = f"{self._path}/<job_id>"
         views: Mapping[str, Mapping[str, Callable[..., AnyResponse]]] = {
             self._path: {"GET": self.list, "POST": self.create},
-            job: {"GET": self.show, "POST": self.delete_by_post, "DELETE": self.delete},
+            job: {"GET": self.show, "POST": self.act, "DELETE": self.delete},
             f"{job}/phase": {"GET": self._text(_phase), "POST": self.command},
             f"{job}/executionduration": {"GET": self._text(_duration), "POST": self.set_duration},
             f"{job}/destruction": {"GET": self._text(_destruction), "POST": self.set_destruction},
@@ -147,12 +147,15 @@ class _Tree:
         ledger = f"{url}/ledger" if job.packaged and self._packages else ""
         return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger))
 
-    def delete_by_post(self, job_id: str) -> AnyResponse:
-        """Do what DELETE does, for clients that cannot."""
+    def act(self, job_id: str) -> AnyResponse:
+        """Do what DELETE does, for clients that cannot; or make a job of what is missing of this one."""
         parameters = self._read()
         job = self._find(job_id)
-        parse_deletion(parameters)
-        self._service.destroy(job)
+        match parse_action(parameters):
+            case "DELETE":
+                self._service.destroy(job)
+            case "RETRY":
+                return self._see(self._service.retry(job))
         return _see(self._list_url())
 
     def delete(self, job_id: str) -> AnyResponse:

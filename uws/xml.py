@@ -84,7 +84,7 @@ def job_document(
     etree.SubElement(root, f"{{{UWS}}}results")
     if job.error is not None:
         _add_error(root, job.error)
-    _add_info(root, job, now_ms, ledger_url)
+    _add_info(root, job, now_ms, ledger_url, job_url.rpartition("/")[0])
     return _with_results(_written(root), results, job_url)
 
 
@@ -156,9 +156,10 @@ def _add_error(root: etree._Element, error: JobError) -> None:
     _add(element, "message", error.message)
 
 
-def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str) -> None:
+def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str, list_url: str) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
-    if job.fault is None and job.estimate is None and not job.counts.total and not ledger_url:
+    is_known = job.estimate is not None or job.counts.total or ledger_url or job.parent_id
+    if job.fault is None and not is_known:
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
     if job.fault is not None:
@@ -173,12 +174,16 @@ def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str) -> N
         _add_own(info, "ledger", ledger_url)
     if job.estimate is not None:
         _add_estimate(info, job, job.estimate)
+    if job.parent_id:
+        _add_own(info, "parent", f"{list_url}/{job.parent_id}")
 
 
 def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:
     counts = job.counts
     numbers = {name: str(getattr(counts, name)) for name in ("total", "done", "empty", "failed", "poison")}
     _add_own(info, "rows", **numbers)
+    if job.packaged:
+        _add_own(info, "bytes", str(job.bytes_out))
     if job.started_ms is None or not counts.ended:
         return
     lasted_ms = max(1, (job.ended_ms or now_ms) - job.started_ms)

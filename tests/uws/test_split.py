@@ -143,7 +143,7 @@ def test_the_split_of_an_aborted_job_writes_nothing(lists: Client, house: House)
 
 
 def test_many_rows_are_copied_lot_by_lot(each_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uws.store.jobs.CHUNK", 2)
+    monkeypatch.setattr("uws.store.inserts.CHUNK", 2)
     lists = each_house.client().at("/lists")
     url = lists.make(ROWS="51", DO="ok,refused", PER_TASK="3", PHASE="RUN")
     each_house.work()

@@ -25,7 +25,8 @@ from uws.jobtype import Ending
 from uws.phase import Phase
 from uws.splitting import read_ended, read_tasks
 from uws.store.clock import NowMs, now_ms
-from uws.store.jobs import Jobs, chunks, insert_tasks, uploads_of
+from uws.store.inserts import chunks, insert_tasks, uploads_of
+from uws.store.jobs import Jobs
 from uws.store.rows import counts_of, parameters_of, rows_of, tell, written_error, written_rows
 from uws.store.turns import BEST_JOBS, best_jobs, claimable, note_turn
 from uws.tables import JobRow, ResultRow, TaskRow

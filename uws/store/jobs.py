@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 
-from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Row, Upload
+from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.store.clock import NowMs, now_ms
+from uws.store.family import Born, NothingMissing, make_child
+from uws.store.inserts import insert_split, insert_tasks, insert_uploads, uploads_of
 from uws.store.rows import (
     job_of,
     result_of,
@@ -20,16 +21,10 @@ from uws.store.rows import (
     tell,
     written_error,
     written_parameters,
-    written_rows,
 )
-from uws.tables import JobRow, ResultRow, TaskRow, UploadRow
-
-#: Rows of one statement: a long one keeps writers of SQLite waiting.
-CHUNK = 2000
+from uws.tables import JobRow, ResultRow, UploadRow
 
 _PHASES = [phase.value for phase in ACTIVE]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +188,19 @@ class Jobs:
             job_id, ACTIVE, "phase", phase=phase.value, ended_ms=NowMs(), error=written_error(error)
         )
 
+    def retry(
+        self, parent_id: str, child_id: str, execution_duration_s: int, destruction_s: int
+    ) -> Born | None:
+        """Make a job, QUEUED, that does what is missing of one that has ended, and has what is finished.
+
+        None if nothing is missing, or the parent is gone, or has not ended: there is no new job then.
+        """
+        try:
+            with self._writing.begin() as connection:
+                return make_child(connection, parent_id, child_id, execution_duration_s, destruction_s)
+        except NothingMissing:
+            return None
+
     def destroy(self, job_id: str) -> bool:
         """Have a job forgotten; False if it is already. One that is active is aborted."""
         return self._change(job_id, (*ACTIVE, *TERMINAL), "destroyed", **destroyed())
@@ -273,7 +281,9 @@ class Jobs:
         if owner is None:
             return False
         if isinstance(start, JobPlan):
-            insert_tasks(connection, job_id, owner, start.lane, map(_task_plan, start.tasks))
+            insert_tasks(
+                connection, job_id, owner, start.lane, (TaskPlan(tuple(rows)) for rows in start.tasks)
+            )
             if start.split is not None:
                 insert_split(connection, job_id, owner, start.split)
         return True
@@ -323,83 +333,6 @@ def destroyed() -> dict[str, Any]:
         "phase": case((is_active, Phase.ABORTED.value), else_=JobRow.phase),
         "ended_ms": case((is_active, NowMs()), else_=JobRow.ended_ms),
     }
-
-
-def insert_tasks(
-    connection: Connection, job_id: str, owner: str, lane: str, tasks: Iterable[TaskPlan]
-) -> None:
-    """Store tasks, to be claimed once this transaction is committed."""
-    for some in _lots(task for task in tasks if task.rows):
-        written = [
-            {
-                "job_id": job_id,
-                "owner": owner,
-                "lane": lane,
-                "n": task.rows[0].n,
-                "state": "queued",
-                "rows": written_rows(task.rows),
-                "row_count": len(task.rows),
-                "kind": task.kind,
-                "common": dict(task.common) or None,
-            }
-            for task in some
-        ]
-        connection.execute(insert(TaskRow), written)
-
-
-def insert_uploads(connection: Connection, job_id: str, uploads: Iterable[Upload]) -> None:
-    """Store what a job has of uploads; their files are stored already."""
-    if written := [{"job_id": job_id, **asdict(upload)} for upload in uploads]:
-        connection.execute(insert(UploadRow), written)
-
-
-def uploads_of(connection: Connection, job_id: str) -> list[Upload]:
-    """Read the uploads of a job."""
-    columns = [getattr(UploadRow, field.name) for field in fields(Upload)]
-    found = connection.execute(select(*columns).where(UploadRow.job_id == job_id).order_by(UploadRow.name))
-    return [Upload(*row) for row in found]
-
-
-def insert_split(connection: Connection, job_id: str, owner: str, split: Mapping[str, Any]) -> None:
-    """Store the task that makes the others; a row that stands for them is what fails, or crashes."""
-    connection.execute(
-        insert(TaskRow).values(
-            job_id=job_id,
-            owner=owner,
-            lane="high",
-            n=0,
-            state="queued",
-            rows=written_rows([Row(0, "split")]),
-            row_count=0,
-            kind="split",
-            common=dict(split),
-        )
-    )
-
-
-def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Take items in lists of as many as a statement has."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
-
-
-def _lots(tasks: Iterable[TaskPlan]) -> Iterator[list[TaskPlan]]:
-    """Take tasks in lists of some: one may have thousands of rows, and not too many are to be in memory."""
-    lot: list[TaskPlan] = []
-    rows = 0
-    for task in tasks:
-        lot.append(task)
-        rows += len(task.rows)
-        if len(lot) == CHUNK or rows >= 5 * CHUNK:
-            yield lot
-            lot, rows = [], 0
-    if lot:
-        yield lot
-
-
-def _task_plan(rows: Sequence[Row]) -> TaskPlan:
-    return TaskPlan(tuple(rows))
 
 
 def _live(job_id: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, func, select, tuple_
 
 from uws.job import LedgerRow, RowStatus
-from uws.store.jobs import CHUNK
+from uws.store.inserts import CHUNK
 from uws.tables import ResultRow
 
 _STATUSES = {status.value: status for status in RowStatus}

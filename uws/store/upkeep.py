@@ -14,6 +14,7 @@ from uws.jobtype import Ending
 from uws.phase import RUNNABLE, TERMINAL, Phase
 from uws.store.claims import UNREADABLE, LostClaim, drop, is_overdue, settle
 from uws.store.clock import NowMs, now_ms
+from uws.store.family import is_held
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
 from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRow
@@ -120,10 +121,13 @@ class Upkeep:
         return self._end_all(found, due, "destroyed", destroyed())
 
     def to_forget(self, grace_s: float) -> list[str]:
-        """Jobs gone for so long that their files may go; call `forget` when those are removed."""
+        """Jobs gone for so long that their files may go; call `forget` when those are removed.
+
+        Those to whose files another job refers stay.
+        """
         statement = (
             select(JobRow.job_id)
-            .where(JobRow.gone_ms <= NowMs() - math.ceil(grace_s * 1000))
+            .where(JobRow.gone_ms <= NowMs() - math.ceil(grace_s * 1000), ~is_held())
             .order_by(JobRow.gone_ms)
             .limit(BATCH)
         )

@@ -111,10 +111,10 @@ class Cluster:
         """Start a reconciler."""
         return self._start("reconciler")
 
-    def submit(self, caller: Caller = ANONYMOUS, **parameters: object) -> Job:
+    def submit(self, caller: Caller = ANONYMOUS, *, kind: str = "toy", **parameters: object) -> Job:
         """Create a toy job and run it."""
         values = {name: (str(value),) for name, value in parameters.items()}
-        return self.service.create("toy", Parameters(values), caller, run=True)
+        return self.service.create(kind, Parameters(values), caller, run=True)
 
     def job(self, job_id: str) -> Job:
         """Return a job that is there."""

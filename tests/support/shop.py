@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from dali.parameters import Parameters
-from tests.support.toy import Toy, content, toy_settings, toy_types
+from tests.support.toy import content, toy_settings, toy_types
 from uws.bell import Bell
 from uws.job import LANES, Caller, Job, NewJob
 from uws.phase import TERMINAL
@@ -58,12 +58,12 @@ class Shop:
     def bell(self) -> Bell:
         return Bell(self.redis_url)
 
-    def submit(self, *, seconds: int = 0, **parameters: object) -> str:
+    def submit(self, *, kind: str = "toy", seconds: int = 0, **parameters: object) -> str:
         """Have a job queued; nobody is rung."""
         values = {name: (str(value),) for name, value in {"FOLDER": self.folder, **parameters}.items()}
-        toy = Toy()
+        toy = toy_types()[kind]
         plan = toy.plan(toy.parse(Parameters(values), Caller()))
-        return self.jobs.create(NewJob(token_hex(16), "toy", "", "", (), seconds, 3600), plan).job_id
+        return self.jobs.create(NewJob(token_hex(16), kind, "", "", (), seconds, 3600), plan).job_id
 
     def job(self, job_id: str) -> Job:
         found = self.jobs.get(job_id)

@@ -74,7 +74,6 @@ class ToyList:
             split=request.split,
             total_rows=request.rows,
             packaged=request.packaged,
-            estimate={"p50_s": 1.0, "p90_s": 2.0},
         )
 
     def split(self, work: Work) -> Expansion:

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask, request
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from config.app import answer_errors
 from config.proxies import public_url
@@ -44,6 +44,7 @@ from uws.service import JobService
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
+from uws.tables import TaskRow
 from uws.views import make_blueprint
 from uws.waiting import Waiting
 
@@ -141,6 +142,9 @@ class Toys:
                 reports.append(_report(writer, row, words[row.n], content, media_type))
             writer.seal()
             claims.settle(claim, Settlement(self.results.publish(claim, path, reports)), finish)
+        with self.engine.execution_options(writes=True).begin() as connection:  # nobody else takes the others
+            left_over = (TaskRow.job_id == made.job_id) & (TaskRow.state == "queued")
+            connection.execute(update(TaskRow).where(left_over).values(not_before_ms=2**62))
         return made.job_id
 
 

@@ -13,6 +13,11 @@ from lxml import etree
 
 from tests.support.packed import BASE, ToyPackage, Toys, file_of, label_of
 from tests.uws.packages.conftest import WORDS
+from uws.job import LedgerRow
+from uws.packages.asked import Selection
+from uws.packages.shop import PackageShop
+from uws.store.jobs import Jobs
+from uws.store.ledger import Ledger
 
 ALL = [f"r{n + 1}" for n in range(len(WORDS))]
 NAMES = [column.name for column in ToyPackage.columns]
@@ -171,3 +176,20 @@ def test_all_that_is_wrong_is_said_at_once(served: Toys, job: str) -> None:
 
 def test_ids_that_no_database_takes_name_nothing(served: Toys, job: str) -> None:
     assert page(served, f"{job}/ledger?ID=%00%ff")["rows"] == []
+
+
+class Pairs(ToyPackage):
+    """Each row of the user's table came to two results, but the first to one."""
+
+    def table_row(self, row: LedgerRow) -> int:
+        return (row.row + 1) // 2 + 1
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_rows_are_those_of_the_table_however_many_results_each_has(served: Toys, left: int) -> None:
+    job = Jobs(served.engine).get(served.make(WORDS, left=left))
+    assert job is not None
+    shop = PackageShop(Ledger(served.engine), served.results, {"toy": Pairs()}, served.folder, 1)
+    for first, last in ((1, 1), (2, 3), (1, 5), (9, 12), (21, 22), (30, 40)):
+        expected = [n for n in range(40 - 10 * left) if first <= (n + 1) // 2 + 1 <= last]
+        assert [row.row for row in shop.rows(job, Selection(rows=(first, last)))] == expected

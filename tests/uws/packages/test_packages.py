@@ -144,7 +144,7 @@ def archive(served: Toys, job: str, request: pytest.FixtureRequest) -> tuple[str
     return url, told.data, told.headers["ETag"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_whoever_resumes_gets_the_same_bytes(
     data: st.DataObject, served: Toys, archive: tuple[str, bytes, str]

@@ -61,6 +61,15 @@ def kind_of(plan: CutoutPlan) -> str:
     return f"soda/{form}/{images}/{size_of(plan.cost.pixels_out)}/{survey}"
 
 
+def kind_of_listed(form: str, pixels: int, survey: str, *, is_copied: bool) -> str:
+    """Name the kind of work that rows of a list are: what they share is worked out but once.
+
+    From general to special, as above; `form` is fits, png or jpeg, and `pixels` those of one of them.
+    """
+    images = "listed" if is_copied else "listed-several"
+    return f"soda/{form}/{images}/{size_of(pixels)}/{survey}"
+
+
 def size_of(pixels: int) -> str:
     """Class of size of a product."""
     return next((name for name, most in SIZES.items() if pixels <= most), LARGEST)

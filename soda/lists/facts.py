@@ -112,7 +112,7 @@ def made_facts(made: CutoutFacts) -> Facts:
     plan = made.plan
     told: Facts = {"clipped": plan.clipped, "resampled": plan.resampled, "source_datasets": sources(plan)}
     if made.covered is not None:
-        told["frac_valid"] = round(made.covered, _SHARE)
+        told["frac_valid"] = share(made.covered)
     if made.recipe:
         told["recipe"] = made.recipe
     if len(plan.parts) > 1:
@@ -120,6 +120,13 @@ def made_facts(made: CutoutFacts) -> Facts:
     elif plan.parts:
         told["band"] = plan.parts[0].band
     return told
+
+
+def share(covered: float | None) -> float | None:
+    """Share of pixels with data as it is told; it is not 1 unless all have."""
+    if covered is None or covered == 1.0:
+        return covered
+    return min(round(covered, _SHARE), 1.0 - 10.0**-_SHARE)
 
 
 def sources(plan: CutoutPlan) -> str:

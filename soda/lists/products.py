@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import TypeVar
 
@@ -129,6 +129,9 @@ def _short_names(datasets: Sequence[str]) -> dict[str, str]:
     return names
 
 
+_made: Callable[..., CutoutRequest] = CutoutRequest
+
+
 class Spelling:
     """Writes the requests of one product, at many places, in their canonical spelling.
 
@@ -137,22 +140,22 @@ class Spelling:
 
     def __init__(self, product: Product, identifiers: Identifiers) -> None:
         did, _, rest = canonical_query(product.request, identifiers).partition("&")
-        self._request = product.request
+        self._pixscale_deg = product.request.mosaic.pixscale_deg
+        # What `dataclasses.replace` would gather anew for each place.
+        first, _, *others, _ = (getattr(product.request, one.name) for one in fields(CutoutRequest))
+        self._dataset, self._others = first, tuple(others)
         self._head = f"{did}&CENTER="
         self._tail = f"&{rest}" if rest else ""
-        self._sizes: dict[Size, str] = {}
+        self._sizes: dict[Size, tuple[Size, str]] = {}
 
     def request(self, ra_deg: float, dec_deg: float, size: Size) -> CutoutRequest:
         """Request of a box about a place; `size` as the row says it."""
-        stencil = CenteredBox(ra_deg, dec_deg, on_grid(size, self._request.mosaic.pixscale_deg))
-        canonical = f"sync?{self.query(ra_deg, dec_deg, size)}"
-        return replace(self._request, stencil=stencil, canonical=canonical)
-
-    def query(self, ra_deg: float, dec_deg: float, size: Size) -> str:
-        """Spell it without the name of the resource."""
-        spelled = self._sizes.get(size)
-        if spelled is None:
-            box = on_grid(size, self._request.mosaic.pixscale_deg)
-            spelled = self._sizes[size] = spell_size(box).replace(" ", "+")
+        box, spelled = self._sizes.get(size) or self._size(size)
         center = format_numbers(ra_deg, dec_deg).replace(" ", "+")
-        return f"{self._head}{center}&SIZE={spelled}{self._tail}"
+        canonical = f"sync?{self._head}{center}&SIZE={spelled}{self._tail}"
+        return _made(self._dataset, CenteredBox(ra_deg, dec_deg, box), *self._others, canonical)
+
+    def _size(self, size: Size) -> tuple[Size, str]:
+        box = on_grid(size, self._pixscale_deg)
+        self._sizes[size] = box, spell_size(box).replace(" ", "+")
+        return self._sizes[size]

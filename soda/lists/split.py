@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from soda.lists.units import UnitPlanner, Units, units_of
 from soda.lists.work import verdict_of
 from soda.making import said
 from soda.params import on_grid
+from soda.price import kind_of_listed
 from soda.rows import TASK_BYTES, TASK_S, no_overlap
 from soda.spelling import spell_size
 from soda.targets import TargetTable
@@ -27,6 +29,7 @@ from surveys.execute import IN_MEMORY_BYTES
 from surveys.sky.overlap import box_shape
 from surveys.sky.stencil import Size
 from surveys.survey import Survey
+from uws import pace
 from uws.job import Row, RowReport, RowStatus
 from uws.jobtype import Expansion, JobRefused, TaskPlan
 
@@ -139,7 +142,21 @@ class _Split:
                 facts=self._facts(unit),
             )
             rows.append(Row(unit, self._labels[unit], row.to_payload()))
-        return TaskPlan(tuple(rows), writer.to_json(), kind)
+        return TaskPlan(tuple(rows), {**writer.to_json(), **self._pace(which)}, kind)
+
+    def _pace(self, which: Sequence[int]) -> dict[str, Any]:
+        """Say what to expect of a task: of that kind of which most of its rows are."""
+        units = self._units
+        number = Counter(units["product"][which].tolist()).most_common(1)[0][0]
+        product = units.products[number]
+        key = kind_of_listed(
+            product.format,
+            int(np.median(units["pixels_out"][which])),
+            self._said[number].survey.name,
+            is_copied=bool(np.all(units["artifact"][which] >= 0)),
+        )
+        seconds = float(units["seconds"][which].sum())
+        return pace.told(key, seconds, len(which), int(units["bytes_out"][which].sum()))
 
     def _target(self, unit: int) -> int:
         return int(self._units["target"][unit])
@@ -196,7 +213,7 @@ class _ProductFacts:
         self._request = product.request
         self._sizes: dict[Size, dict[str, Any]] = {}
         survey = engine.catalog.survey(product.survey)
-        self._survey = survey
+        self.survey = survey
         self._facts: dict[str, Any] = {"survey": survey.name}
         if survey.obs_collection:
             self._facts["release"] = survey.obs_collection
@@ -214,7 +231,7 @@ class _ProductFacts:
     def _size_facts(self, size: Size) -> dict[str, Any]:
         told: dict[str, Any] = {"size": spell_size(size)}
         pixscale_deg = self._request.mosaic.pixscale_deg
-        scale_deg = pixscale_deg or self._survey.pixel_scale_deg
+        scale_deg = pixscale_deg or self.survey.pixel_scale_deg
         box = on_grid(size, pixscale_deg)
         if scale_deg is not None or box.in_pixels:
             told["requested_w"], told["requested_h"] = box_shape(box, scale_deg or 1.0)

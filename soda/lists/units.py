@@ -54,11 +54,12 @@ _COLUMNS: dict[str, Any] = {
     "x1": np.int32,
     "y0": np.int32,
     "y1": np.int32,
+    "pixels_out": np.int64,
     "bytes_out": np.int64,
     "seconds": np.float64,
 }
 #: Columns that a plan of many positions has by the same names.
-_OF_PLANS = ("verdict", "artifact", "nearest", "x0", "x1", "y0", "y1", "bytes_out")
+_OF_PLANS = ("verdict", "artifact", "nearest", "x0", "x1", "y0", "y1", "pixels_out", "bytes_out")
 
 Numbers = NDArray[np.int64]
 

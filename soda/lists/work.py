@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from dali.errors import AuthorizationError, ProtocolError, ServiceUnavailable
 from soda.lists.engine import Engine
-from soda.lists.facts import Facts, image_facts, made_facts, places, planned_places
+from soda.lists.facts import Facts, image_facts, made_facts, places, planned_places, share
 from soda.lists.rows import Common, ListRow, PlannedImage
 from soda.making import DATABASE_RETRY_S, database_away, said, told
 from soda.refusals import NO_ROOM, refusal, unreadable
@@ -78,7 +78,13 @@ class _Task:
                 return None
             boxes = [(row.box.x0, row.box.x1, row.box.y0, row.box.y1) for row in rows if row.box is not None]
             found = places(wcs_of(record), boxes, [row.ra_deg for row in rows], [row.dec_deg for row in rows])
-            return _Copied(record, planned.generation, self._facts_of(record), found)
+            facts = {
+                **self._facts_of(record),
+                "band": record.band,
+                "resampled": False,
+                "source_datasets": record.dataset,
+            }
+            return _Copied(record, planned.generation, facts, found)
         except (StaleImage, OperationalError, InterfaceError, NoConnection):
             return None  # each row finds out for itself, and says so
 
@@ -123,20 +129,31 @@ class _Task:
                 RowStatus.EMPTY, message=message, verdict="no_overlap", label=asked.label, facts=asked.facts
             )
         result = self._engine.execute(plan)
-        facts: Facts = {**asked.facts, **made_facts(result.facts)}
+        clipped = plan.parts[0].clipped if copy is not None else plan.clipped
         if copy is not None:
-            facts |= copy.image.facts | copy.place
+            # One image, and no picture: this is done so often that nothing of it is looked at twice.
+            facts = {
+                **asked.facts,
+                **copy.image.facts,
+                **copy.place,
+                "frac_valid": share(result.facts.covered),
+                "clipped": clipped,
+            }
         else:
             reference = record_of(plan.pieces[0], plan.generation, self._engine.catalog)
-            facts |= self._facts_of(reference)
-            facts |= planned_places(plan, reference, asked.ra_deg, asked.dec_deg)
+            facts = {
+                **asked.facts,
+                **made_facts(result.facts),
+                **self._facts_of(reference),
+                **planned_places(plan, reference, asked.ra_deg, asked.dec_deg),
+            }
         file = File(
             row.result_id,
             with_suffix(result.file_name, asked.suffix),
             self._common.products[asked.product].media_type,
             told(result, plan.pieces[0].dataset),
         )
-        verdict = "clipped" if plan.clipped else "ok"
+        verdict = "clipped" if clipped else "ok"
         return Outcome(RowStatus.DONE, (file,), verdict=verdict, label=asked.label, facts=facts)
 
     def _record(self, planned: PlannedImage) -> ImageRecord:

@@ -233,3 +233,23 @@ def test_sync_takes_no_uploads(client: FlaskClient) -> None:
     answer = client.post("/sync", data={**sent, "t": (io.BytesIO(b"ra,dec\n150,0\n"), "t.csv")})
     assert answer.status_code == 400
     assert answer.text.startswith("UsageError: UPLOAD is not supported here")
+
+
+def test_what_failed_is_retried_alone(service: JobbingService, client: FlaskClient) -> None:
+    table = csv_of([{"ra": 0.0, "dec": -10.0, "band": band} for band in "gr"])
+    tile = service.folder / "tiny" / "zero_r.fits"
+    kept = tile.rename(tile.with_suffix(".kept"))
+    first = run(client, table, ID=did("tiny"))
+    kept.rename(tile)
+    assert first.phase == "COMPLETED"
+    assert [row["status"] for row in first.rows()] == ["ok", "failed"]
+    answer = client.post(first.path, data={"ACTION": "RETRY"})
+    assert answer.status_code == 303, answer.text
+    second = done(client, urlsplit(answer.headers["Location"]).path)
+    assert second.phase == "COMPLETED"
+    before, after = first.rows(), second.rows()
+    assert [row["status"] for row in after] == ["ok", "ok"]
+    assert after[0]["sha256"] == before[0]["sha256"]
+    made = by_sync(client, ID=did("tiny/r"), CENTER="0 -10", SIZE="20px")
+    assert second.get("results/r2") == made
+    assert after[1]["path"] == "fits/tiny/r/TINYJ000000.00-100000.0_r_20x20.fits"

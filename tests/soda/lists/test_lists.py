@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from config.app import Parts, site_of
 from dali.errors import NotFound, ProtocolError, UsageError
 from dali.parameters import Parameters
 from soda.jobtype import SodaJobs
+from soda.lists.products import Product, Spelling
 from soda.lists.service import ListLimits
+from soda.params import parse_box_size, parse_request
 from soda.targets import TargetLimits
 from surveys.planner import Limits
 from tests.soda.lists.lists import LIMITS, ListJob, content, csv_of, kind_of, pixels, pixels_in
@@ -26,6 +29,7 @@ from tests.support.field import Field, centre_of, sky
 from tests.support.service import did, pixels_of
 from uws.job import RowStatus
 from uws.jobtype import JobRefused, Outcome, Work
+from uws.pace import expectation_of
 
 Target = dict[str, Any]
 
@@ -136,6 +140,11 @@ def test_rows_are_light_where_one_image_has_them(field_kind: SodaJobs, tmp_path:
     assert {row.n for row in tasks[0].rows} == {0, 2, 3, 4}
     assert [row.n for row in tasks[1].rows] == [1]
     assert expansion.total == 5
+    told = [expectation_of(task.rows, task.common) for task in tasks]
+    assert [one.key for one in told if one] == [
+        "soda/fits/listed/s/field",
+        "soda/fits/listed-several/s/field",
+    ]
     assert expansion.seconds == pytest.approx(0.01, rel=0.9)
 
 
@@ -203,6 +212,26 @@ def test_an_image_that_is_not_the_planned_one_is_planned_again(kind: SodaJobs, t
         common = {**task.common, "images": [image]}
         (outcome,) = kind.run(Work("job", "", task.rows, common))
         np.testing.assert_array_equal(pixels(outcome), pixels_of("a")[INSIDE])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"ID={did('tiny/g')}",
+        f"ID={did('tiny')}&FILTER=g&EDGE=clip&TIME=5+6&CHECKSUM=true",
+        f"ID={did('field')}&RGB=i,r,g&RESPONSEFORMAT=png&LABEL=a+%26+b",
+        f"ID={did('tiny/g')}&GRID=tan&PIXSCALE=2arcsec",
+    ],
+)
+def test_requests_of_rows_are_spelled_as_those_of_sync(parts: Parts, query: str) -> None:
+    pairs = parse_qsl(query)
+    asked = parse_request(Parameters.from_pairs(pairs), parts.identifiers)
+    product = Product("", replace(asked.cutout, canonical=""), asked.media_type)
+    for size in ("30px", "0.5 7'"):
+        for ra, dec in ((150.0, -2.25), (1e-5, 0.1), (359.99999999999994, -90.0)):
+            one = Parameters.from_pairs([*pairs, ("CENTER", f"{ra!r} {dec!r}"), ("SIZE", size)])
+            made = Spelling(product, parts.identifiers).request(ra, dec, parse_box_size(size))
+            assert made == parse_request(one, parts.identifiers).cutout
 
 
 # Targets that are wrong

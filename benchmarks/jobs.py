@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -79,11 +79,12 @@ def _circle(run: int) -> dict[str, str]:
 
 def _sync_beside_waiters(address: tuple[str, int]) -> Row:
     """Compare the 95th percentile of sync cutouts at a fixed rate with and without clients in WAIT."""
-    idle = _p95_ms(address)
+    paths = paths_of("bench/r/plain")
+    idle = p95_ms(address, paths)
     with ExitStack() as stack:
         for connection in _waiting(address):
             stack.callback(connection.close)
-        busy = _p95_ms(address)
+        busy = p95_ms(address, paths)
     what = f"p95 of sync at {RATE_PER_S:g}/s beside {WAITERS} clients in WAIT, against none"
     return Row(what, busy / idle, None, "times", "", "below", 1.5)
 
@@ -101,9 +102,9 @@ def _waiting(address: tuple[str, int]) -> Iterator[http.client.HTTPConnection]:
         yield connection
 
 
-def _p95_ms(address: tuple[str, int]) -> float:
+def p95_ms(address: tuple[str, int], paths: Sequence[str]) -> float:
     """Ask at a fixed rate, each request in its own time, so that a slow one delays none after it."""
-    paths, spent, lock = paths_of("bench/r/plain"), [], threading.Lock()
+    spent, lock = [], threading.Lock()
 
     def ask(path: str) -> None:
         start = time.perf_counter()

@@ -1,9 +1,10 @@
-"""Lists of targets: planned together, and cut into containers without a service; astropy in a loop."""
+"""Lists of targets: planned together, cut into containers with and without a service; astropy in a loop."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from benchmarks import list_jobs
 from benchmarks.skies import DEC_DEG, RA_DEG, SCALE_DEG, centres_about, survey_of, tan_header
 from benchmarks.table import Row
 from config.app import Parts, assemble, site_of
@@ -38,7 +40,7 @@ SIZE = Size(256, 256, in_pixels=True)
 LIMITS = Limits(max_pixels=10**8, max_bytes=10**9)
 TARGETS, MANY_TARGETS = 10_000, 100_000
 ROWS_OF_A_TASK = 500
-WORKERS = 2
+WORKERS = list_jobs.WORKERS
 #: Single cutouts of the peers, of which each takes long.
 ALONE, NAIVE = 200, 60
 #: Rows of the noise that tiles are filled with.
@@ -74,6 +76,7 @@ def rows(folder: Path) -> Iterator[Row]:
     what = f"List: {count:,} cutouts of 256x256 over {len(tiles)} tiles into containers, no service"
     yield Row(f"{what}, one process", rates[0], naive, "/s", "astropy in a loop", "rate", 25.0)
     yield Row(f"{what}, {WORKERS} processes", rates[1], rates[0], "/s", "one", "rate", 1.5)
+    yield from list_jobs.rows(data, positions(TARGETS), positions(MANY_TARGETS), rates[1])
 
 
 def make_tiles(folder: Path) -> list[Path]:
@@ -152,7 +155,9 @@ def bare_loop(data: Path, tasks: list[Task], folder: Path, workers: int) -> floa
         list(pool.map(_warm, tasks[:workers]))
         start = time.perf_counter()
         list(pool.map(_cut, tasks))
-        return time.perf_counter() - start
+        spent = time.perf_counter() - start
+    shutil.rmtree(folder)
+    return spent
 
 
 class _Maker:

@@ -56,6 +56,8 @@ from surveys.index.catalog import Catalog
 from surveys.survey import Survey
 from uws import views as uws_views
 from uws.jobtype import JobTypes
+from uws.planning import Planner
+from uws.uploads import Uploads
 from vosi import views as vosi_views
 from vosi.availability import Monitor
 from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
@@ -206,10 +208,9 @@ def create_app(settings: Settings) -> Flask:
             packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
         )
     )
-    estimates = EstimateService(kind, jobs.service.outlook, sync, parts.identifiers, terms_of(settings))
-    app.register_blueprint(
-        soda_views.make_estimate_blueprint(estimates, settings.jobs.max_body_bytes, base_url)
-    )
+    planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
+    estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms_of(settings))
+    app.register_blueprint(soda_views.make_estimate_blueprint(estimates, base_url))
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))

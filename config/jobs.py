@@ -193,8 +193,11 @@ def terms_of(settings: Settings) -> Terms:
         "max_inputs": cutouts.max_inputs,
         "max_pixels_in": cutouts.max_pixels_in,
         "max_body_bytes": jobs.max_body_bytes,
+        "max_upload_bytes": jobs.max_upload_bytes,
+        "max_targets": cutouts.max_targets,
+        "max_list_rows": cutouts.max_list_rows,
     }
-    return Terms(limits, jobs.max_rows, jobs.destruction_s)
+    return Terms(limits, jobs.destruction_s)
 
 
 def limits_of(settings: SyncSettings | CutoutJobSettings) -> Limits:

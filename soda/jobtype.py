@@ -16,10 +16,10 @@ from soda.combinations import ONLY_RESULT
 from soda.lists.engine import Engine
 from soda.lists.request import ListRequest, is_list, refuse_without_list
 from soda.lists.rows import LIST
-from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists
+from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists, Looked
 from soda.making import DATABASE_RETRY_S, database_away, said, told
 from soda.params import ManyCutouts, parse_many, parse_request
-from soda.refusals import NO_ROOM, refusal, unreadable
+from soda.refusals import NO_ROOM, TooManyRows, refusal, unreadable
 from soda.rows import PlannedRow, RowPlanner, no_overlap, tasks_of
 from soda.table import JOB_PARAMETERS, SodaParameter
 from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
@@ -191,6 +191,10 @@ class SodaJobs:
         """Plan the rows of a list, and make tasks of them."""
         return self._lists.split(work)
 
+    def look(self, request: ListRequest) -> Looked:
+        """Plan all rows of a list without making a job of them; raises what `soda.lists.service` says."""
+        return self._lists.look(request)
+
     def plan_cutout(self, request: CutoutRequest) -> CutoutPlan:
         """Plan one cutout within the limits of jobs; raises what `surveys.planner.plan_cutout` raises."""
         return self._planner.plan(request)
@@ -285,9 +289,10 @@ def _too_many(many: ManyCutouts, most: int) -> JobRefused:
     factors = " x ".join(f"{length} {name}" for name, length in lengths.items() if length > 1)
     longest = max(lengths, key=lambda name: lengths[name])
     share = max(1, most * lengths[longest] // many.count)
-    return JobRefused(
+    return TooManyRows(
         f"this job asks for {many.count} cutouts ({factors}); the limit for one job is {most}",
         f"Send several jobs, each with {share} of the {lengths[longest]} {longest} values at most.",
+        most,
     )
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.identifiers import Identifiers
+from uws.jobtype import JobRefused
 
 #: Said where a temporary file has no room.
 NO_ROOM = "there is no room for a large cutout while it is made"
 
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
+
+
+class TooManyRows(JobRefused):
+    """A job would have more cutouts than it may.
+
+    `most`: so many it may have.
+    """
+
+    def __init__(self, sentence: str, fix: str, most: int) -> None:
+        super().__init__(sentence, fix)
+        self.most = most
 
 
 def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:

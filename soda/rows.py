@@ -12,7 +12,7 @@ from soda.combinations import ONLY_RESULT, Combination, combinations, numbered
 from soda.making import said
 from soda.params import ManyCutouts
 from soda.price import covered_fraction, kind_of, seconds_of
-from soda.refusals import refusal
+from soda.refusals import TooManyRows, refusal
 from soda.spelling import canonical_pairs, canonical_query, with_url
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.execute import record_of
@@ -25,7 +25,6 @@ from surveys.request import CutoutRequest
 from surveys.survey import Survey
 from uws import pace
 from uws.job import Row, RowStatus
-from uws.jobtype import JobRefused
 
 #: Of a task; a cutout that is larger is a task of its own.
 TASK_S = 2.0
@@ -107,7 +106,7 @@ class RowPlanner:
         ------
         NotFound, AuthorizationError
             If there is no such dataset, or not for this caller.
-        JobRefused
+        TooManyRows
             If there are more than `most` rows, since each exposure has one.
         """
         found: list[PlannedRow] = []
@@ -117,10 +116,11 @@ class RowPlanner:
             found += rows
             count += sum(row.counts_as for row in rows)
             if count > most:
-                raise JobRefused(
+                raise TooManyRows(
                     f"this job would give more than {most} cutouts, since each exposure gives one; "
                     f"the limit for one job is {most}",
                     "Send several jobs, each with some of the regions, or with less TIME.",
+                    most,
                 )
         return found
 

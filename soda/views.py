@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Request, Response, request
 
-from dali.errors import UsageError
 from dali.parameters import Parameters
 from dali.responses import JSON, LOG_FIELDS
 from dali.views import expect_whole_body, read_parameters, watch_client
-from soda.estimate.asked import job_command, parse_asked, read_json
+from soda.estimate.asked import job_command, lines_of, parse_asked, read_json, with_targets
 from soda.estimate.document import estimate_document
 from soda.estimate.service import EstimateService
 from soda.habits import Habits, in_habit_words, outside
@@ -76,34 +78,39 @@ def make_blueprint(
 
 
 def make_estimate_blueprint(
-    service: EstimateService,
-    max_body_bytes: int,
-    base_url: Callable[[], str],
-    caller_of: Callable[[], Caller] = anonymous,
+    service: EstimateService, base_url: Callable[[], str], caller_of: Callable[[], Caller] = anonymous
 ) -> Blueprint:
-    """Make the resource of dry runs; a body has so many bytes at most."""
+    """Make the resource of dry runs."""
     blueprint = Blueprint("estimate", __name__)
 
     @blueprint.route("/estimate", methods=["GET", "POST"])
     def estimate() -> Response:
-        request.max_content_length = max_body_bytes
         client = Client(base_url(), caller_of(), watch_client(request))
-        asked = parse_asked(_sent(request))
-        found = service.estimate(asked.parameters, client)
-        command = job_command(asked.parameters, client.base_url, {})
+        with _sent(request, service) as parameters:
+            asked = parse_asked(parameters)
+            found = service.estimate(asked.parameters, client)
+        command = job_command(asked.parameters, client.base_url)
         document = estimate_document(found, service.terms, command, datetime.now(UTC), asked.page)
         return Response(document, headers={"Cache-Control": "no-store"}, content_type=JSON)
 
     return blueprint
 
 
-def _sent(request: Request) -> Parameters:
-    """Read the parameters of a form, or of a JSON object."""
-    if request.mimetype != JSON:
-        return read_parameters(request)
+@contextmanager
+def _sent(request: Request, service: EstimateService) -> Iterator[Parameters]:
+    """Read a form, or a JSON object, whose targets become a file while they are needed."""
+    if request.method != "POST" or request.mimetype != JSON:
+        yield read_parameters(request, spool=service.spool() if request.method == "POST" else None)
+        return
+    spool = service.spool()
     expect_whole_body(request)
+    request.max_content_length = spool.max_bytes
     pairs, targets = read_json(request.get_data())
-    if targets:
-        raise UsageError("targets are not taken here yet", "Write CENTER for each of them.")
     query = parse_qsl(request.query_string.decode("utf-8", "replace"), keep_blank_values=True)
-    return Parameters.from_pairs([*query, *pairs])
+    if not targets:
+        yield Parameters.from_pairs([*query, *pairs])
+        return
+    with NamedTemporaryFile(dir=spool.folder, suffix=".jsonl") as file:
+        file.writelines(lines_of(targets))
+        file.flush()
+        yield with_targets([*query, *pairs], Path(file.name), file.tell())

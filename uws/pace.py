@@ -82,10 +82,17 @@ class Histogram:
         return ratio
 
     @property
-    def mean(self) -> float:
-        """What many of them take together, each."""
+    def middle(self) -> float:
+        """Mean of the middle half: what most take, whatever a few did that were cold, or in bad company."""
         total = sum(self.weights.values())
-        return sum(weight * _edge(number + 0.5) for number, weight in self.weights.items()) / total
+        first, last = total / 4, total * 3 / 4
+        passed, found = 0.0, 0.0
+        for number in sorted(self.weights):
+            weight = self.weights[number]
+            inside = min(last, passed + weight) - max(first, passed)
+            found += max(0.0, inside) * _edge(number + 0.5)
+            passed += weight
+        return found / (last - first)
 
 
 #: Histograms by key.
@@ -171,18 +178,28 @@ def expectation_of(rows: Sequence[Row], common: Mapping[str, Any]) -> Expected |
 
     Of rows of several kinds the task is of that which takes longest.
     """
-    entries = [common.get(PACE)] if PACE in common else [row.payload.get(PACE) for row in rows]
+    if PACE in common:
+        return expectation_of_all(len(rows), common)
     kinds: dict[str, float] = {}
     size = 0
-    for entry in entries:
-        match entry:
-            case [str(key), float() | int() as seconds, int(count), int(weight)] if count > 0:
-                share = min(1.0, len(rows) / count) if PACE in common else 1.0
-                kinds[key] = kinds.get(key, 0.0) + seconds * share
-                size += round(weight * share)
+    for row in rows:
+        match row.payload.get(PACE):
+            case [str(key), float() | int() as seconds, 1, int(weight)]:
+                kinds[key] = kinds.get(key, 0.0) + seconds
+                size += weight
     if not kinds:
         return None
     return Expected(max(kinds, key=kinds.__getitem__), TASK_S + sum(kinds.values()), size)
+
+
+def expectation_of_all(rows: int, common: Mapping[str, Any]) -> Expected | None:
+    """Read what a task of so many rows says of all of them; None if it says nothing that can be used."""
+    match common.get(PACE):
+        case [str(key), float() | int() as seconds, int(count), int(size)] if count > 0:
+            share = min(1.0, rows / count)
+            return Expected(key, TASK_S + seconds * share, round(size * share))
+        case _:
+            return None
 
 
 def size_class(seconds: float) -> str:
@@ -245,7 +262,9 @@ class Forecast:
     runs: int
 
 
-def forecast(kind: str, tasks: Iterable[Expected], queue: Queue, known: Known) -> Forecast:
+def forecast(
+    kind: str, tasks: Iterable[Expected], queue: Queue, known: Known, split: Expected | None = None
+) -> Forecast:
     """Tell when a job will end that has these tasks.
 
     Parameters
@@ -258,6 +277,8 @@ def forecast(kind: str, tasks: Iterable[Expected], queue: Queue, known: Known) -
         What goes before it.
     known
         What was learned so far.
+    split
+        What one worker does before there are tasks.
     """
     kinds: dict[str, list[float]] = {}
     for task in tasks:
@@ -265,12 +286,15 @@ def forecast(kind: str, tasks: Iterable[Expected], queue: Queue, known: Known) -
     work_s, longest_s, runs, count = 0.0, 0.0, 0, 0
     for key, seconds in kinds.items():
         ratio = expected(key, known)
-        # The mean, as many go into the sum.
-        work_s += sum(seconds) * ratio.mean
-        longest_s = max(longest_s, max(seconds) * ratio.mean)
+        middle = ratio.middle
+        work_s += sum(seconds) * middle
+        longest_s = max(longest_s, max(seconds) * middle)
         runs += ratio.runs
         count += len(seconds)
     run_s = spread_over(work_s, longest_s, count, queue.workers)
+    if split is not None:
+        split_s = split.seconds * expected(split.key, known).middle
+        run_s, work_s = run_s + split_s, work_s + split_s
     before_first_s = queue.passed_over_s(1)
     run_s += max(0.0, queue.passed_over_s(count) - before_first_s)
     wait_s = START_S + queue.wait_s + before_first_s

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
-from uws.job import Caller, JobError
+from uws.job import Caller, JobError, Lane
 from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
-from uws.pace import TASK_S, Expected, Forecast, Queue, expectation_of, forecast
+from uws.pace import TASK_S, Expected, Forecast, Queue, expectation_of, expectation_of_all, forecast
 from uws.phase import Phase
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.store.pace import Paces
+
+#: How large tasks are that a split will make.
+USUAL_TASK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class Planner:
         """
         kind = self._types[job_type]
         plan = kind.plan(kind.parse(parameters, caller, uploads))
-        if (outlook := self.outlook(job_type, plan)) is None:
+        # Some job types know better.
+        if plan.estimate is not None or (outlook := self.outlook(job_type, plan)) is None:
             return Planned(plan)
         return Planned(replace(plan, seconds=outlook.forecast.work_s, estimate=outlook.written()))
 
@@ -152,11 +157,48 @@ class Planner:
         tasks = expectations(job_type, plan)
         if not tasks:
             return None
-        settings = self._settings
-        configured = settings.workers + (settings.high_workers if plan.lane == "high" else 0)
-        queue = self._paces.queue(plan.lane, plan.total, configured, settings.lease_s)
-        told = forecast(job_type, tasks, queue, self._paces.known())
-        return Outlook(told, queue, plan.total, sum(task.size for task in tasks))
+        split = None if plan.split is None else expectation_of_all(1, plan.split)
+        return self.outlook_of(job_type, plan.lane, plan.total, tasks, split)
+
+    def outlook_of(
+        self,
+        job_type: str,
+        lane: Lane,
+        rows: int,
+        tasks: Sequence[Expected],
+        split: Expected | None = None,
+    ) -> Outlook:
+        """Tell when a job would end of which this much is known; `split` comes before its tasks."""
+        return look_ahead(self._paces, self._settings, job_type, lane, rows, tasks, split)
+
+
+def look_ahead(
+    paces: Paces,
+    settings: JobSettings,
+    job_type: str,
+    lane: Lane,
+    rows: int,
+    tasks: Sequence[Expected],
+    split: Expected | None = None,
+    but: str = "",
+) -> Outlook:
+    """Tell when a job ends that is queued now.
+
+    Parameters
+    ----------
+    paces, settings
+        What was learned, and how many workers there are.
+    job_type, lane, rows, tasks
+        Of the job.
+    split
+        What comes before all tasks.
+    but
+        The job itself, if it is in the queue already.
+    """
+    configured = settings.workers + (settings.high_workers if lane == "high" else 0)
+    queue = paces.queue(lane, rows, configured, settings.lease_s, but)
+    told = forecast(job_type, tasks, queue, paces.known(), split)
+    return Outlook(told, queue, rows, sum(task.size for task in tasks))
 
 
 def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
@@ -168,4 +210,6 @@ def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
     if not plan.seconds:
         return []
     count = max(1, len(plan.tasks))
+    if plan.split is not None:
+        count = max(1, math.ceil(plan.seconds / USUAL_TASK_S))
     return [Expected(job_type, TASK_S + plan.seconds / count)] * count

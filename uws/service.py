@@ -16,11 +16,11 @@ from uws.bell import Bell
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
 from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
-from uws.jobtype import JobPlan, JobTypes
+from uws.jobtype import JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, TERMINAL, Phase
-from uws.planning import Outlook, Planner
+from uws.planning import Planner
 from uws.refusals import illegal, missing, nothing_missing, on_behalf, require_pending
 from uws.results import ResultStore
 from uws.settings import JobSettings
@@ -403,10 +403,6 @@ class JobService:
     def now_ms(self) -> int:
         """Tell the time by the clock of jobs."""
         return self._jobs.now_ms()
-
-    def outlook(self, job_type: str, plan: JobPlan) -> Outlook | None:
-        """Tell when a job of this plan would end; None where that cannot be told."""
-        return self._planner.outlook(job_type, plan)
 
     def run_hidden(
         self,

@@ -27,16 +27,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from uws.bell import Bell, BellSilent
 from uws.herald import MOST_RINGS
-from uws.job import LANES, Claim, Lane, RowStatus, Settlement
+from uws.job import LANES, Claim, Lane, Settlement
 from uws.jobtype import JobTypes
-from uws.pace import Observations, expectation_of, job_key, start_key
+from uws.learning import Learner
 from uws.phase import Phase
 from uws.results import ResultStore
 from uws.runner import Child
 from uws.settings import JobSettings
 from uws.splitting import SplitWork
 from uws.store.claims import Claims, Hold, LostClaim
-from uws.store.pace import Paces
 from uws.store.upkeep import Upkeep
 from uws.tally import Counted, Tally
 from uws.trouble import Trouble
@@ -103,8 +102,7 @@ class Worker:
         self._settings = settings
         self._lanes = tuple(lanes)
         self._tally = Tally()
-        self._paces = Paces(engine)
-        self._observations = Observations()
+        self._learner = Learner(engine, settings)
         self._asked_at = 0.0  # when the task in hand was asked for
         self._stop = threading.Event()
         self._gone = threading.Event()
@@ -282,32 +280,19 @@ class Worker:
                 settlement = give_up(claim, UNRECORDED)
                 continue
             self._tally.settled(settlement)
-            self._learn(claim, settlement, phase)
             if phase is not Phase.EXECUTING:
                 self._bell.tell(claim.job_id, phase)
             elif settlement.split is not None:
                 for lane in LANES:
                     self._bell.top_up(lane, min(settlement.split.tasks, MOST_RINGS))
+            self._learn(claim, settlement, phase)
             return
 
     def _learn(self, claim: Claim, settlement: Settlement, phase: Phase) -> None:
-        """Note how long a task took, and its job if it has ended with it."""
-        took_s = time.monotonic() - self._asked_at
-        was_done = all(report.status in (RowStatus.DONE, RowStatus.EMPTY) for report in settlement.reports)
-        told = expectation_of(claim.rows, claim.common)
-        # What failed, or is done again in parts, tells nothing of others.
-        if told is not None and was_done and not settlement.retries:
-            self._observations.add(told.key, told.seconds, took_s)
-        if phase is not Phase.COMPLETED:
-            return
         try:
-            seen = self._paces.job(claim.job_id)
+            self._learner.settled(claim, settlement, phase, time.monotonic() - self._asked_at)
         except DatabaseAway as fault:
             self._database.say(fault)
-            return
-        if seen is not None:
-            self._observations.add(job_key(claim.job_type, seen.run_s), seen.run_s, seen.ran_s)
-            self._observations.add(start_key(seen.wait_s), seen.wait_s, seen.waited_s)
 
     def _lost(self, claim: Claim) -> None:
         """Clear away what was done of a task that could not be settled, unless an earlier try has done it."""
@@ -347,7 +332,7 @@ class Worker:
                     self._claims.renew(claim)
                 self._upkeep.beat(self.worker_id, socket.gethostname(), os.getpid(), self._lanes)
                 self._tally.store(self._upkeep.count)
-                self._observations.store(self._paces.count)
+                self._learner.store()
                 self._heart.over()
             except Exception as fault:
                 self._heart.say(fault)
@@ -356,7 +341,7 @@ class Worker:
     def _leave(self) -> None:
         try:
             self._tally.store(self._upkeep.count)
-            self._observations.store(self._paces.count)
+            self._learner.store()
             self._upkeep.leave(self.worker_id)
         except DatabaseAway as fault:
             self._database.say(fault)

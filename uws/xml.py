@@ -195,10 +195,11 @@ def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:
 
 def _add_estimate(info: etree._Element, job: Job, estimate: Mapping[str, Any]) -> None:
     """Add what was expected of a job when it was queued and, once it is done, what came of it."""
-    told = {"rows": str(estimate["rows"]), "bytes": str(estimate["bytes"]), "runs": str(estimate["runs"])}
+    told = {name: str(estimate[name]) for name in ("rows", "bytes", "runs") if name in estimate}
     element = _add_own(info, "estimate", unit="s", **told)
     for name in ("p50", "p90", "start"):
-        _add_own(element, name, f"{estimate[f'{name}_s']:.3f}")
+        if (seconds := estimate.get(f"{name}_s")) is not None:
+            _add_own(element, name, f"{seconds:.3f}")
     if job.phase is Phase.COMPLETED and None not in (job.queued_ms, job.started_ms, job.ended_ms):
         queued_ms = job.queued_ms or 0
         actual = _add_own(info, "actual", unit="s", rows=str(job.counts.ended), bytes=str(job.bytes_out))

@@ -6,11 +6,12 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 from dali.errors import UsageError, quoted
-from dali.parameters import Parameters, parse_boolean
+from dali.parameters import Parameters, UploadedFile, parse_boolean, upper_name
 from uws.params import CONTROL
 
 #: Name of the part in which targets come that stand in JSON.
@@ -135,7 +136,24 @@ def lines_of(targets: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
         yield json.dumps(target, separators=(",", ":")).encode() + b"\n"
 
 
-def job_command(parameters: Parameters, base_url: str, file_names: Mapping[str, str]) -> str:
+def with_targets(pairs: Iterable[tuple[str, str]], path: Path, size: int) -> Parameters:
+    """Give targets that stand in JSON to the request, as if they had been sent as a file.
+
+    Raises
+    ------
+    UsageError
+        If a file is named too.
+    """
+    found = Parameters.from_pairs(pairs)
+    if "UPLOAD" in found.values:
+        raise UsageError("UPLOAD and targets each are a table of targets", "Send one of them.")
+    name = upper_name(TARGETS)
+    values = {**found.values, "UPLOAD": (f"{TARGETS},param:{TARGETS}",)}
+    file = UploadedFile(path, f"{TARGETS}.jsonl", "application/jsonl", size)
+    return Parameters(values, (name,), {name: file})
+
+
+def job_command(parameters: Parameters, base_url: str) -> str:
     """Write the command that makes a job of a request.
 
     Parameters
@@ -144,15 +162,16 @@ def job_command(parameters: Parameters, base_url: str, file_names: Mapping[str, 
         As they were sent.
     base_url
         Of the service.
-    file_names
-        Part -> name of the file that was sent in it.
     """
     pairs = [(name, value) for name, values in parameters.values.items() for value in values]
     pairs.append(("PHASE", "RUN"))
     url = shlex.quote(f"{base_url}/async")
-    if not file_names:
+    if not parameters.files:
         query = "&".join(f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs)
         return f"curl -d {shlex.quote(query)} {url}"
-    form = [f"-F {shlex.quote(f'{part.lower()}=@{name}')}" for part, name in file_names.items()]
-    form += [f"--form-string {shlex.quote(f'{name}={value}')}" for name, value in pairs]
+    form = [f"--form-string {shlex.quote(f'{name}={value}')}" for name, value in pairs]
+    for part, file in parameters.files.items():
+        # curl takes some characters of a name for its own, unless it is quoted.
+        name = '"' + (file.file_name or "FILE").replace("\\", "\\\\").replace('"', '\\"') + '"'
+        form.append(f"-F {shlex.quote(f'{part.lower()}=@{name}')}")
     return " ".join(("curl", *form, url))

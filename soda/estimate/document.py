@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -85,12 +86,19 @@ def _page(found: Found, page: Page) -> dict[str, Any]:
         "words": [verdict.word for verdict in Verdict],
         "row": [int(number) for number in numbers],
         "verdict": [int(verdict) for verdict in verdicts],
-        "fraction": [None if f is None else round(float(f), DIGITS) for f in found.fractions[chosen]],
+        "fraction": [_rounded(fraction) for fraction in found.fractions[chosen]],
     }
     if found.ids:
         columns["id"] = list(found.ids[chosen])
+    if found.products:
+        columns["product"] = list(found.products[chosen])
     after = page.after + len(verdicts)
     return {**columns, "next_after": after if after < len(found.verdicts) else None}
+
+
+def _rounded(fraction: float | None) -> float | None:
+    """Leave out what is not known, and digits that mean nothing."""
+    return None if fraction is None or math.isnan(fraction) else round(float(fraction), DIGITS)
 
 
 def _count_from(first: int, count: int) -> range:

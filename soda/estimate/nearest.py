@@ -47,6 +47,8 @@ def nearest_size(request: CutoutRequest, plan: Plan) -> Mapping[str, str] | None
             return None
         return True
 
+    if fits(1.0) is not False:
+        return None
     low, high = 0.5, 1.0
     for _ in range(HALVINGS):
         if (verdict := fits(low)) is not False:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError
 from dali.parameters import Parameters
+from dali.uploads import Spool
 from soda.combinations import combinations
+from soda.estimate.lists import first_request, found_of_list, tasks_of_list
 from soda.estimate.nearest import nearest_size
-from soda.estimate.verdicts import Found, Verdict, found_of, spoken
+from soda.estimate.verdicts import Found, Verdict, found_of, spoken, verdict_of
 from soda.heavier import JOB_TYPE, Client
 from soda.jobtype import SodaJobs
 from soda.lists.request import ListRequest
+from soda.lists.service import splitting
 from soda.params import ManyCutouts
+from soda.refusals import TooManyRows
 from soda.rows import PlannedRow
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from surveys.identifiers import Identifiers
-from uws.jobtype import JobPlan, JobRefused
-from uws.planning import Outlook
-
-#: Tells when a job of a type and a plan would end.
-Foresee = Callable[[str, JobPlan], Outlook | None]
+from uws.jobtype import JobRefused
+from uws.pace import expectation_of_all
+from uws.planning import Outlook, Planner
+from uws.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,6 @@ class Terms:
     """What jobs may ask for, and how long their results are kept: as it is told."""
 
     limits: Mapping[str, int]
-    max_rows: int
     kept_s: int
 
 
@@ -72,8 +74,10 @@ class EstimateService:
     ----------
     kind
         Parses and plans, as it does for jobs.
-    foresee
+    planner
         Tells when a job would end.
+    uploads
+        Has the files of a request at hand.
     sync
         What may be had at once.
     identifiers
@@ -83,13 +87,24 @@ class EstimateService:
     """
 
     def __init__(
-        self, kind: SodaJobs, foresee: Foresee, sync: SyncService, identifiers: Identifiers, terms: Terms
+        self,
+        kind: SodaJobs,
+        planner: Planner,
+        uploads: Uploads,
+        sync: SyncService,
+        identifiers: Identifiers,
+        terms: Terms,
     ) -> None:
         self._kind = kind
-        self._foresee = foresee
+        self._planner = planner
+        self._uploads = uploads
         self._sync = sync
         self._identifiers = identifiers
         self.terms = terms
+
+    def spool(self) -> Spool:
+        """Where the files of a request go; raises ServiceUnavailable if nowhere."""
+        return self._uploads.spool()
 
     def estimate(self, parameters: Parameters, client: Client) -> Estimate:
         """Tell what a request would come to.
@@ -100,21 +115,23 @@ class EstimateService:
             If a value is wrong: that is told as it is of any request.
         """
         try:
-            request = self._kind.parse(parameters, client.caller)
+            named = self._uploads.named(parameters, self._kind.takes_uploads)
+            with self._uploads.at_hand(named, parameters.files, {}) as sources:
+                request = self._kind.parse(parameters, client.caller, sources)
+                if isinstance(request, ListRequest):
+                    return self._of_list(request)
+                return self._of_combinations(request, parameters, client)
         except JobRefused as refused:
-            return Estimate(None, 0, refused=refused, nearest={"rows": self.terms.max_rows})
-        if isinstance(request, ListRequest):
-            raise UsageError("tables of targets are not estimated here yet", "Leave UPLOAD out.")
-        return self._of_combinations(request, parameters, client)
+            nearest = {"rows": refused.most} if isinstance(refused, TooManyRows) else {}
+            return Estimate(None, 0, refused=refused, nearest=nearest)
+        except (NotFound, AuthorizationError) as refused:
+            return Estimate(None, 0, refused=refused)
 
     def _of_combinations(self, many: ManyCutouts, parameters: Parameters, client: Client) -> Estimate:
         try:
             rows = self._kind.rows_of(many)
-        except JobRefused as refused:
-            return Estimate(None, many.count, refused=refused, nearest={"rows": self.terms.max_rows})
         except (NotFound, AuthorizationError) as fault:
-            verdict = Verdict.BAND_MISSING if isinstance(fault, NotFound) else Verdict.NO_RIGHTS
-            return Estimate(_all(verdict, many.count), many.count, refused=fault)
+            return Estimate(_all(verdict_of(fault), many.count), many.count, refused=fault)
         found = found_of(rows)
         try:
             plan = self._kind.plan_of(rows)
@@ -123,7 +140,25 @@ class EstimateService:
         url, reason = (
             self._at_once(parameters, client) if len(rows) == 1 else ("", "it is of several cutouts")
         )
-        return Estimate(found, len(rows), self._foresee(JOB_TYPE, plan), url, reason)
+        return Estimate(found, len(rows), self._planner.outlook(JOB_TYPE, plan), url, reason)
+
+    def _of_list(self, request: ListRequest) -> Estimate:
+        looked = self._kind.look(request)
+        found, total = found_of_list(looked), len(looked.units)
+        refused = looked.refused
+        nearest: Mapping[str, str | int] = {}
+        if refused is None and not found.cutouts and looked.units.faults:
+            refused = next(iter(looked.units.faults.values()))
+        if refused is not None:
+            if isinstance(refused, TooManyRows):
+                nearest = {"rows": refused.most}
+            elif (largest := first_request(looked)) is not None:
+                nearest = nearest_size(largest, self._kind.plan_cutout) or {}
+            return Estimate(found, total, refused=refused, nearest=nearest)
+        tasks = tasks_of_list(looked)
+        split = expectation_of_all(1, splitting(total))
+        outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, tasks, split)
+        return Estimate(found, total, outlook, not_sync="it is of a table of targets")
 
     def _at_once(self, parameters: Parameters, client: Client) -> tuple[str, str]:
         """Give the URL by which sync gives this at once, or why it does not."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from dali.errors import ProtocolError
+from dali.errors import AuthorizationError, NotFound, ProtocolError
 from soda.rows import PlannedRow
 
 
@@ -21,6 +21,7 @@ class Verdict(IntEnum):
     NO_RIGHTS = 3  # the data are not open to the caller
     BAND_MISSING = 4  # there is no such survey or band
     REJECTED = 5  # it cannot be read, or be made, and the fault says why
+    UNKNOWN = 6  # it is looked up when it is made: of a list of very many different settings
 
     @property
     def word(self) -> str:
@@ -29,8 +30,8 @@ class Verdict(IntEnum):
 
 
 #: Rows that give a file, those whose answer is not all that was asked for, and those that give none.
-OK, WARNED = (Verdict.COVERED,), (Verdict.PARTIAL, Verdict.OUTSIDE)
-MADE = (Verdict.COVERED, Verdict.PARTIAL)
+OK, WARNED = (Verdict.COVERED, Verdict.UNKNOWN), (Verdict.PARTIAL, Verdict.OUTSIDE)
+MADE = (Verdict.COVERED, Verdict.PARTIAL, Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class Found:
         Of the rows in the file they came in; empty where they are numbered from 1.
     ids
         What the client calls them; empty where they have no names.
+    products
+        What each is of its target; empty where targets have one product.
+    targets
+        Rows of the table that was sent; None where none was.
     """
 
     verdicts: Sequence[int]
@@ -75,6 +80,8 @@ class Found:
     size: int
     numbers: Sequence[int] = ()
     ids: Sequence[str] = ()
+    products: Sequence[str] = ()
+    targets: int | None = None
 
     @property
     def cutouts(self) -> int:
@@ -96,7 +103,8 @@ class Found:
             for verdict, number in zip(self.verdicts, numbers, strict=True)
         )
         rejected = sum(verdict not in (*OK, *WARNED) for verdict in self.verdicts)
-        return {"total": total, "ok": fine, "warned": total - fine - rejected, "rejected": rejected}
+        sums = {"total": total, "ok": fine, "warned": total - fine - rejected, "rejected": rejected}
+        return sums if self.targets is None else {**sums, "targets": self.targets}
 
 
 def found_of(rows: Sequence[PlannedRow]) -> Found:
@@ -127,6 +135,13 @@ def _faults(rows: Sequence[PlannedRow]) -> Iterator[Fault]:
     for number, row in enumerate(rows, start=1):
         if row.fault is not None:
             yield Fault(number, None, spoken(row.fault))
+
+
+def verdict_of(fault: ProtocolError) -> Verdict:
+    """Say what a fault means for its row."""
+    if isinstance(fault, AuthorizationError):
+        return Verdict.NO_RIGHTS
+    return Verdict.BAND_MISSING if isinstance(fault, NotFound) else Verdict.REJECTED
 
 
 def spoken(error: ProtocolError) -> str:

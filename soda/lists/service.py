@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -14,17 +15,21 @@ from soda.lists.engine import Engine
 from soda.lists.levels import Levels, Resolved
 from soda.lists.request import ListRequest, parse_list
 from soda.lists.rows import LIST, VERSION
-from soda.lists.split import split_list
-from soda.lists.units import wrong_targets
+from soda.lists.split import split_list, too_many_units
+from soda.lists.units import UnitPlanner, Units, units_of, wrong_targets
 from soda.lists.work import run_list
 from soda.making import DATABASE_RETRY_S, database_away
 from soda.price import BYTE_S, CUTOUT_S
+from soda.refusals import TooManyRows
 from soda.targets import TargetLimits, TargetTable, UploadRefused, read_targets
 from surveys.sky.overlap import box_shape
 from surveys.sky.stencil import Size
+from uws import pace
 from uws.job import Lane
 from uws.jobtype import Expansion, JobPlan, JobRefused, Outcome, UploadSource, Work
 
+#: To split a list, and for each of its rows.
+SPLIT_S, SPLIT_ROW_S = 0.05, 6e-5
 #: So many targets that are wrong are named.
 TOLD_TARGETS = 5
 #: Bytes of a pixel, where it is not known of which image it is.
@@ -50,6 +55,31 @@ class ListLimits:
     targets: TargetLimits
     max_rows: int = 400_000
     high_rows: int = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """A list whose rows are planned.
+
+    Parameters
+    ----------
+    table, units
+        Its targets, and their products.
+    lane
+        Of its tasks.
+    refused
+        Why it would be no job.
+    """
+
+    table: TargetTable
+    units: Units
+    lane: Lane
+    refused: ProtocolError | None = None
+
+
+def splitting(rows: int) -> dict[str, Any]:
+    """Say what to expect of the splitting of a list."""
+    return pace.told("soda/split", SPLIT_S + SPLIT_ROW_S * rows, 1)
 
 
 class Lists:
@@ -98,8 +128,39 @@ class Lists:
         self._refuse_wrong(request, table, resolved)
         total = self._count(table, resolved)
         seconds = total * self._seconds_each(request, resolved)
-        lane: Lane = "high" if total <= self._limits.high_rows else "low"
-        return JobPlan((), lane, seconds, split, total, packaged=True)
+        split |= splitting(total)
+        return JobPlan((), self._lane(total), seconds, split, total, packaged=True)
+
+    def look(self, request: ListRequest) -> Looked:
+        """Plan all rows without making a job of them, in vain or not.
+
+        Raises
+        ------
+        JobRefused
+            If the table cannot be read, or is too large.
+        UsageError
+            If it has to be fetched first.
+        """
+        if request.upload.url:
+            raise UsageError(
+                "a table that is fetched by its URL is read by a worker, when there is a job",
+                "Send the file itself: UPLOAD=targets,param:t.",
+            )
+        table = self._read(request)
+        resolved = Resolved(self._levels(request), table.settings, len(table))
+        refused: ProtocolError | None = None
+        self._count(table, resolved)
+        try:
+            self._refuse_wrong(request, table, resolved)
+        except (JobRefused, UsageError) as fault:
+            refused = fault
+        units = UnitPlanner(table, self._engine).plan(units_of(table, resolved))
+        if refused is None and len(units) > self._limits.max_rows:
+            refused = too_many_units(len(units), self._limits.max_rows)
+        return Looked(table, units, self._lane(len(units)), refused)
+
+    def _lane(self, total: int) -> Lane:
+        return "high" if total <= self._limits.high_rows else "low"
 
     def split(self, work: Work) -> Expansion:
         """Plan the rows of a list, and make tasks of them; raises what `plan` raises."""
@@ -164,9 +225,10 @@ class Lists:
         total = sum(counts[number] for number in resolved.set_of)
         most = self._limits.max_rows
         if total > most:
-            raise JobRefused(
+            raise TooManyRows(
                 f"this list asks for {total} cutouts of {len(table)} targets; the limit of a job is {most}",
                 "Send several jobs, each with some of the targets or of the products.",
+                most,
             )
         return total
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from soda.lists.engine import Engine
 from soda.lists.levels import Resolved
+from soda.lists.lots import Lot, has_ended, lots_of
 from soda.lists.names import Namer, places_of
 from soda.lists.products import Product, Spelling
 from soda.lists.rows import CommonWriter, ListRow
@@ -19,24 +18,17 @@ from soda.lists.units import UnitPlanner, Units, units_of
 from soda.lists.work import verdict_of
 from soda.making import said
 from soda.params import on_grid
-from soda.price import kind_of_listed
-from soda.rows import TASK_BYTES, TASK_S, no_overlap
+from soda.refusals import TooManyRows
+from soda.rows import no_overlap
 from soda.spelling import spell_size
 from soda.targets import TargetTable
-from surveys.bulk.plans import Verdict
 from surveys.errors import UnknownDataset
-from surveys.execute import IN_MEMORY_BYTES
 from surveys.sky.overlap import box_shape
 from surveys.sky.stencil import Size
 from surveys.survey import Survey
 from uws import pace
 from uws.job import Row, RowReport, RowStatus
-from uws.jobtype import Expansion, JobRefused, TaskPlan
-
-#: Rows of a task at most: all are in memory while it is done.
-TASK_ROWS = 2000
-#: Side of the patches of sky in which rows of several images are gathered, degrees.
-_PATCH_DEG = 0.5
+from uws.jobtype import Expansion, TaskPlan
 
 
 def split_list(table: TargetTable, resolved: Resolved, engine: Engine, most: int) -> Expansion:
@@ -55,18 +47,23 @@ def split_list(table: TargetTable, resolved: Resolved, engine: Engine, most: int
 
     Raises
     ------
-    JobRefused
+    TooManyRows
         If exposures make more of it.
     """
     units = UnitPlanner(table, engine).plan(units_of(table, resolved))
     if len(units) > most:
-        raise JobRefused(
-            f"this list asks for {len(units)} cutouts, since each exposure gives one; the limit of a job is "
-            f"{most}",
-            "Send several jobs, each with some of the targets, or with less TIME.",
-        )
+        raise too_many_units(len(units), most)
     made = _Split(table, units, engine)
     return Expansion(made.tasks(), made.ended(), len(units), made.seconds)
+
+
+def too_many_units(count: int, most: int) -> TooManyRows:
+    """Refuse a list that comes to more than a job may have."""
+    return TooManyRows(
+        f"this list asks for {count} cutouts, since each exposure gives one; the limit of a job is {most}",
+        "Send several jobs, each with some of the targets, or with less TIME.",
+        most,
+    )
 
 
 class _Split:
@@ -77,19 +74,14 @@ class _Split:
         self._units = units
         self._engine = engine
         self._said = [_ProductFacts(product, engine) for product in units.products]
-        verdict = units["verdict"]
-        self._has_ended = (verdict == Verdict.OUTSIDE) | (verdict == Verdict.FAILED)
+        self._has_ended = has_ended(units)
         self._labels, self._suffixes = self._names()
         self.seconds = float(units["seconds"][~self._has_ended].sum())
 
     def tasks(self) -> Iterator[TaskPlan]:
         """Yield tasks: first rows that are copied of one image, gathered by it, then the others."""
-        units, left = self._units, ~self._has_ended
-        is_copied = left & (units["artifact"] >= 0)
-        # What is larger is made strip by strip, and may have to be inflated: it is given more memory.
-        is_light = is_copied & (units["bytes_out"] <= IN_MEMORY_BYTES)
-        yield from self._gathered(np.flatnonzero(is_light), "light")
-        yield from self._gathered(np.flatnonzero(left & ~is_light), "heavy")
+        for lot in lots_of(self._table, self._units):
+            yield self._task(lot)
 
     def ended(self) -> Iterator[RowReport]:
         """Yield rows that have ended, with what became of them."""
@@ -109,27 +101,9 @@ class _Split:
                 facts=self._facts(unit),
             )
 
-    def _gathered(self, which: NDArray[np.int64], kind: Literal["light", "heavy"]) -> Iterator[TaskPlan]:
-        """Put rows of one image, or of one part of the sky, next to each other, and cut them into tasks."""
-        units = self._units
-        dec = np.floor(self._table.dec_deg[units["target"][which]] / _PATCH_DEG)
-        ra = np.floor(self._table.ra_deg[units["target"][which]] / _PATCH_DEG)
-        copied, nearest = units["artifact"][which], units["nearest"][which]
-        order = which[np.lexsort((which, ra, dec, nearest, copied))]
-        start, seconds, size = 0, 0.0, 0
-        costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
-        for end, (unit_s, unit_bytes) in enumerate(costs):
-            is_full = seconds + unit_s > TASK_S or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
-            if is_full and end > start:
-                yield self._task(order[start:end].tolist(), kind)
-                start, seconds, size = end, 0.0, 0
-            seconds, size = seconds + unit_s, size + unit_bytes
-        if len(order):
-            yield self._task(order[start:].tolist(), kind)
-
-    def _task(self, which: Sequence[int], kind: Literal["light", "heavy"]) -> TaskPlan:
+    def _task(self, lot: Lot) -> TaskPlan:
         units, writer, rows = self._units, CommonWriter(self._engine.identifiers), []
-        for unit in which:
+        for unit in lot.units:
             artifact = int(units["artifact"][unit])
             is_copied = artifact >= 0
             row = ListRow(
@@ -142,21 +116,8 @@ class _Split:
                 facts=self._facts(unit),
             )
             rows.append(Row(unit, self._labels[unit], row.to_payload()))
-        return TaskPlan(tuple(rows), {**writer.to_json(), **self._pace(which)}, kind)
-
-    def _pace(self, which: Sequence[int]) -> dict[str, Any]:
-        """Say what to expect of a task: of that kind of which most of its rows are."""
-        units = self._units
-        number = Counter(units["product"][which].tolist()).most_common(1)[0][0]
-        product = units.products[number]
-        key = kind_of_listed(
-            product.format,
-            int(np.median(units["pixels_out"][which])),
-            self._said[number].survey.name,
-            is_copied=bool(np.all(units["artifact"][which] >= 0)),
-        )
-        seconds = float(units["seconds"][which].sum())
-        return pace.told(key, seconds, len(which), int(units["bytes_out"][which].sum()))
+        told = pace.told(lot.work, lot.seconds, len(rows), lot.size)
+        return TaskPlan(tuple(rows), {**writer.to_json(), **told}, lot.kind)
 
     def _target(self, unit: int) -> int:
         return int(self._units["target"][unit])

@@ -57,9 +57,10 @@ _COLUMNS: dict[str, Any] = {
     "pixels_out": np.int64,
     "bytes_out": np.int64,
     "seconds": np.float64,
+    "fraction": np.float64,
 }
 #: Columns that a plan of many positions has by the same names.
-_OF_PLANS = ("verdict", "artifact", "nearest", "x0", "x1", "y0", "y1", "pixels_out", "bytes_out")
+_OF_PLANS = ("verdict", "artifact", "nearest", "x0", "x1", "y0", "y1", "pixels_out", "bytes_out", "fraction")
 
 Numbers = NDArray[np.int64]
 
@@ -105,6 +106,7 @@ def _empty(count: int) -> dict[str, NDArray[Any]]:
     for name in ("artifact", "nearest"):
         columns[name][:] = -1
     columns["verdict"][:] = UNPLANNED
+    columns["fraction"][:] = np.nan
     return columns
 
 

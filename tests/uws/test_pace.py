@@ -55,15 +55,19 @@ def test_every_ratio_has_a_bin(ratio: float) -> None:
     assert histogram.runs == 1
     if 1 / 1024 < ratio < 1024:
         assert histogram.quantile(0.0) * (1 - 1e-9) <= ratio <= histogram.quantile(1.0) * (1 + 1e-9)
-        assert histogram.mean == pytest.approx(ratio, rel=BIN - 1)
+        assert histogram.middle == pytest.approx(ratio, rel=BIN - 1)
 
 
-def test_quantiles_and_mean_are_those_of_what_was_seen() -> None:
+def test_quantiles_and_the_middle_are_those_of_what_was_seen() -> None:
     ratios = np.random.default_rng(1).lognormal(0.7, 0.5, 4000)
     histogram = of(ratios.tolist())
     for share in (0.05, 0.5, 0.9, 0.99):
         assert histogram.quantile(share) == pytest.approx(np.quantile(ratios, share), rel=0.1)
-    assert histogram.mean == pytest.approx(ratios.mean(), rel=0.05)
+    half = ratios[(ratios > np.quantile(ratios, 0.25)) & (ratios < np.quantile(ratios, 0.75))]
+    assert histogram.middle == pytest.approx(half.mean(), rel=0.05)
+    # A tenth that is a hundred times slower does not matter to what most take.
+    outliers = np.where(np.arange(4000) % 10 == 0, 100.0, ratios)
+    assert of(outliers.tolist()).middle == pytest.approx(half.mean(), rel=0.2)
 
 
 def test_a_histogram_stays_small_and_older_runs_fade() -> None:

@@ -12,7 +12,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, case, delete, func, select, text, update
 
 from uws.job import Lane
-from uws.pace import HALF_LIFE, JOB, JOB_HALF_LIFE, START, Histogram, Known, Queue
+from uws.pace import (
+    HALF_LIFE,
+    JOB,
+    JOB_HALF_LIFE,
+    START,
+    Expected,
+    Histogram,
+    Known,
+    Queue,
+    expectation_of_all,
+)
 from uws.store.clock import NowMs, now_ms
 from uws.store.rows import IS_RUNNABLE
 from uws.tables import JobRow, PaceRow, TaskRow, WorkerRow
@@ -36,6 +46,17 @@ class Ran:
     ran_s: float
     wait_s: float
     run_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A job that has been split, and what its tasks say of themselves."""
+
+    job_type: str
+    lane: Lane
+    rows: int
+    seconds: float | None
+    tasks: tuple[Expected, ...]
 
 
 class Paces:
@@ -94,12 +115,54 @@ class Paces:
         )
         with self._reading.connect() as connection:
             found = connection.execute(statement).one_or_none()
-        if found is None or None in found[:3]:
+        if found is None or None in found[:3] or "run_s" not in found.estimate:
             return None
         queued, started, ended, estimate = found
         return Ran((started - queued) / 1000, (ended - started) / 1000, estimate["wait_s"], estimate["run_s"])
 
-    def queue(self, lane: Lane, total: int, configured: int, within_s: float) -> Queue:
+    def split_tasks(self, job_id: str) -> Split:
+        """List what the tasks of a job say of themselves that has just been split."""
+        statement = select(TaskRow.common, TaskRow.row_count).where(
+            TaskRow.job_id == job_id, TaskRow.kind != "split"
+        )
+        job = select(JobRow.type, JobRow.lane, JobRow.total, JobRow.seconds).where(JobRow.job_id == job_id)
+        with self._reading.connect() as connection:
+            kind, lane, rows, seconds = connection.execute(job).one()
+            tasks = connection.execute(statement).all()
+        told = [expectation_of_all(count, common or {}) for common, count in tasks]
+        known = tuple(task for task in told if task is not None)
+        return Split(kind, "high" if lane == "high" else "low", rows, seconds, known)
+
+    def expect(self, job_id: str, estimate: Mapping[str, Any], work_s: float) -> None:
+        """Say anew what is expected of a job that has begun; times are counted from now."""
+        p50_s, p90_s = estimate["p50_s"], estimate["p90_s"]
+        with self._writing.begin() as connection:
+            now = now_ms(connection)
+            found = connection.execute(
+                select(JobRow.queued_ms, JobRow.started_ms, JobRow.estimate).where(
+                    JobRow.job_id == job_id, IS_RUNNABLE
+                )
+            ).one_or_none()
+            if found is None or found.queued_ms is None or found.started_ms is None:
+                return
+            if found.estimate is not None and "run_s" not in found.estimate:  # the job type knows better
+                return
+            waited_s, past_s = (found.started_ms - found.queued_ms) / 1000, (now - found.queued_ms) / 1000
+            told = {
+                **estimate,
+                "p50_s": round(past_s + p50_s, 3),
+                "p90_s": round(past_s + p90_s, 3),
+                "start_s": waited_s,
+                "run_s": past_s - waited_s + estimate["wait_s"] + estimate["run_s"],
+                "wait_s": 0.0,  # that is over: nothing is learned of it
+            }
+            connection.execute(
+                update(JobRow)
+                .where(JobRow.job_id == job_id, IS_RUNNABLE)
+                .values(estimate=told, seconds=work_s, quote_ms=now + int(p90_s * 1000))
+            )
+
+    def queue(self, lane: Lane, total: int, configured: int, within_s: float, but: str = "") -> Queue:
         """Tell what goes before a job of `total` rows that would be queued now.
 
         Parameters
@@ -110,6 +173,8 @@ class Paces:
             How many workers there should be, for the time before the first of them is heard of.
         within_s
             A worker lives that was heard of within so many seconds.
+        but
+            A job that does not count.
 
         Notes
         -----
@@ -118,7 +183,7 @@ class Paces:
         """
         with self._reading.connect() as connection:
             lanes = list(connection.execute(_live_lanes(within_s)).scalars())
-            jobs, work_s = connection.execute(_before(lane, total)).one()
+            jobs, work_s = connection.execute(_before(lane, total, but)).one()
             urgent_s = connection.execute(_work("high")).scalar_one() if lane == "low" else 0.0
             in_hand = connection.execute(
                 select(func.count()).select_from(TaskRow).where(TaskRow.state == "running")
@@ -163,9 +228,11 @@ def _left_s() -> Any:
     return func.coalesce(func.sum(func.coalesce(JobRow.seconds, 0.0) * share), 0.0)
 
 
-def _before(lane: Lane, total: int) -> Any:
+def _before(lane: Lane, total: int, but: str) -> Any:
     # A larger one that has waited goes before too, for a task now and then.
-    return select(func.count(), _left_s()).where(_waits_in(lane), JobRow.rank <= 0, JobRow.total <= total)
+    return select(func.count(), _left_s()).where(
+        _waits_in(lane), JobRow.rank <= 0, JobRow.total <= total, JobRow.job_id != but
+    )
 
 
 def _work(lane: Lane) -> Any:

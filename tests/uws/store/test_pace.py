@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, func, select
 
-from tests.support.stored import run_job, set_job
+from tests.support.stored import (
+    all_of,
+    finish,
+    job_of,
+    new_job,
+    plan,
+    run_job,
+    set_job,
+    set_task,
+    take,
+)
+from tests.support.toy import toy_settings
 from uws.job import LANES
-from uws.pace import JOB, bin_of, job_key
+from uws.pace import JOB, bin_of, job_key, told
+from uws.planning import look_ahead
 from uws.store import pace
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.pace import Paces
 from uws.store.upkeep import Upkeep
-from uws.tables import PaceRow
+from uws.tables import JobRow, PaceRow
 
 
 @pytest.fixture
@@ -79,3 +92,38 @@ def test_what_goes_before_a_job(paces: Paces, jobs: Jobs, engine: Engine) -> Non
     for _ in range(3):
         assert claims.claim(LANES) is not None
     assert paces.queue("high", 1, 9, 30.0).wait_s > 2.0
+
+
+def test_a_job_that_was_split_is_told_anew(paces: Paces, jobs: Jobs, engine: Engine) -> None:
+    job_id = run_job(jobs, rows=4, per_task=2)
+    claims = Claims(engine, "me", 30.0)
+    take(claims)
+    set_task(engine, common=told("toy/a", 3.0, 2, 500))
+    split = paces.split_tasks(job_id)
+    assert (split.job_type, split.lane, split.rows) == ("toy", "low", 4)
+    assert [(task.key, task.size) for task in split.tasks] == [("toy/a", 500)] * 2
+    # The job itself is not in its own way.
+    settings = toy_settings(workers=2)
+    outlook = look_ahead(paces, settings, "toy", "low", 4, split.tasks, but=job_id)
+    assert (outlook.queue.jobs, outlook.rows, outlook.size) == (0, 4, 1000)
+    set_job(engine, job_id, queued_ms=JobRow.started_ms - 7000)
+    paces.expect(job_id, outlook.written(), outlook.forecast.work_s)
+    job = job_of(jobs, job_id)
+    estimate = job.estimate or {}
+    assert estimate["start_s"] == 7.0
+    assert estimate["p50_s"] == pytest.approx(7.0 + outlook.forecast.p50_s, abs=2.0)
+    assert job.seconds == outlook.forecast.work_s
+    left_s = ((job.quote_ms or 0) - jobs.now_ms()) / 1000
+    assert left_s == pytest.approx(outlook.forecast.p90_s, abs=2.0)
+
+
+def test_what_a_job_took_is_told_when_it_is_done(paces: Paces, jobs: Jobs, engine: Engine) -> None:
+    estimate = {"p90_s": 2.0, "wait_s": 1.0, "run_s": 0.5}
+    job_id = jobs.create(new_job(), replace(plan(1), estimate=estimate)).job_id
+    claims = Claims(engine, "me", 30.0)
+    claim = take(claims)
+    assert paces.job(job_id) is None
+    claims.settle(claim, all_of(claim), finish)
+    set_job(engine, job_id, queued_ms=1000, started_ms=3000, ended_ms=7500)
+    assert paces.job(job_id) == pace.Ran(2.0, 4.5, 1.0, 0.5)
+    assert paces.job(run_job(jobs)) is None

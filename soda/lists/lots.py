@@ -1,0 +1,90 @@
+"""How the units of a list are gathered in tasks, and what kind of work each of these is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soda.lists.units import Units
+from soda.price import kind_of_listed
+from soda.rows import TASK_BYTES, TASK_S
+from soda.targets import TargetTable
+from surveys.bulk.plans import Verdict
+from surveys.execute import IN_MEMORY_BYTES
+
+#: Rows of a task at most: all are in memory while it is done.
+TASK_ROWS = 2000
+#: Side of the patches of sky in which rows of several images are gathered, degrees.
+_PATCH_DEG = 0.5
+
+Kind = Literal["light", "heavy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Units that become a task.
+
+    Parameters
+    ----------
+    units
+        In the order in which they are made.
+    kind
+        Of the task.
+    work
+        Name of the kind of work that most of it is, by time (`soda.price.kind_of`).
+    seconds, size
+        All together; `size` in bytes.
+    """
+
+    units: list[int]
+    kind: Kind
+    work: str
+    seconds: float
+    size: int
+
+
+def has_ended(units: Units) -> NDArray[np.bool_]:
+    """Tell which units become no file, as is known before any is made."""
+    verdict = units["verdict"]
+    return np.asarray((verdict == Verdict.OUTSIDE) | (verdict == Verdict.FAILED))
+
+
+def lots_of(table: TargetTable, units: Units) -> Iterator[Lot]:
+    """Gather units: first those that are copied of one image, by it, then the others."""
+    left = ~has_ended(units)
+    # What is larger is made strip by strip, and may have to be inflated: it is given more memory.
+    is_light = left & (units["artifact"] >= 0) & (units["bytes_out"] <= IN_MEMORY_BYTES)
+    yield from _gathered(table, units, np.flatnonzero(is_light), "light")
+    yield from _gathered(table, units, np.flatnonzero(left & ~is_light), "heavy")
+
+
+def _gathered(table: TargetTable, units: Units, which: NDArray[np.int64], kind: Kind) -> Iterator[Lot]:
+    """Put rows of one image, or of one part of the sky, next to each other, and cut them into lots."""
+    dec = np.floor(table.dec_deg[units["target"][which]] / _PATCH_DEG)
+    ra = np.floor(table.ra_deg[units["target"][which]] / _PATCH_DEG)
+    copied, nearest = units["artifact"][which], units["nearest"][which]
+    order = which[np.lexsort((which, ra, dec, nearest, copied))]
+    start, seconds, size = 0, 0.0, 0
+    costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
+    for end, (unit_s, unit_bytes) in enumerate(costs):
+        is_full = seconds + unit_s > TASK_S or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
+        if is_full and end > start:
+            yield _lot(units, order[start:end], kind)
+            start, seconds, size = end, 0.0, 0
+        seconds, size = seconds + unit_s, size + unit_bytes
+    if len(order):
+        yield _lot(units, order[start:], kind)
+
+
+def _lot(units: Units, which: NDArray[np.int64], kind: Kind) -> Lot:
+    seconds, size = units["seconds"][which], units["bytes_out"][which]
+    most = which[np.argmax(np.bincount(units["product"][which], seconds)[units["product"][which]])]
+    product = units.products[int(units["product"][most])]
+    work = kind_of_listed(
+        product.format, int(np.median(units["pixels_out"][which])), product.survey, is_copied=kind == "light"
+    )
+    return Lot(which.tolist(), kind, work, float(seconds.sum()), int(size.sum()))

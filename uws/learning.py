@@ -1,0 +1,62 @@
+"""What a worker learns of how long tasks and jobs take, and says anew of a job that it has split."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from uws.job import Claim, RowStatus, Settlement
+from uws.jobtype import JobPlan
+from uws.pace import Observations, expectation_of, job_key, start_key
+from uws.phase import Phase
+from uws.planning import expectations, look_ahead
+from uws.settings import JobSettings
+from uws.store.pace import Paces
+
+
+class Learner:
+    """Notes how long things took, and stores that now and then.
+
+    Parameters
+    ----------
+    engine
+        Database of the jobs.
+    settings
+        How many workers there are.
+    """
+
+    def __init__(self, engine: Engine, settings: JobSettings) -> None:
+        self._paces = Paces(engine)
+        self._settings = settings
+        self._observations = Observations()
+
+    def settled(self, claim: Claim, settlement: Settlement, phase: Phase, took_s: float) -> None:
+        """Note how long a task took, and its job if that has ended with it; look ahead if it was a split."""
+        was_done = all(report.status in (RowStatus.DONE, RowStatus.EMPTY) for report in settlement.reports)
+        told = expectation_of(claim.rows, claim.common)
+        # What failed, or is done again in parts, tells nothing of others.
+        if told is not None and was_done and not settlement.retries:
+            self._observations.add(told.key, told.seconds, took_s)
+        if phase is Phase.COMPLETED:
+            self._ended(claim)
+        elif phase is Phase.EXECUTING and settlement.split is not None:
+            self._look_ahead(claim)
+
+    def store(self) -> None:
+        """Store what was noted; if that raises, it is kept for the next time."""
+        self._observations.store(self._paces.count)
+
+    def _ended(self, claim: Claim) -> None:
+        if (seen := self._paces.job(claim.job_id)) is not None:
+            self._observations.add(job_key(claim.job_type, seen.run_s), seen.run_s, seen.ran_s)
+            self._observations.add(start_key(seen.wait_s), seen.wait_s, seen.waited_s)
+
+    def _look_ahead(self, claim: Claim) -> None:
+        """Say anew when a job will end, of which the tasks are known now."""
+        paces = self._paces
+        job = paces.split_tasks(claim.job_id)
+        tasks = job.tasks or expectations(job.job_type, JobPlan((), job.lane, job.seconds or 0.0, {}))
+        if tasks:
+            outlook = look_ahead(
+                paces, self._settings, job.job_type, job.lane, job.rows, tasks, but=claim.job_id
+            )
+            paces.expect(claim.job_id, outlook.written(), outlook.forecast.work_s)

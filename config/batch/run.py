@@ -228,13 +228,9 @@ class Run:
     def _tell_of_files(self, outcome: Outcome) -> None:
         output = self.task.output
         files = f"{outcome.files:,} file{'' if outcome.files == 1 else 's'}, {size_text(outcome.size)}"
-        if output.form == "archive":
-            self.screen.say(
-                f"{output.path} ({files}, as their checksums say), manifest: {archive.MANIFEST} in it"
-            )
-        else:
-            self.screen.say(f"{output.path} ({files}, as their checksums say)")
-            self.screen.say(f"manifest: {output.path / archive.MANIFEST}")
+        manifest = archive.MANIFEST if output.form == "archive" else output.path / archive.MANIFEST
+        where = " in it" if output.form == "archive" else ""
+        self.screen.say(f"{output.path}: {files}, checksums right; the manifest is {manifest}{where}")
         if outcome.failed:
             self.screen.note(f"Failed rows again: fountain batch --retry {shlex.quote(shown(self.job_url))}")
 

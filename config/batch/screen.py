@@ -27,7 +27,6 @@ from config.batch.estimate import Estimate
 from config.batch.faults import FAILED, OK, ROWS_FAILED
 from config.batch.job import JobState
 from config.batch.outcome import NAMED, Outcome
-from config.batch.service import shown
 
 #: Faults and reasons that are shown.
 SHOWN = 8
@@ -113,6 +112,7 @@ class Screen:
         status = ROWS_FAILED if outcome.failed else OK
         self._show_phase(state, expected, "yellow" if status else "green")
         table = _facts()
+        table.columns[1].justify = "right"
         known = [name for name in STATUSES if outcome.statuses.get(name)]
         for name in [*known, *(name for name in outcome.statuses if name not in STATUSES)]:
             style = _STYLES.get(name, "red")
@@ -135,7 +135,7 @@ class Screen:
         took = "" if state.seconds is None else f" after {duration_text(state.seconds)}"
         if expected is not None and expected.p50_s is not None and expected.p90_s is not None:
             took += f" (expected {span_text(expected.p50_s, expected.p90_s)})"
-        self._out.print(f"[{style} bold]{state.phase}[/]{took}  {shown(state.url)}")
+        self._out.print(f"[{style} bold]{state.phase}[/]{took}")
 
     @contextmanager
     def rows(self) -> Iterator[Callable[[JobState], None]]:

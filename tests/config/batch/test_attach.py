@@ -105,7 +105,7 @@ def test_a_folder(run: Run, job: str, tmp_path: Path, options: tuple[str, ...]) 
     assert ran.exit_code == 3, ran.output
     expected(files_in(tmp_path / "here"))
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
-    assert "manifest: here/manifest.csv" in ran.output
+    assert "the manifest is here/manifest.csv" in ran.output
     assert run("--attach", job, "-o", "here", *options).exit_code == 2
 
 

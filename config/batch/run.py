@@ -177,9 +177,9 @@ class Run:
     def _end_without(self, state: JobState) -> int:
         self.remembered.forget()
         self.screen.show_failure(state)
-        if state.phase == "ABORTED" and state.rows.done:
+        if state.phase == "ABORTED":
             url = shlex.quote(shown(state.url))
-            self.screen.note(f"{state.rows.done:,} rows are done. The others: fountain batch --resume {url}")
+            self.screen.note(f"What is done is kept; to make the rest: fountain batch --resume {url}")
         self.job_url = ""
         return FAILED
 
@@ -232,7 +232,9 @@ class Run:
         where = " in it" if output.form == "archive" else ""
         self.screen.say(f"{output.path}: {files}, checksums right; the manifest is {manifest}{where}")
         if outcome.failed:
-            self.screen.note(f"Failed rows again: fountain batch --retry {shlex.quote(shown(self.job_url))}")
+            url = shown(self.job_url)
+            self.screen.note(f"The failed rows, as a table to mend and send again: {url}/results/failed")
+            self.screen.note(f"To try them again as they are: fountain batch --retry {shlex.quote(url)}")
 
     def _tell_of_job(self, first: str) -> None:
         """Say how to go on, if there is a job to go on with."""

@@ -34,8 +34,10 @@ class Estimate:
 
     Parameters
     ----------
+    targets
+        Rows of the table.
     total, ok, warned, rejected
-        Rows, as they are judged.
+        Cutouts that are asked for, one or several for each target, as they are judged.
     verdicts
         Rows by footprint verdict.
     faults, more_faults
@@ -52,6 +54,7 @@ class Estimate:
         Why there would be no job; "" if there would be one.
     """
 
+    targets: int | None = None
     total: int | None = None
     ok: int | None = None
     warned: int | None = None
@@ -101,6 +104,7 @@ def read_estimate(content: bytes) -> Estimate:
         told = json.loads(content)
         rows, seconds, queue = told["rows"], told.get("seconds") or {}, told.get("queue") or {}
         return Estimate(
+            targets=rows.get("targets"),
             total=rows.get("total"),
             ok=rows.get("ok"),
             warned=rows.get("warned"),

@@ -24,12 +24,16 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a list: rows by status, files and bytes, and why rows failed, most frequent first."""
+    """What became of a list: rows by status, files and bytes, and why rows failed, most frequent first.
+
+    `begun`: of those that failed, how many were begun; others were refused as they are.
+    """
 
     statuses: Mapping[str, int]
     files: int
     size: int
     reasons: Sequence[Reason]
+    begun: int = 0
 
     @property
     def failed(self) -> int:
@@ -45,7 +49,7 @@ def outcome_of(manifest: Iterable[Mapping[str, str]]) -> Outcome:
     """Sum up a manifest."""
     statuses: Counter[str] = Counter()
     reasons: dict[str, Reason] = {}
-    files = size = 0
+    files = size = begun = 0
     for row in manifest:
         status = row.get("status") or "unknown"
         statuses[status] += 1
@@ -53,10 +57,11 @@ def outcome_of(manifest: Iterable[Mapping[str, str]]) -> Outcome:
             files += 1
             size += int(row.get("bytes") or 0)
         if status in FAILED:
+            begun += row.get("attempts") != "0"
             told = row.get("error_message") or status
             reason = reasons.setdefault(_VARIABLE.sub("…", told), Reason(told))
             reason.count += 1
             if len(reason.rows) < NAMED:
                 reason.rows.append(row.get("row") or "?")
     by_count = sorted(reasons.values(), key=lambda reason: -reason.count)
-    return Outcome(statuses, files, size, by_count)
+    return Outcome(statuses, files, size, by_count, begun)

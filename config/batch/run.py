@@ -234,7 +234,9 @@ class Run:
         if outcome.failed:
             url = shown(self.job_url)
             self.screen.note(f"The failed rows, as a table to mend and send again: {url}/results/failed")
-            self.screen.note(f"To try them again as they are: fountain batch --retry {shlex.quote(url)}")
+        if outcome.begun:
+            url = shlex.quote(shown(self.job_url))
+            self.screen.note(f"To try them again as they are: fountain batch --retry {url}")
 
     def _tell_of_job(self, first: str) -> None:
         """Say how to go on, if there is a job to go on with."""

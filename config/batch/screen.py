@@ -75,10 +75,12 @@ class Screen:
     def show_estimate(self, estimate: Estimate) -> None:
         """Show an estimate, and the first faults."""
         table = _facts("Estimate")
+        if estimate.targets is not None and estimate.targets != estimate.total:
+            table.add_row("targets", f"{estimate.targets:,}")
         table.add_row("rows", _rows(estimate))
         if estimate.verdicts:
             words = {"covered": "covered", "partial": "at an edge", "outside": "no data there"}
-            words |= {"no_rights": "no rights", "band_missing": "no such band"}
+            words |= {"no_rights": "no rights", "band_missing": "no such band", "unknown": "not known yet"}
             told = [
                 f"{estimate.verdicts[key]:,} {word}"
                 for key, word in words.items()

@@ -136,7 +136,7 @@ def test_what_is_no_job(document: bytes) -> None:
 
 
 ESTIMATE: dict[str, Any] = {
-    "rows": {"total": 1004, "ok": 990, "warned": 10, "rejected": 4},
+    "rows": {"targets": 502, "total": 1004, "ok": 990, "warned": 10, "rejected": 4},
     "verdicts": {"covered": 990, "partial": 6, "outside": 4, "rejected": 4},
     "faults": [
         {"row": 17, "line": 18, "kind": "error", "reason": "dec is 95.2, beyond 90 [degrees]."},
@@ -160,6 +160,7 @@ def test_an_estimate_is_read_and_shown(capsys: pytest.CaptureFixture[str]) -> No
     Screen().show_estimate(estimate)
     told = capsys.readouterr().out
     for said in (
+        "targets     502",
         "990 ok, 10 with a warning, 4 rejected of 1,004",
         "990 covered, 6 at an edge, 4 no data there",
         "996 from 12 images, 261.0 MB",
@@ -190,11 +191,11 @@ def test_reasons_are_grouped() -> None:
         {"row": "1", "status": "ok", "path": "a", "bytes": "100"},
         {"row": "2", "status": "failed", "error_message": "dec is 95.2, beyond 90."},
         {"row": "3", "status": "poison", "error_message": "It crashed."},
-        {"row": "4", "status": "failed", "error_message": "dec is -91, beyond 90."},
+        {"row": "4", "status": "failed", "attempts": "0", "error_message": "dec is -91, beyond 90."},
         {"row": "5", "status": "no_overlap", "error_message": "Nothing there."},
     ]
     outcome = outcome_of(manifest)
-    assert (outcome.failed, outcome.files, outcome.size) == (3, 1, 100)
+    assert (outcome.failed, outcome.begun, outcome.files, outcome.size) == (3, 2, 1, 100)
     assert [(reason.sentence, reason.count, reason.rows) for reason in outcome.reasons] == [
         ("dec is 95.2, beyond 90.", 2, ["2", "4"]),
         ("It crashed.", 1, ["3"]),

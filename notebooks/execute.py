@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent
 TIMEOUT_S = 120
 #: A notebook is read as text too: pictures in it are small ones.
-MOST_BYTES = 150_000
+MOST_BYTES = 160_000
 
 
 def execute(path: Path, environ: Mapping[str, str]) -> nbformat.NotebookNode:

@@ -100,7 +100,7 @@ def test_submit_and_come_back(run: Run, table: Path, tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--survey", "tinny", "--size", "16px"), "tinny"),
-        (("--survey", "tiny", "--size", "16"), "SIZE"),
+        (("--survey", "tiny", "--size", "16.5"), "SIZE"),
         (("--survey", "tiny", "--size", "16px", "-p", "EDGES=pad"), "EDGE"),
         (("--survey", "tiny", "--size", "16px", "--onbad", "fail"), "dec"),
     ],
@@ -112,6 +112,7 @@ def test_requests_that_are_wrong(run: Run, table: Path, options: tuple[str, ...]
     assert "Traceback" not in ran.output
 
 
+@pytest.mark.deployment
 def test_the_notebook(served: Served) -> None:
     notebook = execute(REPOSITORY / "notebooks/batch.ipynb", {"SODA_SERVICE": served.url, "TARGETS": "100"})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

@@ -1,4 +1,4 @@
-"""All cutouts of a list as one FITS file: an extension for each, or a row of a table for each.
+"""All cutouts of a list as one file: extensions of FITS, rows of a table, or an array (`soda.lists.zarr`).
 
 Headers are read once, when a pack is first asked for; pixels only while they are sent.
 """
@@ -6,7 +6,6 @@ Headers are read once, when a pack is first asked for; pixels only while they ar
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,9 +16,9 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from dali.errors import UsageError
 from dali.votable import Field
-from soda.lists.stamps import BLOCK, CARD, Scalar, Stamp, read_stamps
+from soda.lists.stamps import BLOCK, CARD, Scalar, Stamp, is_of_wcs, read_stamps, require_alike
+from soda.lists.zarr import ZarrPack
 from uws.packages.archives import Segment, clipped
 from uws.packages.members import Piece
 from uws.packages.package import Column, Entry
@@ -33,10 +32,6 @@ _NULL = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 _NUMPY = {"boolean": "S1", "short": ">i2", "int": ">i4", "long": ">i8", "float": ">f4", "double": ">f8"}
 _FORMS = {"boolean": "L", "short": "I", "int": "J", "long": "K", "float": "E", "double": "D"}
 _PIXELS = {8: "B", 16: "I", 32: "J", 64: "K", -32: "E", -64: "D"}
-_WCS = re.compile(
-    r"WCSAXES|RADESYS|EQUINOX|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)\d|(CD|PC|PV|LTM)\d_\d+|LTV\d"
-    r"|(A|B|AP|BP)_(\d_\d|ORDER)"
-)
 #: Cards that say something else once the header is that of an extension: blanks take their place.
 _BLANKED = ("CHECKSUM", "EXTNAME", "EXTEND")
 
@@ -162,7 +157,7 @@ class TablePack:
         with (folder / _SPOOL).open("w") as spool:
             for stamp in read_stamps(entries(), ranges):
                 first = first or stamp
-                _require_alike(first, stamp)
+                require_alike(first, stamp, "table")
                 cells = [column.value(stamp.entry) for column in columns]
                 table.spool([*cells], spool, found.of(stamp))
                 row = stamp.entry.row
@@ -223,7 +218,7 @@ class TableArchive:
 
 
 #: Kinds of packs, by the values of PACK.
-PACKS: Mapping[str, Pack] = {"mef": MefPack(), "table": TablePack()}
+PACKS: Mapping[str, Pack] = {"mef": MefPack(), "table": TablePack(), "zarr": ZarrPack()}
 
 
 @dataclass(slots=True)
@@ -246,7 +241,7 @@ class _Wcs:
         found: dict[str, Scalar] = {}
         for card in stamp.header.cards:
             key = card[:8].rstrip()
-            if _WCS.fullmatch(key):
+            if is_of_wcs(key):
                 value = found[key] = stamp.header.value(key)
                 self._kinds[key] = "char" if isinstance(value, str) else self._kinds.get(key, "double")
         return found
@@ -358,27 +353,6 @@ def _stamp_column(stamp: Stamp, number: int) -> list[tuple[str, Any]]:
         if (value := header.value(key)) is not None:
             cards.append((f"{word}{number}", value))
     return cards
-
-
-def _require_alike(first: Stamp, stamp: Stamp) -> None:
-    """Make sure that two cutouts fit into one column."""
-    if not stamp.header.shape:
-        raise _unlike(f"the image of {stamp.entry.row.result_id} is in an extension")
-    if stamp.header.shape != first.header.shape:
-        ours, theirs = (" x ".join(map(str, one.header.shape)) for one in (first, stamp))
-        raise _unlike(
-            f"{first.entry.row.result_id} is of {ours} pixels and {stamp.entry.row.result_id} of {theirs}"
-        )
-    for key in ("BITPIX", "BSCALE", "BZERO", "BLANK", "BUNIT"):
-        if stamp.header.value(key) != first.header.value(key):
-            raise _unlike(f"{key} of {first.entry.row.result_id} and {stamp.entry.row.result_id} differs")
-
-
-def _unlike(why: str) -> UsageError:
-    return UsageError(
-        f"PACK=table takes cutouts that are alike; {why}",
-        "Use PACK=mef, or choose rows that are alike with ROWS, ID or STATUS.",
-    )
 
 
 def _primary() -> bytes:

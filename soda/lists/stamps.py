@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,11 @@ _BEGINNING = 5 * BLOCK
 _MOST_HEADER = 400 * BLOCK
 _AT_ONCE = 100
 _END = b"END" + b" " * (CARD - 3)
+
+_WCS = re.compile(
+    r"WCSAXES|RADESYS|EQUINOX|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)\d|(CD|PC|PV|LTM)\d_\d+|LTV\d"
+    r"|(A|B|AP|BP)_(\d_\d|ORDER)"
+)
 
 Scalar = str | int | float | bool | None
 
@@ -148,4 +154,35 @@ def _no_fits(entry: Entry) -> UsageError:
     return UsageError(
         f"packs hold FITS files; the file of {entry.row.result_id} is {entry.row.media_type}",
         "Leave PACK out, or choose other rows with ROWS, ID or STATUS.",
+    )
+
+
+def is_of_wcs(key: str) -> bool:
+    """Whether a card of this name tells of coordinates."""
+    return _WCS.fullmatch(key) is not None
+
+
+def require_alike(first: Stamp, stamp: Stamp, kind: str) -> None:
+    """Make sure that two cutouts fit into one array, of the pack `kind`.
+
+    Raises
+    ------
+    UsageError
+        If they do not.
+    """
+    ours, theirs = first.entry.row.result_id, stamp.entry.row.result_id
+    if not stamp.header.shape:
+        raise _unlike(kind, f"the image of {theirs} is in an extension")
+    if stamp.header.shape != first.header.shape:
+        shapes = [" x ".join(map(str, one.header.shape)) for one in (first, stamp)]
+        raise _unlike(kind, f"{ours} is of {shapes[0]} pixels and {theirs} of {shapes[1]}")
+    for key in ("BITPIX", "BSCALE", "BZERO", "BLANK", "BUNIT"):
+        if stamp.header.value(key) != first.header.value(key):
+            raise _unlike(kind, f"{key} of {ours} and {theirs} differs")
+
+
+def _unlike(kind: str, why: str) -> UsageError:
+    return UsageError(
+        f"PACK={kind} takes cutouts that are alike; {why}",
+        "Use PACK=mef, or choose rows that are alike with ROWS, ID or STATUS.",
     )

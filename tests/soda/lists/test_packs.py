@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import random
+import zipfile
+import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from astropy.io import fits
 from astropy.table import Table
 from numpy.typing import NDArray
 from werkzeug.test import TestResponse
+from zarr.storage import ZipStore
 
 from soda.lists.packs import PACKS
 from tests.support.packed import Toys, label_of, toys
+from uws.crc32 import crc32_inside
 
 COUNT = 12
 FITS = "application/fits"
@@ -60,9 +66,9 @@ def get(served: Toys, url: str, **headers: str) -> TestResponse:
 def pack(served: Toys, job: str, kind: str) -> bytes:
     told = get(served, f"{job}/results/archive?PACK={kind}")
     assert told.status_code == 200, told.text
-    assert told.content_type == FITS
+    assert told.content_type == ("application/zip" if kind == "zarr" else FITS)
     assert told.headers["Content-Length"] == str(len(told.data))
-    assert told.headers["Content-Disposition"].endswith(f'_{kind}.fits"')
+    assert told.headers["Content-Disposition"].endswith('_zarr.zip"' if kind == "zarr" else f'_{kind}.fits"')
     return told.data
 
 
@@ -104,6 +110,37 @@ def test_a_table_has_a_row_for_each_cutout(served: Toys, job: str) -> None:
             assert row["bytes"] == len(stamp(n, more=(n % 5) * 17))
         assert [row["id"] for row in rows][:2] == [label_of(0), label_of(2)]
         assert hdus["STAMPS"].columns["STAMP"].unit == "nJy"
+
+
+def test_zarr_reads_an_array_of_all_cutouts(served: Toys, job: str, tmp_path: Path) -> None:
+    """A chunk is the pixels of a file as they lie in it: zipfile and zarr judge the sums and the values."""
+    path = tmp_path / "pack.zarr.zip"
+    path.write_bytes(pack(served, job, "zarr"))
+    with zipfile.ZipFile(path) as members:
+        assert members.testzip() is None
+    with ZipStore(path, mode="r") as store:
+        group = zarr.open_group(store, mode="r", zarr_format=2)
+        image = group["image"]
+        assert image.shape == (len(MADE), 1, 7, 5)
+        assert image.attrs["units"] == "nJy"
+        for index, n in enumerate(MADE):
+            assert np.array_equal(image[index, 0], pixels_of(n))
+        assert list(group["row"][:]) == [n + 1 for n in MADE]
+        assert list(group["id"][:]) == [label_of(n) for n in MADE]
+        assert np.array_equal(group["dec"][:], [-n / 3 for n in MADE])
+        assert [row[0] for row in group["result_id"][:]] == [f"r{n + 1}" for n in MADE]
+        assert np.array_equal(group["wcs/CRVAL1"][:, 0], [10.0 + n for n in MADE])
+        assert group["wcs/CTYPE1"][0, 0] == "RA---TAN"
+
+
+@pytest.mark.parametrize(("part", "zeros"), [(5, 0), (100, 2780), (1 << 18, 512)])
+def test_sums_of_parts_follow_from_those_of_files(part: int, zeros: int) -> None:
+    dice = random.Random(part)
+    files = [(dice.randbytes(2880), dice.randbytes(part)) for _ in range(3)]
+    whole = np.array([zlib.crc32(head + data + bytes(zeros)) for head, data in files], np.uint32)
+    before = np.array([zlib.crc32(head) for head, _ in files], np.uint32)
+    found = crc32_inside(whole, before, part, zeros)
+    assert found.tolist() == [zlib.crc32(data) for _, data in files]
 
 
 @pytest.mark.parametrize("kind", PACKS)

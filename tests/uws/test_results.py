@@ -8,16 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.support.s3 import BUCKET, ObjectStore, object_store
 from uws.containers import ContainerWriter
-from uws.job import Claim, Result, Row, RowReport, RowStatus, Stored
+from uws.job import Claim, Result, Row, RowReport, RowStatus, Stored, Upload
 from uws.jobtype import File
 from uws.results import ResultStore, StorageError, disposition
 from uws.shelves import CHUNK_BYTES, PART_BYTES, Window
+from uws.uploads import as_result
 
 JOB = "0f" * 16
 
@@ -397,3 +399,30 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     command = f"{mounted} {sys.executable} -c '{FILL}' {tmp_path}"
     done = subprocess.run([*own, command], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split("\n")[:4] == ["True", str(errno.ENOSPC), "False", "True []"], done.stderr
+
+
+def test_uploads_are_kept_with_their_job(kind: Kind, tmp_path: Path) -> None:
+    for number, data in enumerate((b"", b"M31 10 41\n", os.urandom(3 * CHUNK_BYTES + 17))):
+        came = kind.store.incoming() / "part"
+        came.write_bytes(data)
+        stored, digest = kind.store.keep_upload(JOB, came)
+        came.unlink()
+        assert digest == sha256(data).hexdigest()
+        assert kind.names() == [stored]
+        upload = Upload("T", "list.csv", "text/csv", len(data), digest, stored)
+        assert content(kind.store, as_result(upload)) == data
+        assert kind.store.signed_url(as_result(upload)) is None, "it is sent from here, with our headers"
+        assert kind.store.fetch_upload(upload, tmp_path / f"{number}").read_bytes() == data
+        local = kind.store.local_upload(stored)
+        assert local is None or local.read_bytes() == data
+        assert [name for name, _ in kind.store.objects(JOB)] == [stored]
+        kind.store.remove_soon(stored)
+        assert kind.names() == []
+    assert files_below(tmp_path / "spool") == []
+
+
+def test_what_a_split_left_is_found_and_discarded(kind: Kind) -> None:
+    folder = kind.store.scratch(claim())
+    (folder / "tasks.jsonl").write_text("[]")
+    kind.store.discard(claim())
+    assert not folder.exists()

@@ -130,6 +130,18 @@ def test_f06_a_split_that_was_taken_over_is_written_once(each_house: House) -> N
     assert len(Ledger(each_house.engine).page(job.job_id)) == 4
 
 
+def test_a_split_whose_workers_are_lost_ends_the_job(each_house: House) -> None:
+    lists = each_house.client().at("/lists")
+    url = lists.make(ROWS="4", PHASE="RUN")
+    each_house.claim()
+    with each_house.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(TaskRow.__table__.update().values(lease_until_ms=NowMs() - 1, attempts=3))
+    ended = each_house.upkeep.reclaim(3, 0.0, lambda name: lambda counts: None)  # type: ignore[arg-type,return-value]
+    assert ended == [(id_of(url), Phase.ERROR)]
+    assert "each time the worker was lost" in lists.get(f"{url}/error").text
+    assert lists.post(url, ACTION="RESUME").status_code == 303
+
+
 def test_the_split_of_an_aborted_job_writes_nothing(lists: Client, house: House) -> None:
     url = lists.make(ROWS="4", PHASE="RUN")
     claim = house.claim()

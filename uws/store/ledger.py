@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, func, select, tuple_
 
 from uws.job import LedgerRow, RowStatus
 from uws.store.inserts import CHUNK
@@ -53,18 +53,25 @@ class Ledger:
         verdicts, labels, rows
             Only those with one of these words, one of these names, or a number of this range; its step is 1.
         """
-        conditions: list[ColumnElement[bool]] = [ResultRow.job_id == job_id]
-        if after is not None:
-            conditions.append(tuple_(ResultRow.row, ResultRow.part) > after)
+        conditions: list[ColumnElement[bool]] = []
         if verdicts:
             conditions.append(ResultRow.verdict.in_(verdicts))
         if labels:
             conditions.append(ResultRow.label.in_(labels))
         if rows is not None:
             conditions += [ResultRow.row >= rows.start, ResultRow.row < rows.stop]
-        statement = select(*_COLUMNS).where(*conditions).order_by(ResultRow.row, ResultRow.part).limit(limit)
         with self._reading.connect() as connection:
-            return [_row_of(found) for found in connection.execute(statement).all()]
+            if verdicts or labels:
+                return _read(connection, job_id, after, limit, conditions)
+            # Mostly no row is missing, so the page ends here; without an end a database that does not yet
+            # know how large the ledger has become sorts all of it for a page.
+            first = after[0] if after is not None else rows.start if rows is not None else 0
+            near = [*conditions, ResultRow.row <= first + limit]
+            found = _read(connection, job_id, after, limit, near)
+            if len(found) < limit and (rows is None or rows.stop > first + limit + 1):
+                last = (found[-1].row, found[-1].part) if found else after
+                found += _read(connection, job_id, last, limit - len(found), conditions)
+            return found
 
     def stream(
         self,
@@ -93,6 +100,21 @@ class Ledger:
         )
         with self._reading.connect() as connection:
             return {found[0]: found[1] for found in connection.execute(statement)}
+
+
+def _read(
+    connection: Connection,
+    job_id: str,
+    after: tuple[int, int] | None,
+    limit: int,
+    conditions: Sequence[ColumnElement[bool]],
+) -> list[LedgerRow]:
+    statement = select(*_COLUMNS).where(ResultRow.job_id == job_id, *conditions)
+    if after is not None:
+        # The first of these is in the second; PostgreSQL counts better by it.
+        statement = statement.where(ResultRow.row >= after[0], tuple_(ResultRow.row, ResultRow.part) > after)
+    statement = statement.order_by(ResultRow.row, ResultRow.part).limit(limit)
+    return [_row_of(found) for found in connection.execute(statement).all()]
 
 
 def _row_of(found: Sequence[Any]) -> LedgerRow:

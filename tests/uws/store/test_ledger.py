@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.support.stored import finish, new_job, run_job, take
-from uws.job import LedgerRow, RowReport, RowStatus, Settlement, Stored
+from uws.job import LedgerRow, Retry, RowReport, RowStatus, Settlement, Stored
 from uws.phase import Phase
 from uws.store import ledger as module
 from uws.store.claims import Claims
@@ -80,3 +80,22 @@ def test_rows_are_chosen(ledger: Ledger, jobs: Jobs, job_id: str) -> None:
     assert ledger.tally(job_id) == {"clipped": 1, "no_overlap": 1, "failed": 1}
     other = jobs.create(new_job()).job_id
     assert (ledger.page(other), ledger.tally(other)) == ([], {})
+
+
+def test_pages_of_a_ledger_with_gaps_are_whole(ledger: Ledger, jobs: Jobs, claims: Claims) -> None:
+    """As long as a job runs, rows are missing; they come in any order."""
+    made = run_job(jobs, rows=40, per_task=40)
+    claim = take(claims)
+    there = [0, 1, 7, 8, 20, 38, 39]
+    reports = tuple(RowReport(n, f"r{n}", RowStatus.EMPTY, "x") for n in there)
+    retries = (Retry(tuple(row for row in claim.rows if row.n not in there)),)
+    claims.settle(claim, Settlement(reports, retries), finish)
+    for limit in range(1, 9):
+        read: list[int] = []
+        while page := ledger.page(made, (read[-1], 0) if read else None, limit):
+            assert len(page) == min(limit, len(there) - len(read))
+            read += [row.row for row in page]
+        assert read == there
+        for first, stop in ((0, 40), (2, 21), (8, 9), (9, 20), (38, 100)):
+            found = ledger.page(made, None, limit, rows=range(first, stop))
+            assert [row.row for row in found] == [n for n in there if first <= n < stop][:limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import sys
 import time
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
+import requests
 from lxml import etree
 
 from benchmarks.service import FOUNTAIN, SETTLE_S, serving
@@ -23,11 +25,10 @@ from uws.xml import JOBINFO, UWS
 COLUMNS, SIDE, OVERLAP = 2, 2400, 100
 JOBS = 50
 #: Jobs before these, so that something is learned; what they were told rests on less.
-FIRST_JOBS = 25
+FIRST_JOBS = 40
 #: Half the width of the field in which regions lie.
 FIELD_DEG = (COLUMNS * SIDE - 400) * SCALE_DEG / 2
 BETWEEN_S = 0.3
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GOAL = 0.85
 
 Address = tuple[str, int]
@@ -50,7 +51,7 @@ def rows(folder: Path) -> Iterator[Row]:
     write_tiles(tiles, some_stars(3000, FIELD_DEG, 1.2), COLUMNS, SIDE, OVERLAP, 1.0, "grz")
     with survey_of(tiles, data):
         pass
-    environment = {
+    environment = os.environ | {
         "FOUNTAIN_DATA__FOLDER": str(data),
         "FOUNTAIN_SURVEYS__DECLARATIONS": str(data),
         "FOUNTAIN_LOG__LEVEL": "warning",
@@ -59,7 +60,7 @@ def rows(folder: Path) -> Iterator[Row]:
     }
     choose = random.Random(5)
     with serving([FOUNTAIN, "serve", "--port"], environment) as address:
-        time.sleep(SETTLE_S)
+        time.sleep(2 * SETTLE_S)  # workers have processes of their own, which load kernels too
         first = list(_run_jobs(address, choose, FIRST_JOBS))
         told = list(_run_jobs(address, choose, JOBS))
     for some, when in ((first, "the first jobs of a site"), (told, "jobs after these")):
@@ -89,47 +90,73 @@ def _run_jobs(address: Address, choose: random.Random, count: int) -> Iterator[T
     while count > 0:
         some = [_job(choose) for _ in range(min(count, choose.choice((1, 1, 1, 2, 3))))]
         urls = [_submit(address, job) for job in some]
-        yield from (_wait(address, url, what_is(job)) for url, job in zip(urls, some, strict=True))
+        yield from (_wait(address, url, job.what) for url, job in zip(urls, some, strict=True))
         time.sleep(choose.choice((0.0, BETWEEN_S)))
         count -= len(some)
 
 
-Job = list[tuple[str, str]]
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked: parameters, and a table of targets, "" for none."""
+
+    values: list[tuple[str, str]]
+    table: str = ""
+
+    @property
+    def what(self) -> str:
+        """Say in a few words what it is of."""
+        said = " ".join(value for name, value in self.values if name not in ("CENTER", "ID", "UPLOAD"))
+        count = self.table.count("\n") - 1 if self.table else sum(n == "CENTER" for n, _ in self.values)
+        return f"{count:4d} {'in a list' if self.table else ''} x {said}"
 
 
 def _job(choose: random.Random) -> Job:
     """Make up a job: one or many regions, small or large, of one image or several, of any format."""
-    kind = choose.choice(("fits", "fits", "fits", "png", "jpeg", "tan", "colour"))
+    kind = choose.choice(("fits", "fits", "fits", "png", "jpeg", "tan", "colour", "list", "list"))
+    if kind == "list":
+        return _list(choose)
     many = kind != "tan" and choose.random() < 0.7
     size = round(2 ** choose.uniform(5, 8 if many else 11))
     count = round(2 ** choose.uniform(2, 8 if size < 128 else 5)) if many else 1
     band = choose.choice(("stars/g", "stars/r", "stars/z"))
     job = [("ID", ID_PREFIX + ("stars" if kind == "colour" else band)), ("SIZE", f"{size}px")]
-    for _ in range(count):
-        ra, dec = (choose.uniform(-FIELD_DEG, FIELD_DEG) for _ in range(2))
-        job.append(("CENTER", f"{RA_DEG + ra:.6f} {DEC_DEG + dec:.6f}"))
+    job += [("CENTER", _place(choose)) for _ in range(count)]
     if kind == "tan":
         job.append(("GRID", "tan"))
     if kind in ("png", "jpeg", "colour"):
         job.append(("RESPONSEFORMAT", "jpeg" if kind == "jpeg" else "png"))
     if kind == "colour":
         job.append(("RGB", "z,r,g"))
-    return job
+    return Job(job)
 
 
-def what_is(job: Job) -> str:
-    """Say in a few words what a job is of."""
-    values = {name: value for name, value in job if name not in ("CENTER", "ID")}
-    return f"{sum(name == 'CENTER' for name, _ in job):4d} x {' '.join(values.values())}"
+def _list(choose: random.Random) -> Job:
+    """Make up a table of targets."""
+    size, count = round(2 ** choose.uniform(5, 9)), round(2 ** choose.uniform(4, 11))
+    places = "".join(f"t{n},{_place(choose).replace(' ', ',')}\n" for n in range(count))
+    did = ID_PREFIX + choose.choice(("stars/g", "stars/r", "stars/z"))
+    values = [("ID", did), ("SIZE", f"{size}px"), ("UPLOAD", "targets,param:t")]
+    if choose.random() < 0.3:
+        values.append(("RESPONSEFORMAT", "jpeg"))
+    return Job(values, f"id,ra,dec\n{places}")
+
+
+def _place(choose: random.Random) -> str:
+    ra, dec = (choose.uniform(-FIELD_DEG, FIELD_DEG) for _ in range(2))
+    return f"{RA_DEG + ra:.6f} {DEC_DEG + dec:.6f}"
 
 
 def _submit(address: Address, job: Job) -> str:
-    with closing(http.client.HTTPConnection(*address)) as connection:
-        connection.request("POST", "/async", urlencode([*job, ("PHASE", "RUN")]), FORM)
-        answer = connection.getresponse()
-        said = answer.read()
-        assert answer.status == 303, said
-        return urlsplit(str(answer.headers["Location"])).path
+    files = {"t": ("list.csv", job.table)} if job.table else None
+    answer = requests.post(
+        f"http://{address[0]}:{address[1]}/async",
+        [*job.values, ("PHASE", "RUN")],
+        files=files,
+        allow_redirects=False,
+        timeout=60,
+    )
+    assert answer.status_code == 303, answer.text
+    return urlsplit(answer.headers["Location"]).path
 
 
 def _wait(address: Address, path: str, what: str) -> Told:

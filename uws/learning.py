@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
+from uws.forecast import Workload
 from uws.job import Claim, RowStatus, Settlement
 from uws.jobtype import JobPlan
 from uws.pace import Observations, expectation_of, job_key, start_key
@@ -29,12 +30,17 @@ class Learner:
         self._settings = settings
         self._observations = Observations()
 
-    def settled(self, claim: Claim, settlement: Settlement, phase: Phase, took_s: float) -> None:
-        """Note how long a task took, and its job if that has ended with it; look ahead if it was a split."""
+    def settled(
+        self, claim: Claim, settlement: Settlement, phase: Phase, took_s: float, *, is_cold: bool
+    ) -> None:
+        """Note how long a task took, and its job if that has ended with it; look ahead if it was a split.
+
+        `is_cold`: it was the first of its process, which tells nothing of others.
+        """
         was_done = all(report.status in (RowStatus.DONE, RowStatus.EMPTY) for report in settlement.reports)
         told = expectation_of(claim.rows, claim.common)
-        # What failed, or is done again in parts, tells nothing of others.
-        if told is not None and was_done and not settlement.retries:
+        # Nor does what failed, or is done again in parts.
+        if told is not None and was_done and not settlement.retries and not is_cold:
             self._observations.add(told.key, told.seconds, took_s)
         if phase is Phase.COMPLETED:
             self._ended(claim)
@@ -47,7 +53,9 @@ class Learner:
 
     def _ended(self, claim: Claim) -> None:
         if (seen := self._paces.job(claim.job_id)) is not None:
-            self._observations.add(job_key(claim.job_type, seen.run_s), seen.run_s, seen.ran_s)
+            # By what is known now: what was learned of its tasks is not to be told of the job once more.
+            run_s = seen.work.run(self._paces.known(), seen.workers).seconds + seen.delay_s
+            self._observations.add(job_key(claim.job_type, run_s), run_s, seen.ran_s)
             self._observations.add(start_key(seen.wait_s), seen.wait_s, seen.waited_s)
 
     def _look_ahead(self, claim: Claim) -> None:
@@ -56,7 +64,8 @@ class Learner:
         job = paces.split_tasks(claim.job_id)
         tasks = job.tasks or expectations(job.job_type, JobPlan((), job.lane, job.seconds or 0.0, {}))
         if tasks:
+            work = Workload.of(tasks)
             outlook = look_ahead(
-                paces, self._settings, job.job_type, job.lane, job.rows, tasks, but=claim.job_id
+                paces, self._settings, job.job_type, job.lane, job.rows, work, but=claim.job_id
             )
-            paces.expect(claim.job_id, outlook.written(), outlook.forecast.work_s)
+            paces.expect(claim.job_id, outlook.written(), outlook.forecast.run.work_s)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -23,8 +23,8 @@ FINENESS = 4
 #: Ratios beyond a factor of 1000 are counted as that.
 OUTERMOST = 10 * FINENESS
 #: After so many further runs one counts for half of what it did: of tasks, and of jobs.
-HALF_LIFE = 200.0
-JOB_HALF_LIFE = 50.0
+HALF_LIFE = 50.0
+JOB_HALF_LIFE = 20.0
 #: What is too little to be told from nothing.
 LEAST_WEIGHT = 0.01
 #: A more general case counts as so many runs of a special one.
@@ -36,8 +36,6 @@ UNKNOWN_SPREAD = math.log(2.0) / 1.2816
 JOB, START = "job", "start"
 #: Of a task: to claim it, to hand it to the process that does it, to commit what became of it.
 TASK_S = 0.02
-#: From when a job is queued until a worker that waits for work has its first task.
-START_S = 0.05
 #: Where a task says of itself what to expect of it: an entry of its `common`, or of the payload of a row.
 PACE = "pace"
 #: Observations that wait to be stored; of more, the oldest are given up.
@@ -205,118 +203,6 @@ def expectation_of_all(rows: int, common: Mapping[str, Any]) -> Expected | None:
 def size_class(seconds: float) -> str:
     """Sort work by how much it is, two classes for a factor of ten."""
     return str(max(-4, min(10, math.floor(2 * math.log10(max(seconds, 1e-6))))))
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What goes before a job.
-
-    Parameters
-    ----------
-    jobs
-        How many.
-    wait_s
-        How long their work takes those who do it, before the first of them is free.
-    workers
-        Who will do the tasks of the job, once it is its turn; 1 at least.
-    serving
-        How many of the workers are known to live.
-    urgent_s
-        How long they have to do with the other lane, which goes first, but for a task every `turn_s`.
-    """
-
-    jobs: int = 0
-    wait_s: float = 0.0
-    workers: int = 1
-    serving: int = 0
-    urgent_s: float = 0.0
-    turn_s: float = 10.0
-
-    def passed_over_s(self, tasks: int) -> float:
-        """Tell how much later so many tasks end as the other lane goes first."""
-        return min(self.urgent_s, math.ceil(tasks / self.workers) * self.turn_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """When a job starts and ends, in seconds from now.
-
-    Parameters
-    ----------
-    start_s, p50_s, p90_s
-        When it starts, when it ends as likely as not, and by when nine of ten have ended.
-    run_s, wait_s
-        What was predicted of its run and its start: ratios of the job are told by these.
-    work_s
-        All its tasks, done by one worker.
-    runs
-        How many past tasks of its kinds this rests on.
-    """
-
-    start_s: float
-    p50_s: float
-    p90_s: float
-    run_s: float
-    wait_s: float
-    work_s: float
-    runs: int
-
-
-def forecast(
-    kind: str, tasks: Iterable[Expected], queue: Queue, known: Known, split: Expected | None = None
-) -> Forecast:
-    """Tell when a job will end that has these tasks.
-
-    Parameters
-    ----------
-    kind
-        Type of the job.
-    tasks
-        In any order.
-    queue
-        What goes before it.
-    known
-        What was learned so far.
-    split
-        What one worker does before there are tasks.
-    """
-    kinds: dict[str, list[float]] = {}
-    for task in tasks:
-        kinds.setdefault(task.key, []).append(task.seconds)
-    work_s, longest_s, runs, count = 0.0, 0.0, 0, 0
-    for key, seconds in kinds.items():
-        ratio = expected(key, known)
-        middle = ratio.middle
-        work_s += sum(seconds) * middle
-        longest_s = max(longest_s, max(seconds) * middle)
-        runs += ratio.runs
-        count += len(seconds)
-    run_s = spread_over(work_s, longest_s, count, queue.workers)
-    if split is not None:
-        split_s = split.seconds * expected(split.key, known).middle
-        run_s, work_s = run_s + split_s, work_s + split_s
-    before_first_s = queue.passed_over_s(1)
-    run_s += max(0.0, queue.passed_over_s(count) - before_first_s)
-    wait_s = START_S + queue.wait_s + before_first_s
-    start, job = expected(start_key(wait_s), known), expected(job_key(kind, run_s), known)
-    start_s = wait_s * start.quantile(0.5)
-    return Forecast(
-        start_s,
-        start_s + run_s * job.quantile(0.5),
-        wait_s * start.quantile(0.9) + run_s * job.quantile(0.9),
-        run_s,
-        wait_s,
-        work_s,
-        runs,
-    )
-
-
-def spread_over(work_s: float, longest_s: float, tasks: int, workers: int) -> float:
-    """Tell how long some workers take: in the end some have nothing to do while others finish."""
-    share_s = work_s / workers
-    if tasks > workers:
-        share_s += longest_s / 2 * (workers - 1) / workers
-    return max(longest_s, share_s)
 
 
 def job_key(kind: str, run_s: float) -> str:

@@ -9,16 +9,14 @@ from typing import Any
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
+from uws.forecast import Forecast, Queue, Workload, forecast
 from uws.job import Caller, JobError, Lane
 from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
-from uws.pace import TASK_S, Expected, Forecast, Queue, expectation_of, expectation_of_all, forecast
+from uws.pace import TASK_S, Expected, expectation_of, expectation_of_all
 from uws.phase import Phase
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
-from uws.store.pace import Paces
-
-#: How large tasks are that a split will make.
-USUAL_TASK_S = 2.0
+from uws.store.pace import USUAL_TASK_S, Paces
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +64,14 @@ class Outlook:
         By what was learned of such work.
     queue
         What goes before it.
-    rows, size
-        Of the job; `size` in bytes of all its results.
+    rows, work
+        Of the job.
     """
 
     forecast: Forecast
     queue: Queue
     rows: int
-    size: int
+    work: Workload
 
     def written(self) -> dict[str, Any]:
         """As a job keeps it; times in seconds from when it is queued."""
@@ -82,11 +80,13 @@ class Outlook:
             "p50_s": round(told.p50_s, 3),
             "p90_s": round(told.p90_s, 3),
             "start_s": round(told.start_s, 3),
-            "runs": told.runs,
+            "runs": told.run.runs,
             "rows": self.rows,
-            "bytes": self.size,
-            "run_s": told.run_s,
+            "bytes": self.work.size,
             "wait_s": told.wait_s,
+            "delay_s": told.delay_s,
+            "workers": self.queue.workers,
+            "work": self.work.to_json(),
         }
 
 
@@ -150,7 +150,7 @@ class Planner:
         # Some job types know better.
         if plan.estimate is not None or (outlook := self.outlook(job_type, plan)) is None:
             return Planned(plan)
-        return Planned(replace(plan, seconds=outlook.forecast.work_s, estimate=outlook.written()))
+        return Planned(replace(plan, seconds=outlook.forecast.run.work_s, estimate=outlook.written()))
 
     def outlook(self, job_type: str, plan: JobPlan) -> Outlook | None:
         """Tell when a job would end; None where its plan does not say how much work it is."""
@@ -158,18 +158,11 @@ class Planner:
         if not tasks:
             return None
         split = None if plan.split is None else expectation_of_all(1, plan.split)
-        return self.outlook_of(job_type, plan.lane, plan.total, tasks, split)
+        return self.outlook_of(job_type, plan.lane, plan.total, Workload.of(tasks, split))
 
-    def outlook_of(
-        self,
-        job_type: str,
-        lane: Lane,
-        rows: int,
-        tasks: Sequence[Expected],
-        split: Expected | None = None,
-    ) -> Outlook:
-        """Tell when a job would end of which this much is known; `split` comes before its tasks."""
-        return look_ahead(self._paces, self._settings, job_type, lane, rows, tasks, split)
+    def outlook_of(self, job_type: str, lane: Lane, rows: int, work: Workload) -> Outlook:
+        """Tell when a job would end of which this much is known."""
+        return look_ahead(self._paces, self._settings, job_type, lane, rows, work)
 
 
 def look_ahead(
@@ -178,8 +171,7 @@ def look_ahead(
     job_type: str,
     lane: Lane,
     rows: int,
-    tasks: Sequence[Expected],
-    split: Expected | None = None,
+    work: Workload,
     but: str = "",
 ) -> Outlook:
     """Tell when a job ends that is queued now.
@@ -188,17 +180,14 @@ def look_ahead(
     ----------
     paces, settings
         What was learned, and how many workers there are.
-    job_type, lane, rows, tasks
+    job_type, lane, rows, work
         Of the job.
-    split
-        What comes before all tasks.
     but
         The job itself, if it is in the queue already.
     """
     configured = settings.workers + (settings.high_workers if lane == "high" else 0)
     queue = paces.queue(lane, rows, configured, settings.lease_s, but)
-    told = forecast(job_type, tasks, queue, paces.known(), split)
-    return Outlook(told, queue, rows, sum(task.size for task in tasks))
+    return Outlook(forecast(job_type, work, queue, paces.known()), queue, rows, work)
 
 
 def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:

@@ -104,6 +104,8 @@ class Worker:
         self._tally = Tally()
         self._learner = Learner(engine, settings)
         self._asked_at = 0.0  # when the task in hand was asked for
+        self._warm: int | None = None  # process that has done a task
+        self._is_cold = True  # whether the task in hand is the first of its process
         self._stop = threading.Event()
         self._gone = threading.Event()
         self._claim: Claim | None = None  # in hand; the heart renews it
@@ -172,6 +174,7 @@ class Worker:
         if self._stop.is_set() or (claim := self._claims.claim(self._lanes_now())) is None:
             return False
         self._claim = claim
+        self._is_cold, self._warm = self._child.pid != self._warm, self._child.pid
         try:
             if claim.started:
                 self._bell.tell(claim.job_id, Phase.EXECUTING)
@@ -290,7 +293,8 @@ class Worker:
 
     def _learn(self, claim: Claim, settlement: Settlement, phase: Phase) -> None:
         try:
-            self._learner.settled(claim, settlement, phase, time.monotonic() - self._asked_at)
+            took_s = time.monotonic() - self._asked_at
+            self._learner.settled(claim, settlement, phase, took_s, is_cold=self._is_cold)
         except DatabaseAway as fault:
             self._database.say(fault)
 

@@ -67,7 +67,7 @@ def _when(outlook: Outlook | None, now: datetime) -> dict[str, Any]:
         return {"seconds": None, "queue": None}
     told, queue = outlook.forecast, outlook.queue
     return {
-        "seconds": {"p50": round(told.p50_s, 3), "p90": round(told.p90_s, 3), "runs": told.runs},
+        "seconds": {"p50": round(told.p50_s, 3), "p90": round(told.p90_s, 3), "runs": told.run.runs},
         "queue": {
             "position": queue.jobs,
             "start": _moment(now + timedelta(seconds=told.start_s)),

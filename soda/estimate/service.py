@@ -22,6 +22,7 @@ from soda.rows import PlannedRow
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from surveys.identifiers import Identifiers
+from uws.forecast import Workload
 from uws.jobtype import JobRefused
 from uws.pace import expectation_of_all
 from uws.planning import Outlook, Planner
@@ -157,7 +158,7 @@ class EstimateService:
             return Estimate(found, total, refused=refused, nearest=nearest)
         tasks = tasks_of_list(looked)
         split = expectation_of_all(1, splitting(total))
-        outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, tasks, split)
+        outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, Workload.of(tasks, split))
         return Estimate(found, total, outlook, not_sync="it is of a table of targets")
 
     def _at_once(self, parameters: Parameters, client: Client) -> tuple[str, str]:

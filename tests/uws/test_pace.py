@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from uws.forecast import Queue, Workload, forecast, spread_over
 from uws.job import Row
 from uws.pace import (
     FINENESS,
     Expected,
     Histogram,
     Observations,
-    Queue,
     bin_of,
     expectation_of,
     expected,
-    forecast,
     job_key,
     path_of,
     size_class,
-    spread_over,
     told,
 )
 
@@ -130,27 +129,25 @@ def test_work_is_spread_over_workers() -> None:
 
 
 def test_what_goes_before_delays_the_start() -> None:
-    tasks = [Expected(KEY, 2.0)] * 10
+    tasks = Workload.of([Expected(KEY, 2.0)] * 10)
     free, busy = forecast("toy", tasks, Queue(workers=2), {}), forecast("toy", tasks, Queue(3, 60.0, 2), {})
     assert free.start_s < 0.1
     assert busy.start_s == pytest.approx(60.05, rel=0.02)
     assert busy.p50_s - free.p50_s == pytest.approx(60.0, rel=0.02)
     assert busy.p90_s - free.p90_s == pytest.approx(120.0, rel=0.05)
     assert free.p50_s < free.p90_s
-    nothing = forecast("toy", [], Queue(), {})
+    nothing = forecast("toy", Workload({}), Queue(), {}).run
     assert (nothing.runs, nothing.work_s) == (0, 0.0)
+    split = forecast("toy", replace(tasks, split=Expected("toy/split", 3.0)), Queue(workers=2), {})
+    assert split.run.seconds == pytest.approx(free.run.seconds + 3.0, rel=0.05)
 
 
 def test_the_other_lane_goes_first_but_for_a_task_now_and_then() -> None:
     queue = Queue(workers=2, urgent_s=100.0)
     assert [queue.passed_over_s(tasks) for tasks in (1, 2, 3, 10, 1000)] == [10.0, 10.0, 20.0, 50.0, 100.0]
-    one, many = (
-        forecast("toy", [Expected(KEY, 1.0)], queue, {}),
-        forecast("toy", [Expected(KEY, 1.0)] * 50, queue, {}),
-    )
+    one, many = (forecast("toy", Workload.of([Expected(KEY, 1.0)] * tasks), queue, {}) for tasks in (1, 50))
     assert one.start_s == pytest.approx(many.start_s) == pytest.approx(10.05, rel=0.02)
-    assert one.run_s < 2.0
-    assert many.run_s == pytest.approx(90.0 + 25.0, rel=0.2)
+    assert (one.delay_s, many.delay_s) == (0.0, 90.0)
 
 
 def test_sizes_are_few_classes() -> None:
@@ -167,7 +164,8 @@ def test_estimates_hold_on_a_site_that_is_not_as_it_was_thought(spread: float) -
     below, above, count = 0, 0, 300
     for number in range(20 + count):
         tasks = [Expected(KEY, float(s)) for s in rng.uniform(0.1, 2.0, rng.integers(1, 40))]
-        told = forecast("toy", tasks, Queue(workers=2), site.known)
+        work = Workload.of(tasks)
+        told = forecast("toy", work, Queue(workers=2), site.known)
         factor = 3.0 * rng.lognormal(0.0, spread)
         actual = [task.seconds * factor * rng.lognormal(0.0, 0.2) for task in tasks]
         run_s = spread_over(sum(actual), max(actual), len(actual), 2)
@@ -175,7 +173,8 @@ def test_estimates_hold_on_a_site_that_is_not_as_it_was_thought(spread: float) -
             below += told.start_s + run_s <= told.p90_s
             above += told.start_s + run_s >= told.p50_s / 2
         site.learn(KEY, *(seconds / task.seconds for task, seconds in zip(tasks, actual, strict=True)))
-        site.learn(job_key("toy", told.run_s), run_s / told.run_s, half_life=50.0)
+        expected_s = work.run(site.known, 2).seconds
+        site.learn(job_key("toy", expected_s), run_s / expected_s, half_life=20.0)
     assert below / count > 0.85
     assert above / count > 0.85
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, case, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, and_, case, delete, exists, func, select, text, update
 
+from uws.forecast import Queue, Workload
 from uws.job import Lane
 from uws.pace import (
     HALF_LIFE,
@@ -20,7 +21,6 @@ from uws.pace import (
     Expected,
     Histogram,
     Known,
-    Queue,
     expectation_of_all,
 )
 from uws.store.clock import NowMs, now_ms
@@ -31,6 +31,8 @@ from uws.tables import JobRow, PaceRow, TaskRow, WorkerRow
 MOST_KEYS = 2000
 #: So long what was read is used again.
 KEPT_S = 5.0
+#: How large tasks are that a split makes.
+USUAL_TASK_S = 2.0
 #: Of a task in hand, while all workers have one: it is somewhere in its two seconds.
 IN_HAND_S = 1.0
 
@@ -40,12 +42,14 @@ _NEW = text("INSERT INTO pace (key, runs, weights, at_ms) VALUES (:key, 0, '{}',
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How long a job waited and ran, and what had been predicted of both, in seconds."""
+    """How long a job waited and ran, in seconds, and of what both had been predicted (`uws.forecast`)."""
 
     waited_s: float
     ran_s: float
     wait_s: float
-    run_s: float
+    delay_s: float
+    workers: int
+    work: Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,17 @@ class Paces:
         )
         with self._reading.connect() as connection:
             found = connection.execute(statement).one_or_none()
-        if found is None or None in found[:3] or "run_s" not in found.estimate:
+        if found is None or None in found[:3] or "work" not in found.estimate:
             return None
         queued, started, ended, estimate = found
-        return Ran((started - queued) / 1000, (ended - started) / 1000, estimate["wait_s"], estimate["run_s"])
+        return Ran(
+            waited_s=(started - queued) / 1000,
+            ran_s=(ended - started) / 1000,
+            wait_s=estimate["wait_s"],
+            delay_s=estimate["delay_s"],
+            workers=estimate["workers"],
+            work=Workload.from_json(estimate["work"]),
+        )
 
     def split_tasks(self, job_id: str) -> Split:
         """List what the tasks of a job say of themselves that has just been split."""
@@ -145,7 +156,7 @@ class Paces:
             ).one_or_none()
             if found is None or found.queued_ms is None or found.started_ms is None:
                 return
-            if found.estimate is not None and "run_s" not in found.estimate:  # the job type knows better
+            if found.estimate is not None and "work" not in found.estimate:  # the job type knows better
                 return
             waited_s, past_s = (found.started_ms - found.queued_ms) / 1000, (now - found.queued_ms) / 1000
             told = {
@@ -153,7 +164,7 @@ class Paces:
                 "p50_s": round(past_s + p50_s, 3),
                 "p90_s": round(past_s + p90_s, 3),
                 "start_s": waited_s,
-                "run_s": past_s - waited_s + estimate["wait_s"] + estimate["run_s"],
+                "delay_s": past_s - waited_s + estimate["wait_s"] + estimate["delay_s"],
                 "wait_s": 0.0,  # that is over: nothing is learned of it
             }
             connection.execute(
@@ -181,19 +192,22 @@ class Paces:
         In the order of `uws.store.turns.best_jobs` as far as it can be foreseen: who has which tasks in hand
         when it comes to that, cannot.
         """
+        goes_before = and_(JobRow.rank <= 0, JobRow.total <= total, JobRow.job_id != but)
         with self._reading.connect() as connection:
             lanes = list(connection.execute(_live_lanes(within_s)).scalars())
-            jobs, work_s = connection.execute(_before(lane, total, but)).one()
-            urgent_s = connection.execute(_work("high")).scalar_one() if lane == "low" else 0.0
+            before = _waiting(connection, lane, goes_before)
+            urgent = _waiting(connection, "high") if lane == "low" else _NOBODY
             in_hand = connection.execute(
-                select(func.count()).select_from(TaskRow).where(TaskRow.state == "running")
+                select(func.count()).where(TaskRow.state == "running", TaskRow.job_id != but)
             ).scalar_one()
         serving = sum(lane in served for served in lanes)
         workers = serving or max(1, configured)
-        wait_s = work_s / workers
-        if in_hand >= workers:
-            wait_s += IN_HAND_S / workers
-        return Queue(jobs, wait_s, workers, serving, urgent_s / max(workers, len(lanes)))
+        held = max(0, in_hand - before.in_hand - urgent.in_hand)
+        wait_s = before.until_free_s(workers, held + urgent.in_hand)
+        urgent_s = (
+            0.0 if not urgent.jobs else urgent.until_free_s(max(workers, len(lanes)), held + before.in_hand)
+        )
+        return Queue(before.jobs, wait_s, workers, serving, urgent_s)
 
     def _read(self) -> Known:
         with self._reading.connect() as connection:
@@ -228,15 +242,49 @@ def _left_s() -> Any:
     return func.coalesce(func.sum(func.coalesce(JobRow.seconds, 0.0) * share), 0.0)
 
 
-def _before(lane: Lane, total: int, but: str) -> Any:
-    # A larger one that has waited goes before too, for a task now and then.
-    return select(func.count(), _left_s()).where(
-        _waits_in(lane), JobRow.rank <= 0, JobRow.total <= total, JobRow.job_id != but
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Jobs in a lane: their tasks that wait and those in hand, and the seconds of work that are left."""
+
+    jobs: int = 0
+    queued: float = 0.0
+    in_hand: int = 0
+    left_s: float = 0.0
+
+    def until_free_s(self, workers: int, held: int) -> float:
+        """Tell how long it takes until one of some workers is free, of whom others hold some."""
+        tasks = self.queued + self.in_hand
+        if tasks + held < workers:
+            return 0.0
+        if tasks < workers:
+            return IN_HAND_S / workers
+        return self.left_s / workers * (tasks - workers + 1) / tasks
+
+
+_NOBODY = _Waiting()
+
+
+def _waiting(connection: Connection, lane: Lane, *conditions: Any) -> _Waiting:
+    """Count what waits in a lane, of jobs that meet some conditions."""
+    jobs = and_(_waits_in(lane), *conditions)
+    count, left_s = connection.execute(select(func.count(), _left_s()).where(jobs)).one()
+    if not count:
+        return _NOBODY
+    queued, in_hand = (
+        connection.execute(
+            select(func.count())
+            .select_from(TaskRow)
+            .join(JobRow, JobRow.job_id == TaskRow.job_id)
+            .where(jobs, TaskRow.state == state)
+        ).scalar_one()
+        for state in ("queued", "running")
     )
-
-
-def _work(lane: Lane) -> Any:
-    return select(_left_s()).where(_waits_in(lane))
+    # What has not been split yet is more than the one task that it has.
+    is_split = exists().where(
+        TaskRow.job_id == JobRow.job_id, TaskRow.kind == "split", TaskRow.state.in_(("queued", "running"))
+    )
+    unsplit_s = connection.execute(select(_left_s()).where(jobs, is_split)).scalar_one()
+    return _Waiting(count, queued + unsplit_s / USUAL_TASK_S, in_hand, left_s)
 
 
 def _waits_in(lane: Lane) -> Any:

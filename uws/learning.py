@@ -42,7 +42,7 @@ class Learner:
         # Nor does what failed, or is done again in parts.
         if told is not None and was_done and not settlement.retries and not is_cold:
             self._observations.add(told.key, told.seconds, took_s)
-        if phase is Phase.COMPLETED:
+        if phase is Phase.COMPLETED and not is_cold:
             self._ended(claim)
         elif phase is Phase.EXECUTING and settlement.split is not None:
             self._look_ahead(claim)

@@ -95,6 +95,7 @@ class Histogram:
 
 #: Histograms by key.
 Known = Mapping[str, Histogram]
+_NOTHING = Histogram()
 
 
 def bin_of(ratio: float) -> int:
@@ -129,17 +130,27 @@ def path_of(key: str) -> Iterator[str]:
 
 
 def expected(key: str, known: Known) -> Histogram:
-    """Tell what to expect of work of this key; `runs` tells how many of its own are known."""
-    found = _unknown()
-    for name in path_of(key):
-        if (own := known.get(name)) is None:
-            return Histogram(0, found.weights)
-        total = sum(found.weights.values())
-        weights = {number: weight / total * GENERAL_RUNS for number, weight in found.weights.items()}
-        for number, weight in own.weights.items():
+    """Tell what to expect of work of this key; `runs` tells how many of its own are known.
+
+    A more general case tells of the other special ones: what was seen once is not to count twice.
+    """
+    names = list(path_of(key))
+    found = _unknown().weights
+    for name, special in zip(names, [*names[1:], ""], strict=True):
+        own = known.get(name, _NOTHING).weights
+        others = _without(own, known.get(special, _NOTHING).weights)
+        total = sum(found.values())
+        weights = {number: weight / total * GENERAL_RUNS for number, weight in found.items()}
+        for number, weight in others.items():
             weights[number] = weights.get(number, 0.0) + weight
-        found = Histogram(own.runs, weights)
-    return found
+        found = weights
+    return Histogram(known.get(key, _NOTHING).runs, found)
+
+
+def _without(all_weights: Mapping[int, float], some: Mapping[int, float]) -> dict[int, float]:
+    """Take some runs away from others; those of a special case fade more slowly than among all of them."""
+    left = {number: weight - some.get(number, 0.0) for number, weight in all_weights.items()}
+    return {number: weight for number, weight in left.items() if weight > 0.0}
 
 
 def told(key: str, seconds: float, rows: int, size: int = 0) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from benchmarks.table import Row
 WORKERS = 2
 PAGES = 20
 PAGE_ROWS = 1000
+SMALL = "64px"
 #: Seconds between looks at the memory of processes.
 LOOK_S = 0.2
 _BOUNDARY = "a-line-that-is-in-no-table"
@@ -33,13 +34,17 @@ Address = tuple[str, int]
 Places = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def rows(data: Path, few: Places, many: Places, bare_rate: float) -> Iterator[Row]:
+def rows(data: Path, results: Path, few: Places, many: Places, bare_rate: float) -> Iterator[Row]:
     """Measure lists of few and of many targets.
+
+    Lists of many are of small cutouts, or they would tell how much a disk takes.
 
     Parameters
     ----------
     data
         Folder of a service that has the survey ``stars``.
+    results
+        Where it keeps its results.
     few, many
         Positions.
     bare_rate
@@ -49,32 +54,34 @@ def rows(data: Path, few: Places, many: Places, bare_rate: float) -> Iterator[Ro
         "FOUNTAIN_DATA__FOLDER": str(data),
         "FOUNTAIN_SURVEYS__DECLARATIONS": str(data),
         "FOUNTAIN_LOG__LEVEL": "warning",
+        "FOUNTAIN_JOBS__RESULTS_URL": str(results),
         "FOUNTAIN_JOBS__WORKERS": str(WORKERS),
         "FOUNTAIN_JOBS__HIGH_WORKERS": "0",
     }
     with serving([FOUNTAIN, "serve", "--port"], environment) as address:
         time.sleep(SETTLE_S)
-        run_list(address, (few[0][:200], few[1][:200]))
+        run_list(address, (few[0][:2000], few[1][:2000]))  # both workers, and all they import
         took, job = run_list(address, few)
         count = len(few[0])
         rate = count / took
         what = f"List: {count:,} cutouts of 256x256, HTTP, from submission to COMPLETED, {WORKERS} workers"
         yield Row(what, rate, bare_rate, "/s", "the bare loop", "rate", 0.6)
         yield Row(f"{what}, for one", 1e6 * took / count, None, "µs", "", "below", 1e6 / 3000)
-        yield _archive(address, job, data)
+        yield _archive(address, job, results)
+        took, _ = run_list(address, few, SMALL)
         with _largest_mb() as largest:
-            took_many, job = run_list(address, many)
-        what = f"List: {len(many[0]):,} targets, against {count:,}"
+            took_many, job = run_list(address, many, SMALL)
+        what = f"List: {len(many[0]):,} targets of {SMALL}, against {count:,}"
         yield Row(what, took_many / took, None, "times", "", "below", 1.1 * len(many[0]) / count)
         yield Row(f"{what}: memory of the largest process", largest[0], None, "MB", "", "below", 400.0)
         yield _ledger_page(address, job, len(many[0]))
         yield _sync_beside(address, few, many)
 
 
-def run_list(address: Address, places: Places) -> tuple[float, str]:
+def run_list(address: Address, places: Places, size: str = "256px") -> tuple[float, str]:
     """Send a table of targets, and wait until all is made: seconds, and the path of the job."""
     start = time.perf_counter()
-    path = submit_list(address, places)
+    path = submit_list(address, places, size)
     phase = "QUEUED"
     with closing(http.client.HTTPConnection(*address)) as connection:
         while phase not in ENDED:
@@ -85,12 +92,12 @@ def run_list(address: Address, places: Places) -> tuple[float, str]:
     return time.perf_counter() - start, path
 
 
-def submit_list(address: Address, places: Places) -> str:
+def submit_list(address: Address, places: Places, size: str) -> str:
     """Send a table of targets; the path of its job."""
     targets = "id,ra,dec\n" + "".join(
         f"t{number},{ra:.8f},{dec:.8f}\n" for number, (ra, dec) in enumerate(zip(*places, strict=True))
     )
-    fields = {"UPLOAD": "targets,param:t", "ID": did_of("stars/r"), "SIZE": "256px", "PHASE": "RUN"}
+    fields = {"UPLOAD": "targets,param:t", "ID": did_of("stars/r"), "SIZE": size, "PHASE": "RUN"}
     parts = [f'form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
     parts.append(f'form-data; name="t"; filename="targets.csv"\r\nContent-Type: text/csv\r\n\r\n{targets}')
     body = "".join(f"--{_BOUNDARY}\r\nContent-Disposition: {part}\r\n" for part in parts)
@@ -103,11 +110,11 @@ def submit_list(address: Address, places: Places) -> str:
         return urlsplit(str(answer.headers["Location"])).path
 
 
-def _archive(address: Address, job: str, data: Path) -> Row:
+def _archive(address: Address, job: str, results: Path) -> Row:
     """Compare the archive as it is sent with a copy of the containers it is joined of."""
     _archive_mb_s(address, job)  # its tables are made when it is asked for the first time
     rate = statistics.median(_archive_mb_s(address, job) for _ in range(3))
-    copied = statistics.median(_copy_mb_s(data, job) for _ in range(3))
+    copied = statistics.median(_copy_mb_s(results, job) for _ in range(3))
     return Row("List: zip of all files, sent over HTTP", rate, copied, "MB/s", "copies of files", "rate", 0.5)
 
 
@@ -124,11 +131,11 @@ def _archive_mb_s(address: Address, job: str) -> float:
     return size / 1e6 / (time.perf_counter() - start)
 
 
-def _copy_mb_s(data: Path, job: str) -> float:
+def _copy_mb_s(results: Path, job: str) -> float:
     job_id = job.rpartition("/")[2]
-    files = [path for path in (data / "results").rglob("*") if path.is_file() and job_id in str(path)]
+    files = [path for path in results.rglob("*") if path.is_file() and job_id in str(path)]
     assert files, f"the containers of {job_id} are not where they were expected"
-    copy = data / "copies"
+    copy = results / "copies"
     copy.mkdir()
     start = time.perf_counter()
     for number, path in enumerate(files):
@@ -163,7 +170,7 @@ def _sync_beside(address: Address, few: Places, many: Places) -> Row:
         for a, d in zip(ra[:500], dec[:500], strict=True)
     ]
     idle = p95_ms(address, paths)
-    job = submit_list(address, many)
+    job = submit_list(address, many, SMALL)
     busy = p95_ms(address, paths)
     with closing(http.client.HTTPConnection(*address)) as connection:
         connection.request("GET", f"{job}/phase")

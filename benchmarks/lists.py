@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -41,6 +42,8 @@ LIMITS = Limits(max_pixels=10**8, max_bytes=10**9)
 TARGETS, MANY_TARGETS = 10_000, 100_000
 ROWS_OF_A_TASK = 500
 WORKERS = list_jobs.WORKERS
+#: Cutouts are written here, where there is such a folder: a disk takes fewer of them than are made.
+MEMORY = Path("/dev/shm")
 #: Single cutouts of the peers, of which each takes long.
 ALONE, NAIVE = 200, 60
 #: Rows of the noise that tiles are filled with.
@@ -68,6 +71,12 @@ def rows(folder: Path) -> Iterator[Row]:
         many = plan(parts, TARGETS)
     tasks = list(tasks_of(many))
     count = sum(len(task.boxes) for task in tasks)
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else folder) as written:
+        yield from _made(data, tiles, tasks, count, Path(written))
+
+
+def _made(data: Path, tiles: list[Path], tasks: list[Task], count: int, folder: Path) -> Iterator[Row]:
+    """Measure what is written, into `folder`."""
     rates = []
     for workers in (1, WORKERS):
         spent = bare_loop(data, tasks, folder / f"containers-{workers}", workers)
@@ -76,7 +85,8 @@ def rows(folder: Path) -> Iterator[Row]:
     what = f"List: {count:,} cutouts of 256x256 over {len(tiles)} tiles into containers, no service"
     yield Row(f"{what}, one process", rates[0], naive, "/s", "astropy in a loop", "rate", 25.0)
     yield Row(f"{what}, {WORKERS} processes", rates[1], rates[0], "/s", "one", "rate", 1.5)
-    yield from list_jobs.rows(data, positions(TARGETS), positions(MANY_TARGETS), rates[1])
+    places = positions(TARGETS), positions(MANY_TARGETS)
+    yield from list_jobs.rows(data, folder / "results", *places, rates[1])
 
 
 def make_tiles(folder: Path) -> list[Path]:

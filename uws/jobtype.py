@@ -122,6 +122,11 @@ class TaskPlan:
     common: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["light", "heavy"] = "heavy"
 
+    @property
+    def row_count(self) -> int:
+        """Number of its rows."""
+        return len(self.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Expansion:

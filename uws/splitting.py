@@ -1,7 +1,8 @@
 """The splitting of a job: what the child makes of it, and how that comes to the worker.
 
 A list may have very many rows, so neither process holds them all: the child writes what becomes of them to
-two files in a folder of the claim, and the worker copies these into the database, some lines at a time.
+two files in a folder of the claim, and the worker copies these into the database, some lines at a time. Their
+JSON is copied as it is: while it is read and written anew, nobody else could write to SQLite.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from uws.fetch import fetch
-from uws.job import Parameter, Row, RowReport, RowStatus, Split, Upload
-from uws.jobtype import Expansion, TaskPlan, UploadSource
+from uws.job import Parameter, RowReport, Split, TaskKind, Upload
+from uws.jobtype import Expansion, UploadSource
 from uws.params import gathered
 from uws.uploads import UPLOAD, Named, parse_uploads, source_of
 
@@ -49,6 +50,30 @@ class SplitWork:
     max_upload_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenTask:
+    """A task of a split; `rows` and `common` are JSON, as their columns have it, the latter None for {}."""
+
+    kind: TaskKind
+    n: int
+    row_count: int
+    rows: str
+    common: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEnd:
+    """A row that ended in a split; `facts` are JSON, None for {}."""
+
+    n: int
+    result_id: str
+    status: str
+    message: str
+    verdict: str
+    label: str
+    facts: str | None
+
+
 def sources_of(work: SplitWork) -> Mapping[str, UploadSource]:
     """Have all uploads of a job at hand; what is named by a URL is fetched.
 
@@ -78,9 +103,11 @@ def write(expansion: Expansion, folder: Path, go_on: Callable[[], None]) -> Spli
             go_on()
             for row in task.rows:
                 _note(seen, row.n)
-            rows = [[row.n, row.result_id, row.payload] for row in task.rows]
-            file.write(_line([task.kind, rows, task.common]))
-            tasks += bool(rows)
+            if rows := [[row.n, row.result_id, row.payload] for row in task.rows]:
+                file.write(_line([task.kind, rows[0][0], len(rows)]))
+                file.write(_line(rows))
+                file.write(_line(task.common or None))
+                tasks += 1
     with (folder / _ENDED).open("w", encoding="ascii") as file:
         for count, report in enumerate(expansion.ended):
             if count % 100 == 0:
@@ -88,21 +115,27 @@ def write(expansion: Expansion, folder: Path, go_on: Callable[[], None]) -> Spli
             _note(seen, report.n)
             by_status[report.status.value] = by_status.get(report.status.value, 0) + 1
             file.write(_line(_written(report)))
+            file.write(_line(report.facts or None))
     if not all(seen):
         raise ValueError("the rows of a split are not numbered from 0 without a gap")
     return Split(folder, expansion.total, tasks, by_status, expansion.seconds)
 
 
-def read_tasks(split: Split) -> Iterator[TaskPlan]:
+def read_tasks(split: Split) -> Iterator[WrittenTask]:
     """Read the tasks of a split."""
-    for kind, rows, common in _lines(split.folder / _TASKS):
-        yield TaskPlan(tuple(Row(*values) for values in rows), common, kind)
+    with (split.folder / _TASKS).open(encoding="ascii") as lines:
+        for line in lines:
+            kind, n, row_count = json.loads(line)
+            rows, common = next(lines).rstrip("\n"), _json(next(lines))
+            yield WrittenTask(kind, n, row_count, rows, common)
 
 
-def read_ended(split: Split) -> Iterator[RowReport]:
+def read_ended(split: Split) -> Iterator[WrittenEnd]:
     """Read the rows of which nothing is to be done."""
-    for n, result_id, status, message, verdict, label, facts in _lines(split.folder / _ENDED):
-        yield RowReport(n, result_id, RowStatus(status), message, verdict=verdict, label=label, facts=facts)
+    with (split.folder / _ENDED).open(encoding="ascii") as lines:
+        for line in lines:
+            n, result_id, status, message, verdict, label = json.loads(line)
+            yield WrittenEnd(n, result_id, status, message, verdict, label, _json(next(lines)))
 
 
 def storable(text: str) -> str:
@@ -148,11 +181,10 @@ def _written(report: RowReport) -> list[Any]:
         storable(report.message),
         report.verdict,
         storable(report.label),
-        report.facts,
     ]
 
 
-def _line(values: list[Any]) -> str:
+def _line(values: Any) -> str:
     try:
         return json.dumps(values, allow_nan=False, separators=(",", ":"), default=_plain_number) + "\n"
     except ValueError:  # a number that is not finite, which JSON does not have
@@ -160,10 +192,9 @@ def _line(values: list[Any]) -> str:
         return json.dumps(plain, separators=(",", ":")) + "\n"
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="ascii") as file:
-        for line in file:
-            yield json.loads(line)
+def _json(line: str) -> str | None:
+    text = line.rstrip("\n")
+    return None if text == "null" else text
 
 
 def _plain_number(value: Any) -> Any:

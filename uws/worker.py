@@ -35,7 +35,8 @@ from uws.results import ResultStore
 from uws.runner import Child
 from uws.settings import JobSettings
 from uws.splitting import SplitWork
-from uws.store.claims import Claims, Hold, LostClaim
+from uws.store.claims import Claims, Hold
+from uws.store.settling import LostClaim
 from uws.store.upkeep import Upkeep
 from uws.tally import Counted, Tally
 from uws.trouble import Trouble

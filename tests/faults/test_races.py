@@ -16,8 +16,9 @@ from sqlalchemy import Engine, select
 from uws.job import LANES, Counts, NewJob, Row, RowReport, RowStatus, Settlement, Stored
 from uws.jobtype import Ending, JobPlan
 from uws.phase import Phase
-from uws.store.claims import Claims, LostClaim
+from uws.store.claims import Claims
 from uws.store.jobs import Jobs
+from uws.store.settling import LostClaim
 from uws.store.upkeep import Upkeep
 from uws.tables import EventRow, JobRow, TaskRow
 

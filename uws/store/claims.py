@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, select, update
 
-from uws.job import (
-    Claim,
-    Counts,
-    JobError,
-    Lane,
-    Parameter,
-    RowReport,
-    RowStatus,
-    Settlement,
-    Upload,
-)
+from uws.job import Claim, Counts, JobError, Lane, Parameter, Settlement, Upload
 from uws.jobtype import Ending
 from uws.phase import Phase
-from uws.splitting import read_ended, read_tasks
-from uws.store.clock import NowMs, now_ms
-from uws.store.inserts import chunks, insert_tasks, uploads_of
+from uws.store.clock import NowMs
+from uws.store.inserts import uploads_of
 from uws.store.jobs import Jobs
-from uws.store.rows import counts_of, parameters_of, rows_of, tell, written_error, written_rows
+from uws.store.rows import parameters_of, rows_of, tell
+from uws.store.settling import drop, of_claim, settle
 from uws.store.turns import BEST_JOBS, best_jobs, claimable, note_turn
-from uws.tables import JobRow, ResultRow, TaskRow
+from uws.tables import JobRow, TaskRow
 
 #: A worker looks so often for jobs whose tasks are not all in other hands.
 MOST_LOOKS = 5
-TEXT = "text/plain; charset=utf-8"
 UNREADABLE = JobError("Error: the plan of the job cannot be read", "Another version of the program made it.")
 
 _log = logging.getLogger(__name__)
-
-
-class LostClaim(Exception):
-    """The task is no longer in this worker's hands, or its job has ended: nothing was written."""
 
 
 class Hold(Enum):
@@ -95,7 +80,7 @@ class Claims:
         """Lengthen the lease."""
         with self._writing.begin() as connection:
             held = connection.execute(
-                _of(claim).values(lease_until_ms=NowMs() + self._lease_ms).returning(TaskRow.task_id)
+                of_claim(claim).values(lease_until_ms=NowMs() + self._lease_ms).returning(TaskRow.task_id)
             ).scalar()
         return Hold.LOST if held is None else self.look(claim)
 
@@ -234,197 +219,11 @@ class Claims:
         return None if found is None else (found.type, found.owner, begun is not None)
 
 
-def drop(writing: Engine, claim: Claim) -> None:
-    """Do the work of `Claims.drop`."""
-    with writing.begin() as connection:
-        connection.execute(_of(claim).values(state="dropped", ended_ms=NowMs(), lease_until_ms=None))
-
-
-def settle(
-    connection: Connection, claim: Claim, settlement: Settlement, finish: Callable[[Counts], Ending]
-) -> Phase:
-    """Do the work of `Claims.settle` in a transaction that is there."""
-    if (
-        connection.execute(
-            _of(claim).values(state="done", ended_ms=NowMs(), lease_until_ms=None).returning(TaskRow.task_id)
-        ).scalar()
-        is None
-    ):
-        raise LostClaim(f"task {claim.task_id} is in other hands")
-    if claim.kind == "split" and settlement.reports:
-        return _end_split(connection, claim, settlement.reports[0])
-    after = _count(connection, claim, settlement)
-    if settlement.split is not None:
-        _write_ledger(connection, claim, read_ended(settlement.split), attempts=0)
-        insert_tasks(connection, claim.job_id, claim.owner, after["lane"], read_tasks(settlement.split))
-    _write_ledger(connection, claim, settlement.reports, claim.attempts)
-    _insert_retries(connection, claim, settlement)
-    counts = counts_of(after)
-    tell(connection, claim.job_id, after["event_seq"], "rows", {"ended": counts.ended, "total": counts.total})
-    has_split = claim.kind != "split" or settlement.split is not None
-    if counts.ended < counts.total or not has_split:
-        return Phase.EXECUTING
-    return _end(connection, claim.job_id, finish(counts))
-
-
-def _count(connection: Connection, claim: Claim, settlement: Settlement) -> RowMapping:
-    """Count the rows that ended, unless the job has; return its row."""
-    reports, split = settlement.reports, settlement.split
-    by_status = {status: sum(report.status is status for report in reports) for status in RowStatus}
-    changes: dict[str, Any] = {}
-    if split is not None:
-        by_status = {status: split.ended.get(status.value, 0) for status in RowStatus}
-        changes["total"] = split.total
-        if split.seconds is not None:
-            changes["seconds"] = split.seconds
-            changes["quote_ms"] = func.coalesce(JobRow.quote_ms, NowMs() + int(split.seconds * 1000))
-    after = (
-        connection.execute(
-            update(JobRow)
-            .where(
-                JobRow.job_id == claim.job_id,
-                JobRow.phase == Phase.EXECUTING.value,
-                JobRow.gone_ms.is_(None),
-            )
-            .values(
-                event_seq=JobRow.event_seq + 1,
-                done=JobRow.done + by_status[RowStatus.DONE],
-                empty=JobRow.empty + by_status[RowStatus.EMPTY],
-                failed=JobRow.failed + by_status[RowStatus.FAILED],
-                poison=JobRow.poison + by_status[RowStatus.POISON],
-                bytes_out=JobRow.bytes_out + sum(file.size for report in reports for file in report.files),
-                **changes,
-            )
-            .returning(
-                JobRow.event_seq,
-                JobRow.lane,
-                JobRow.total,
-                JobRow.done,
-                JobRow.empty,
-                JobRow.failed,
-                JobRow.poison,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if after is None:
-        raise LostClaim(f"job {claim.job_id} has ended")
-    return after
-
-
-def _end_split(connection: Connection, claim: Claim, report: RowReport) -> Phase:
-    """End a job that cannot be split, unless it has ended."""
-    error = JobError(report.message, report.detail, report.transient)
-    return _end(connection, claim.job_id, Ending(Phase.ERROR, error))
-
-
-def _end(connection: Connection, job_id: str, ending: Ending) -> Phase:
-    seq = connection.execute(
-        update(JobRow)
-        .where(JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None))
-        .values(
-            phase=ending.phase.value,
-            ended_ms=NowMs(),
-            error=written_error(ending.error),
-            event_seq=JobRow.event_seq + 1,
-        )
-        .returning(JobRow.event_seq)
-    ).scalar()
-    if seq is None:
-        raise LostClaim(f"job {job_id} has ended")
-    tell(connection, job_id, seq, "phase", {"phase": ending.phase.value})
-    return ending.phase
-
-
-def _write_ledger(connection: Connection, claim: Claim, reports: Iterable[RowReport], attempts: int) -> None:
-    created_ms = now_ms(connection)
-    for some in chunks(_ledger_rows(claim, reports, attempts, created_ms)):
-        connection.execute(insert(ResultRow), some)
-
-
-def _ledger_rows(
-    claim: Claim, reports: Iterable[RowReport], attempts: int, created_ms: int
-) -> Iterator[dict[str, Any]]:
-    for report in reports:
-        common = {
-            "job_id": claim.job_id,
-            "task_id": claim.task_id,
-            "row": report.n,
-            "status": report.status.value,
-            "message": report.message,
-            "created_ms": created_ms,
-            "label": report.label,
-            "verdict": report.verdict or report.status.value,
-            "facts": dict(report.facts) or None,
-            "attempts": attempts,
-            "seconds": report.seconds,
-        }
-        if not report.files:
-            yield common | _sentence(report)
-        for part, file in enumerate(report.files):
-            yield common | {
-                "part": part,
-                "result_id": file.result_id,
-                "media_type": file.media_type,
-                "file_name": file.file_name,
-                "container": file.container,
-                "offset": file.offset,
-                "size": file.size,
-                "crc32": file.crc32,
-                "sha256": file.sha256,
-            }
-
-
-def _sentence(report: RowReport) -> dict[str, Any]:
-    return {
-        "part": 0,
-        "result_id": report.result_id,
-        "media_type": TEXT,
-        "file_name": f"{report.result_id}.txt",
-        "container": "",
-        "offset": 0,
-        "size": len(report.message.encode()),
-        "crc32": 0,
-        "sha256": "",
-    }
-
-
-def _insert_retries(connection: Connection, claim: Claim, settlement: Settlement) -> None:
-    for retry in settlement.retries:
-        if not retry.rows:
-            continue
-        connection.execute(
-            insert(TaskRow).values(
-                job_id=claim.job_id,
-                owner=claim.owner,
-                lane=claim.lane,
-                n=retry.rows[0].n,
-                state="queued",
-                rows=written_rows(retry.rows),
-                row_count=len(retry.rows),
-                kind=claim.kind,
-                common=dict(claim.common) or None,
-                attempts=retry.attempts,
-                kills=retry.kills,
-                not_before_ms=NowMs() + math.ceil(retry.delay_s * 1000),
-                note=retry.note,
-            )
-        )
-
-
 def is_overdue() -> ColumnElement[bool]:
     """Whether a job has run longer than it may."""
     return and_(
         JobRow.execution_duration_s > 0,
         JobRow.started_ms + JobRow.execution_duration_s * 1000 < NowMs(),
-    )
-
-
-def _of(claim: Claim) -> Any:
-    """Update of the task, if it is still this claim's."""
-    return update(TaskRow).where(
-        TaskRow.task_id == claim.task_id, TaskRow.state == "running", TaskRow.fence == claim.fence
     )
 
 

@@ -7,15 +7,22 @@ from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, column, insert, select, table
 
 from uws.job import Row, Upload
 from uws.jobtype import TaskPlan
+from uws.splitting import WrittenTask
 from uws.store.rows import written_rows
 from uws.tables import TaskRow, UploadRow
 
 #: Rows of one statement: a long one keeps writers of SQLite waiting.
 CHUNK = 2000
+
+#: Columns as the database has them: JSON that is written already is taken as it is.
+_PLAIN_TASK = table(
+    TaskRow.__tablename__,
+    *map(column, ("job_id", "owner", "lane", "n", "state", "rows", "row_count", "kind", "common")),
+)
 
 T = TypeVar("T")
 
@@ -33,13 +40,22 @@ def insert_tasks(
                 "n": task.rows[0].n,
                 "state": "queued",
                 "rows": written_rows(task.rows),
-                "row_count": len(task.rows),
+                "row_count": task.row_count,
                 "kind": task.kind,
                 "common": dict(task.common) or None,
             }
             for task in some
         ]
         connection.execute(insert(TaskRow), written)
+
+
+def insert_written_tasks(
+    connection: Connection, job_id: str, owner: str, lane: str, tasks: Iterable[WrittenTask]
+) -> None:
+    """Store tasks as `insert_tasks` does, of which a split has written the JSON."""
+    said = {"job_id": job_id, "owner": owner, "lane": lane, "state": "queued"}
+    for some in _lots(tasks):
+        connection.execute(insert(_PLAIN_TASK), [{**said, **asdict(task)} for task in some])
 
 
 def insert_uploads(connection: Connection, job_id: str, uploads: Iterable[Upload]) -> None:
@@ -79,13 +95,16 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
         yield some
 
 
-def _lots(tasks: Iterable[TaskPlan]) -> Iterator[list[TaskPlan]]:
+_Sized = TypeVar("_Sized", TaskPlan, WrittenTask)
+
+
+def _lots(tasks: Iterable[_Sized]) -> Iterator[list[_Sized]]:
     """Take tasks in lists of some: one may have thousands of rows, and not too many are to be in memory."""
-    lot: list[TaskPlan] = []
+    lot: list[_Sized] = []
     rows = 0
     for task in tasks:
         lot.append(task)
-        rows += len(task.rows)
+        rows += task.row_count
         if len(lot) == CHUNK or rows >= 5 * CHUNK:
             yield lot
             lot, rows = [], 0

@@ -12,11 +12,12 @@ from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, insert, 
 from uws.job import Claim, Counts, JobError, Lane, RowStatus, Settlement, ended_by_engine
 from uws.jobtype import Ending
 from uws.phase import RUNNABLE, TERMINAL, Phase
-from uws.store.claims import UNREADABLE, LostClaim, drop, is_overdue, settle
+from uws.store.claims import UNREADABLE, is_overdue
 from uws.store.clock import NowMs, now_ms
 from uws.store.family import is_held
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
+from uws.store.settling import LostClaim, drop, settle
 from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRow
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.

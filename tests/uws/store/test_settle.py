@@ -19,9 +19,10 @@ from tests.support.stored import (
 )
 from uws.job import LANES, Counts, JobError, Retry, RowReport, RowStatus, Settlement, Stored
 from uws.phase import Phase
-from uws.store.claims import Claims, Hold, LostClaim
+from uws.store.claims import Claims, Hold
 from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
+from uws.store.settling import LostClaim
 from uws.store.upkeep import Upkeep
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Engine, and_, case, delete, exists, func, insert, select, text, update
 
 from uws.job import Claim, Counts, JobError, Lane, RowStatus, Settlement, ended_by_engine
 from uws.jobtype import Ending
@@ -22,6 +22,8 @@ from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRo
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.
 BATCH = 100
+#: Rows of a ledger that are removed in a transaction.
+FORGOTTEN_AT_ONCE = 10_000
 GAVE_UP = "Error: this was tried {attempts} times, and each time the worker was lost"
 
 #: SQLite and PostgreSQL share this syntax, SQLAlchemy has a construct for each.
@@ -135,12 +137,23 @@ class Upkeep:
         with self._reading.connect() as connection:
             return list(connection.execute(statement).scalars())
 
-    def forget(self, job_id: str) -> None:
-        """Remove whatever the database has of a job that is gone."""
-        with self._writing.begin() as connection:
-            # Tasks before their job, as everywhere.
-            connection.execute(delete(TaskRow).where(TaskRow.job_id == job_id))
-            connection.execute(delete(JobRow).where(JobRow.job_id == job_id, JobRow.gone_ms.is_not(None)))
+    def forget(self, job_id: str, at_once: int = FORGOTTEN_AT_ONCE) -> None:
+        """Remove whatever the database has of a job that is gone.
+
+        Its ledger goes in parts of `at_once` rows: nobody else can write to SQLite meanwhile.
+        """
+        is_gone = exists().where(JobRow.job_id == job_id, JobRow.gone_ms.is_not(None))
+        of_job = ResultRow.job_id == job_id
+        first = select(func.min(ResultRow.row)).where(of_job).scalar_subquery()
+        some = delete(ResultRow).where(of_job, ResultRow.row < first + at_once, is_gone)
+        while True:
+            with self._writing.begin() as connection:
+                if connection.execute(some).rowcount > 0:
+                    continue
+                # Tasks before their job, as everywhere.
+                connection.execute(delete(TaskRow).where(TaskRow.job_id == job_id, is_gone))
+                connection.execute(delete(JobRow).where(JobRow.job_id == job_id, JobRow.gone_ms.is_not(None)))
+                return
 
     def known_jobs(self, job_ids: Sequence[str]) -> set[str]:
         """Those of `job_ids` the database has, gone ones too."""

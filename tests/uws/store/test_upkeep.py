@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, text, update
+from sqlalchemy import Connection, Engine, event, func, select, text, update
 
 from tests.support.stored import (
     all_of,
@@ -158,10 +158,30 @@ def test_it_is_forgotten_after_a_time_of_grace(
             assert set(left) <= {other}, table
 
 
-def test_nothing_is_forgotten_that_is_not_gone(jobs: Jobs, upkeep: Upkeep) -> None:
+def test_nothing_is_forgotten_that_is_not_gone(jobs: Jobs, upkeep: Upkeep, engine: Engine) -> None:
     job_id = run_job(jobs)
     upkeep.forget(job_id)
     assert jobs.get(job_id) is not None
+    assert states(engine) == ["queued"]
+
+
+def test_a_large_ledger_is_forgotten_in_parts(
+    jobs: Jobs, claims: Claims, upkeep: Upkeep, engine: Engine
+) -> None:
+    job_id = run_job(jobs, rows=7, per_task=7)
+    claim = take(claims)
+    claims.settle(claim, all_of(claim), finish)
+    jobs.destroy(job_id)
+    left: list[int] = []
+
+    def look(connection: Connection) -> None:
+        left.append(connection.execute(select(func.count()).select_from(ResultRow)).scalar_one())
+
+    event.listen(engine, "commit", look)
+    upkeep.forget(job_id, at_once=3)
+    assert left == [4, 1, 0, 0], "others may write after each"
+    assert upkeep.known_jobs([job_id]) == set()
+    event.remove(engine, "commit", look)
 
 
 def test_workers_are_known_while_they_are_heard(upkeep: Upkeep, engine: Engine) -> None:

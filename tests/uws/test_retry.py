@@ -113,6 +113,33 @@ def test_an_aborted_job_is_resumed(lists: Client, house: House) -> None:
     assert [row[0] for row in rows(house, child)] == list(range(6))
 
 
+def test_only_tasks_are_read_that_are_partly_done(each_house: House) -> None:
+    """Nobody else can write to SQLite meanwhile, and there may be very many rows."""
+    house = each_house
+    lists = house.client().at("/lists")
+    url = lists.make(ROWS="8", DO="ok,ok,ok,fail", PER_TASK="2", PHASE="RUN")
+    for _ in range(4):
+        house.finish(house.claim())
+    lists.post(f"{url}/phase", PHASE="ABORT")
+    with house.engine.execution_options(writes=True).begin() as connection:
+        for n, word in ((0, "all is done"), (6, "not begun")):
+            connection.execute(
+                update(TaskRow)
+                .where(TaskRow.kind != "split", TaskRow.n == n)
+                .values(rows=[word], common={"tag": word})
+            )
+    child = retry(lists, url)
+    assert house.job(id_of(child)).counts == Counts(8, done=5)
+    with house.engine.connect() as connection:
+        found = connection.execute(
+            select(TaskRow.state, TaskRow.n, TaskRow.row_count, TaskRow.rows, TaskRow.common)
+            .where(TaskRow.job_id == id_of(child))
+            .order_by(TaskRow.n)
+        ).all()
+    assert [(state, n, count) for state, n, count, *_ in found] == [("queued", 3, 1), ("queued", 6, 2)]
+    assert found[1][3:] == (["not begun"], {"tag": "not begun"})
+
+
 @pytest.mark.parametrize("how", ["aborted", "failed", "crashed"])
 def test_what_was_not_split_is_split(how: str, lists: Client, house: House) -> None:
     split = {"aborted": "ok", "failed": "flaky", "crashed": "ok"}[how]

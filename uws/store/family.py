@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    and_,
     case,
     exists,
     func,
@@ -163,7 +165,8 @@ def _unfinished_split(connection: Connection, job_id: str) -> dict[str, Any] | N
 
 def _take_over(connection: Connection, parent: RowMapping, child_id: str) -> Born:
     """Copy the ledger as far as it is finished, and make tasks of the rows that are not."""
-    parent_id, tasks, missing = parent["job_id"], 0, 0
+    parent_id = parent["job_id"]
+    tasks, missing = _copy_untouched(connection, parent_id, child_id)
 
     def counted() -> Iterator[TaskPlan]:
         nonlocal tasks, missing
@@ -202,16 +205,46 @@ def _is_finished() -> ColumnElement[bool]:
     return or_(ResultRow.status.in_(_FINISHED), ResultRow.attempts == 0)
 
 
+def _copy_untouched(connection: Connection, parent_id: str, child_id: str) -> tuple[int, int]:
+    """Copy the tasks that nobody has begun; return how many there are, and how many rows these have."""
+    same = [getattr(TaskRow, name) for name in ("lane", "owner", "n", "rows", "row_count", "kind", "common")]
+    is_one = and_(TaskRow.job_id == parent_id, TaskRow.kind != "split", _is_untouched())
+    connection.execute(
+        insert(TaskRow).from_select(
+            ["job_id", "state", *(column.name for column in same)],
+            select(literal(child_id), literal("queued"), *same).where(is_one).order_by(TaskRow.task_id),
+        )
+    )
+    found = select(func.count(), func.coalesce(func.sum(TaskRow.row_count), 0))
+    tasks, rows = connection.execute(found.where(TaskRow.job_id == child_id)).one()
+    return int(tasks), int(rows)
+
+
+def _is_untouched() -> ColumnElement[bool]:
+    """Whether a task was never claimed, and has no rows of another that was: such ones wait for a moment."""
+    return and_(TaskRow.fence == 0, TaskRow.not_before_ms == 0)
+
+
 def _missing(connection: Connection, job_id: str) -> Iterator[TaskPlan]:
-    """Make tasks of the rows that are not finished, grouped as they were."""
-    finished = select(ResultRow.row).where(ResultRow.job_id == job_id, ResultRow.part == 0, _is_finished())
-    over = set(connection.execute(finished).scalars())
-    ids = connection.execute(
-        select(TaskRow.task_id)
-        .where(TaskRow.job_id == job_id, TaskRow.kind != "split")
+    """Make tasks of the rows that are not finished of those that were begun, grouped as they were.
+
+    There may be very many rows, and nobody else can write to SQLite meanwhile: only tasks are read that are
+    not finished as a whole.
+    """
+    finished = select(ResultRow.row, ResultRow.task_id).where(
+        ResultRow.job_id == job_id, ResultRow.part == 0, _is_finished()
+    )
+    over: set[int] = set()
+    counts: Counter[int] = Counter()
+    for row, task_id in connection.execute(finished):
+        over.add(row)
+        counts[task_id] += 1
+    begun = connection.execute(
+        select(TaskRow.task_id, TaskRow.row_count)
+        .where(TaskRow.job_id == job_id, TaskRow.kind != "split", ~_is_untouched())
         .order_by(TaskRow.task_id)
-    ).scalars()
-    task_ids = list(ids)
+    )
+    task_ids = [task_id for task_id, row_count in begun if counts[task_id] < row_count]
     for start in range(0, len(task_ids), TASKS_AT_ONCE):
         for task in _tasks(connection, task_ids[start : start + TASKS_AT_ONCE]):
             rows = tuple(row for row in rows_of(task.rows) if row.n not in over)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import parent_process
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ from soda.targets import TargetLimits
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
+from uws.packages.folder import PackageFolder
 from uws.packages.package import Package
 from uws.packages.shop import PackageShop
 from uws.results import ResultStore
@@ -94,12 +96,23 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
 
 
 def make_shop(
-    settings: Settings, engine: Engine, results: ResultStore, packages: Mapping[str, Package]
+    settings: Settings,
+    engine: Engine,
+    results: ResultStore,
+    packages: Mapping[str, Package],
+    folder: Path | None = None,
 ) -> PackageShop:
-    """Make what has ledgers and packages: of job types whose rows are told as `packages` say."""
-    folder = settings.data.path / "packages"
+    """Make what has ledgers and packages: of job types whose rows are told as `packages` say.
+
+    `folder`: where packages are written, instead of where the web server has its own.
+    """
     packs = {SodaJobs.name: PACKS}
-    return PackageShop(Ledger(engine), results, packages, folder, settings.jobs.packages_bytes, packs)
+    return PackageShop(Ledger(engine), results, packages, package_folder(settings, folder), packs)
+
+
+def package_folder(settings: Settings, path: Path | None = None) -> PackageFolder:
+    """Make the folder of packages."""
+    return PackageFolder(path or settings.data.path / "packages", settings.jobs.packages_bytes)
 
 
 def packages_with(settings: Settings, parts: Parts) -> Mapping[str, Package]:

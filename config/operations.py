@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -241,9 +243,11 @@ def deliver(job_id: str, name: str) -> None:
     if (to := settings.delivery.find(name)) is None:
         raise click.UsageError(f"delivery.folders has no {name}")
     base = settings.server.base_url or f"http://{settings.server.host}:{settings.server.port}"
-    with _job_parts() as parts, database(settings) as engine:
+    # Not in the folder of packages: what root has written there, the web server could not read, nor remove.
+    with _job_parts() as parts, database(settings) as engine, TemporaryDirectory() as folder:
         job = _find(parts, job_id)
-        shop = make_shop(settings, engine, parts.results, packages_with(settings, assemble(settings)))
+        packages = packages_with(settings, assemble(settings))
+        shop = make_shop(settings, engine, parts.results, packages, Path(folder))
         built = shop.built(job, f"{base}/{ASYNC_PATH}/{job.job_id}")
         done = deliver_package(built, parts.results, to)
     click.echo(f"{done.folder}: {done.written} files written, {done.there} were there")
@@ -315,7 +319,7 @@ def _work(settings: Settings, lanes: Sequence[Lane]) -> None:
 def _reconcile(settings: Settings, *, once: bool = False) -> None:
     """Be the reconciler."""
     from config.database import make_engine
-    from config.jobs import make_job_types, redis_url, result_store
+    from config.jobs import make_job_types, package_folder, redis_url, result_store
     from config.processes import stop_on_signals
     from uws.bell import Bell
     from uws.reconcile import Reconciler
@@ -325,7 +329,12 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
     engine = make_engine(settings.data.engine_url)
     bell = Bell(redis_url(settings))
     reconciler = Reconciler(
-        Upkeep(engine), result_store(settings), bell, make_job_types(settings), settings.jobs
+        Upkeep(engine),
+        result_store(settings),
+        bell,
+        make_job_types(settings),
+        settings.jobs,
+        package_folder(settings),
     )
     if once:
         reconciler.once()

@@ -13,6 +13,7 @@ from typing import TypeVar
 from uws.bell import Bell
 from uws.job import LANES, Lane
 from uws.jobtype import JobTypes
+from uws.packages.folder import PackageFolder
 from uws.phase import Phase
 from uws.results import ResultStore
 from uws.settings import JobSettings
@@ -48,6 +49,8 @@ class Reconciler:
         Decide how jobs end.
     settings
         How often, and how long.
+    packages
+        Packages of jobs, which go with them; None where there are none on this machine.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Reconciler:
         bell: Bell,
         types: JobTypes,
         settings: JobSettings,
+        packages: PackageFolder | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._results = results
         self._bell = bell
         self._finish = finish_with(types)
         self._settings = settings
+        self._packages = packages
         self._scan_at = 0.0
         self._job_steps = _steps(
             ("taking back tasks", self._reclaim),
@@ -122,6 +127,8 @@ class Reconciler:
 
     def _forget_job(self, job_id: str) -> None:
         self._results.remove_job(job_id)
+        if self._packages is not None:
+            self._packages.forget(job_id)
         self._upkeep.forget(job_id)
 
     def _ring(self) -> None:
@@ -143,6 +150,8 @@ class Reconciler:
             known = self._upkeep.known_jobs(some)
             _each(some, partial(self._scan_job, known))
         self._results.sweep_spool(ORPHAN_AGE_S)
+        if self._packages is not None:
+            self._packages.sweep()
 
     def _scan_job(self, known: Container[str], job_id: str) -> None:
         is_known = job_id in known

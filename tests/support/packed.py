@@ -22,6 +22,7 @@ from uws.bell import Bell
 from uws.containers import ContainerWriter
 from uws.job import ANONYMOUS, Job, LedgerRow, Row, RowReport, RowStatus, Settlement
 from uws.jobtype import File, JobPlan
+from uws.packages.folder import PackageFolder
 from uws.packages.package import (
     ACCESS_FORMAT,
     ACCESS_URL,
@@ -184,8 +185,7 @@ def toys(
                 Ledger(engine),
                 store,
                 {"toy": ToyPackage()},
-                folder / "packages",
-                packages_bytes,
+                PackageFolder(folder / "packages", packages_bytes),
                 {"toy": packs},
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
 
 _SAFE = re.compile(r"(?:[A-Za-z0-9_+~][A-Za-z0-9._+~-]{0,119}/){0,7}[A-Za-z0-9_+~][A-Za-z0-9._+~-]{0,119}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+~-]+")
@@ -25,7 +26,9 @@ class Names:
             stem, dot, suffix = path.rpartition(".")
             if not dot or "/" in suffix:
                 stem, dot, suffix = path, "", ""
-            path = f"{stem}_{safe_name(result_id)}{dot}{suffix}"
+            others = chain([safe_name(result_id)], (f"{safe_name(result_id)}_{n}" for n in count(2)))
+            named = (f"{stem}_{other}{dot}{suffix}" for other in others)
+            path = next(name for name in named if name.lower() not in self._taken)
         self._taken.add(path.lower())
         return path
 

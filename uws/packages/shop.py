@@ -1,30 +1,24 @@
 """Packages of jobs that have ended: built when they are first asked for, and kept for a while.
 
 What stands before the files of an archive has to be known to the byte before the first of them is sent, and
-a client that resumes must find the same. So the tables of a package are written to a folder once; they are
-removed when others need the room, and written again, the same to the byte, when they are asked for.
+a client that resumes must find the same. So the tables of a package are written to a folder once
+(`uws.packages.folder`), and written again, the same to the byte, when they have been removed.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import secrets
-import shutil
 import sys
-import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
-from dali.errors import NotFound, ServiceUnavailable
+from dali.errors import NotFound
 from uws.job import Job, LedgerRow
 from uws.packages.asked import Selection
 from uws.packages.build import Built, build, load, root_of
+from uws.packages.folder import PackageFolder
 from uws.packages.package import Entry, Package, entries_of
 from uws.packages.packs import Pack, Packed
 from uws.phase import TERMINAL
@@ -33,13 +27,9 @@ from uws.store.ledger import Ledger
 
 #: Of what is written: packages of other versions are written anew.
 VERSION = 1
-KEPT_S = 86_400.0
-RETRY_AFTER_S = 10
 
 _DIGEST = "digest"
-_TRIES = 3
 
-T = TypeVar("T")
 _EVERYTHING = Selection()
 
 
@@ -55,9 +45,7 @@ class PackageShop:
     packages
         How the rows of each job type are told; types without one have neither ledger nor packages.
     folder
-        Where packages are written; several processes may share it.
-    most_bytes
-        Room for them there; the newest is kept whatever its size.
+        Where packages are written.
     packs
         Kinds of packs of each job type, by name.
     """
@@ -67,8 +55,7 @@ class PackageShop:
         ledger: Ledger,
         results: ResultStore,
         packages: Mapping[str, Package],
-        folder: Path,
-        most_bytes: int,
+        folder: PackageFolder,
         packs: Mapping[str, Mapping[str, Pack]] = {},
     ) -> None:
         self._ledger = ledger
@@ -76,7 +63,6 @@ class PackageShop:
         self._packages = packages
         self._packs = packs
         self._folder = folder
-        self._most_bytes = most_bytes
 
     def package_of(self, job: Job) -> Package:
         """Say how the rows of a job are told.
@@ -120,7 +106,7 @@ class PackageShop:
         def write(folder: Path) -> None:
             build(folder, package, job, job_url, self.rows(job, selection))
 
-        return self._kept((job.job_id, job.phase, job.ended_ms, job_url, *_told(selection)), write, load)
+        return self._folder.kept(job.job_id, _identity(job, job_url, selection), write, load)
 
     def packs_of(self, job: Job) -> Mapping[str, Pack]:
         """Kinds of packs there are of a job."""
@@ -148,8 +134,7 @@ class PackageShop:
             told = f"{kind} {(folder / _DIGEST).read_text()}"
             return Packed(pack.load(folder), root_of(job), sha256(told.encode()).hexdigest())
 
-        told = (kind, job.job_id, job.phase, job.ended_ms, job_url, *_told(selection))
-        return self._kept(told, write, read)
+        return self._folder.kept(job.job_id, (kind, *_identity(job, job_url, selection)), write, read)
 
     def _ended(self, job: Job) -> Package:
         package = self.package_of(job)
@@ -175,60 +160,8 @@ class PackageShop:
         start, stop = (bisect_left(range(total), row, key=table_row) for row in (first, last + 1))
         return range(start, stop)
 
-    def _kept(self, told: tuple[object, ...], write: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        """Give what was written for the same, or have it written."""
-        name = sha256(json.dumps([VERSION, *told]).encode()).hexdigest()
-        folder = self._folder / name
-        try:
-            for _ in range(_TRIES):
-                with suppress(FileNotFoundError):
-                    os.utime(folder)
-                    return read(folder)
-                with self._alone(name):
-                    if not folder.is_dir():
-                        self._write(folder, write)
-            return read(folder)
-        except OSError as fault:
-            raise ServiceUnavailable(
-                "the package cannot be written now", "Try again a little later.", retry_after_s=RETRY_AFTER_S
-            ) from fault
 
-    def _write(self, folder: Path, write: Callable[[Path], None]) -> None:
-        draft = self._folder / f".draft-{secrets.token_hex(8)}"
-        draft.mkdir(mode=0o700)
-        try:
-            write(draft)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        self._make_room(folder)
-
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
-        """Have one process, and one thread, at a time write a package."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f".lock-{name}"
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _make_room(self, newest: Path) -> None:
-        """Remove what has not been asked for in a day, and the oldest of what is too much."""
-        found = []
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):
-                size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else 0
-                found.append((path.stat().st_mtime, size, path))
-        total, now = 0, time.time()
-        for changed, size, path in sorted(found, reverse=True):
-            total += size
-            is_old = now - changed > KEPT_S
-            if path != newest and (is_old or (total > self._most_bytes and not path.name.startswith("."))):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
-
-
-def _told(selection: Selection) -> tuple[object, ...]:
-    return sorted(selection.statuses), sorted(selection.labels), selection.rows
+def _identity(job: Job, job_url: str, selection: Selection) -> tuple[object, ...]:
+    """Tell one package of a job from its others, and from those of other versions of this program."""
+    chosen = sorted(selection.statuses), sorted(selection.labels), selection.rows
+    return VERSION, job.phase, job.ended_ms, job_url, *chosen

@@ -15,6 +15,7 @@ from tests.support.packed import BASE, ToyPackage, Toys, file_of
 from uws.packages.build import Built
 from uws.packages.delivery import Delivered, deliver
 from uws.packages.destination import Destination
+from uws.packages.folder import PackageFolder
 from uws.packages.shop import PackageShop
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
@@ -28,7 +29,9 @@ def built(served: Toys) -> Built:
     job = Jobs(served.engine).get(served.make(["ok", "failed", "ok"], size=300_000))
     assert job is not None
     ledger = Ledger(served.engine)
-    shop = PackageShop(ledger, served.results, {"toy": ToyPackage()}, served.folder / "packages", 1 << 30)
+    shop = PackageShop(
+        ledger, served.results, {"toy": ToyPackage()}, PackageFolder(served.folder / "packages", 1 << 30)
+    )
     return shop.built(job, f"{BASE}/async/{job.job_id}")
 
 

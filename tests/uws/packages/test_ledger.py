@@ -15,6 +15,7 @@ from tests.support.packed import BASE, ToyPackage, Toys, file_of, label_of
 from tests.uws.packages.conftest import WORDS
 from uws.job import LedgerRow
 from uws.packages.asked import Selection
+from uws.packages.folder import PackageFolder
 from uws.packages.shop import PackageShop
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
@@ -189,7 +190,9 @@ class Pairs(ToyPackage):
 def test_rows_are_those_of_the_table_however_many_results_each_has(served: Toys, left: int) -> None:
     job = Jobs(served.engine).get(served.make(WORDS, left=left))
     assert job is not None
-    shop = PackageShop(Ledger(served.engine), served.results, {"toy": Pairs()}, served.folder, 1)
+    shop = PackageShop(
+        Ledger(served.engine), served.results, {"toy": Pairs()}, PackageFolder(served.folder, 1)
+    )
     for first, last in ((1, 1), (2, 3), (1, 5), (9, 12), (21, 22), (30, 40)):
         expected = [n for n in range(40 - 10 * left) if first <= (n + 1) // 2 + 1 <= last]
         assert [row.row for row in shop.rows(job, Selection(rows=(first, last)))] == expected

@@ -260,6 +260,8 @@ def test_names_that_lead_elsewhere_or_are_taken() -> None:
     assert names.take("", "r5") == "_"
     assert names.take("a.b/c", "r6") == "a.b/c"
     assert names.take("a.b/C", "r7") == "a.b/C_r7"
+    assert names.take("a/b_r9.fits", "r8") == "a/b_r9.fits"
+    assert names.take("A/b.fits", "r9") == "A/b_r9_2.fits", "somebody calls theirs so"
 
 
 def test_from_an_object_store(tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ class SodaJobs:
             return Ending()
         cutouts = "the cutout" if counts.total == 1 else f"none of the {counts.total} cutouts"
         could = "could not be made" if counts.total == 1 else "could be made"
-        return Ending(Phase.ERROR, JobError(f"Error: {cutouts} {could}; each result says why."))
+        where = "each result, or the ledger of a list, says why"
+        return Ending(Phase.ERROR, JobError(f"Error: {cutouts} {could}; {where}."))
 
     def _outcome(self, row: Row) -> Outcome:
         if "message" in row.payload:

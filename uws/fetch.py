@@ -231,7 +231,11 @@ def _file_name(url: str) -> str:
 
 
 def _too_large(max_bytes: int) -> UsageError:
-    return UsageError(f"the file of UPLOAD is larger than the limit of {max_bytes} bytes", status=413)
+    return UsageError(
+        f"the file of UPLOAD is larger than the limit of {max_bytes} bytes",
+        "Send several jobs, or a more compact format.",
+        status=413,
+    )
 
 
 def _away(site: Site) -> ServiceUnavailable:

@@ -141,17 +141,25 @@ class Levels:
         ProtocolError
             If something of it is wrong, there is no such dataset, or it is not for the caller.
         """
-        options = {name: said[column] for column in said if (name := parameter_of(column)) and said[column]}
-        formats = (options.pop("RESPONSEFORMAT"),) if "RESPONSEFORMAT" in options else self._job.formats
+        columns = {column: name for column in said if (name := parameter_of(column)) and said[column]}
+        options = {name: said[column] for column, name in columns.items()}
+        of_job = self._job.options.values
+        formats = self._job.formats
+        if own_format := options.pop("RESPONSEFORMAT", None):
+            # What the job says of pictures is for those rows that are some.
+            formats = (own_format,)
+            of_job = _concerning(of_job, parse_media_type(own_format))
+        own = tuple((column, said[column]) for column, name in columns.items() if name in options)
         types = self._types(formats)
         found: list[Product] = []
         for media_type in types:
             datasets, filters = self._datasets(said, media_type)
-            values = {**self._job.options.values, **{name: (text,) for name, text in options.items()}}
+            values = {**of_job, **{name: (text,) for name, text in options.items()}}
             if filters:
                 values["FILTER"] = filters
+            bands = tuple((name, said[name]) for name in BAND_COLUMNS if filters and said.get(name))
             many = self._parse(_fitting(values, media_type, types), media_type, datasets)
-            found += products_of(many, media_type)
+            found += (replace(one, own=(*own, *bands)) for one in products_of(many, media_type))
         return labelled(found)
 
     def _types(self, formats: Sequence[str]) -> tuple[str, ...]:
@@ -295,15 +303,24 @@ def _parse_side(text: str, name: str) -> Size:
 def _parse_arcminutes(text: str, name: str) -> Size:
     """Read a side as the Dark Energy Survey has it: arcminutes where there is no unit."""
     number = text.strip(" ")
-    return _parse_side(f"{number}arcmin" if _BARE_NUMBER.fullmatch(number) else text, name)
+    try:
+        return _parse_side(f"{number}arcmin" if _BARE_NUMBER.fullmatch(number) else text, name)
+    except UsageError as fault:
+        fix = f"Write {name}=0.5 in arcminutes, or a number with its unit: {name}=30arcsec."
+        raise UsageError(fault.sentence, fix) from fault
 
 
 def _fitting(
     values: Mapping[str, tuple[str, ...]], media_type: str, types: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """Leave out what is for the products of another kind, where there are such."""
-    is_picture = media_type in PICTURE_TYPES
     if len({one in PICTURE_TYPES for one in types}) < 2:
         return dict(values)
+    return _concerning(values, media_type)
+
+
+def _concerning(values: Mapping[str, tuple[str, ...]], media_type: str) -> dict[str, tuple[str, ...]]:
+    """Leave out what is for products of another kind than this."""
+    is_picture = media_type in PICTURE_TYPES
     others = {p.name for p in PARAMETERS if (p.concern == "fits" if is_picture else p.of_pictures)}
     return {name: texts for name, texts in values.items() if name not in others}

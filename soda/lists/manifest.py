@@ -6,13 +6,16 @@ Rows are told by their facts (`soda.lists.facts`), which stand in the ledger und
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from dali.votable import Coosys, Datatype, Info, Value
 from dali.xtypes import format_number
 from soda.table import FITS, PNG
+from soda.targets.mapping import OUR_NAMES
 from surveys.identifiers import Identifiers
 from uws.job import Job, LedgerRow
+from uws.packages.names import safe_name
 from uws.packages.package import (
     ACCESS_ESTSIZE,
     ACCESS_FORMAT,
@@ -106,7 +109,7 @@ _BEFORE = (
         name="name",
         ucd="meta.id;meta.file",
         description="Name of the file",
-        value=lambda entry: entry.row.file_name or None,
+        value=lambda entry: entry.row.file_name if entry.row.container else None,
     ),
     _fact("survey", "Survey", "meta.id;obs"),
     _fact("release", "Data collection", "meta.id", utype="obscore:DataID.collection"),
@@ -164,6 +167,17 @@ _BEFORE = (
 _AFTER = (_target_or_centre("s_ra"), _target_or_centre("s_dec"))
 
 
+def _setting(name: str, resolved: Column | None = None) -> Column:
+    """Column of a setting, for lists: as it was resolved, else as the row says it."""
+
+    def value(entry: Entry) -> Value:
+        found = None if resolved is None else resolved.value(entry)
+        own: Mapping[str, str] = entry.row.facts.get("own", {})
+        return own.get(name) if found is None else found
+
+    return Column(name=name, description=f"Setting {name}", value=value)
+
+
 class ListPackage:
     """Tells of the rows of lists (`uws.packages.package.Package`).
 
@@ -197,10 +211,17 @@ class ListPackage:
         )
         self._columns = (*_BEFORE, did, *_AFTER)
         named = {column.name: column for column in self._columns}
-        size = _fact("size", "Size of the box that was asked for")
-        kept = [named[name] for name in ("id", "ra", "dec", "obs_publisher_did")]
-        told = [named[name] for name in ("format", "row", "status", "error_code", "error_message")]
-        self._failed_columns = (*kept, size, *told)
+        kept = [named[name] for name in ("id", "ra", "dec")]
+        told = [named[name] for name in ("row", "status", "error_code", "error_message")]
+        resolved = {
+            "obs_publisher_did": did,
+            "size": _fact("size", "Size of the box"),
+            "format": named["format"],
+        }
+        settings = [_setting(name, column) for name, column in resolved.items()]
+        self._failed_columns = (*kept, *settings, *told)
+        others = (name for name in OUR_NAMES if name not in (*resolved, "id", "ra", "dec"))
+        self._failed_settings = tuple(_setting(name) for name in others)
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -211,6 +232,11 @@ class ListPackage:
     def failed_columns(self) -> Sequence[Column]:
         """Of the table of rows that failed, which is a list of targets itself."""
         return self._failed_columns
+
+    @property
+    def failed_settings(self) -> Sequence[Column]:
+        """Of what rows said themselves."""
+        return self._failed_settings
 
     def table_row(self, row: LedgerRow) -> int:
         """Row of the table of targets that a row is of."""
@@ -243,15 +269,24 @@ class ListPackage:
             "pixels come from, what is to be known of them, and why some failed. SHA256SUMS has checksums\n"
             "(sha256sum -c SHA256SUMS), regions.reg the boxes for DS9, request.json the request.\n\n"
             "status: ok; clipped, the box reaches beyond the data; no_overlap, there are no data there;\n"
-            "no_rights, the data are not open to you; failed and poison, with a sentence that says why.\n"
+            "no_rights, the data are not open to you; failed and poison, with a sentence that says why.\n\n"
+            f"To ask the same again:\n{_commands(job, job_url)}"
         )
 
     def request(self, job: Job) -> Mapping[str, Any]:
         """Tell what was asked, so that it can be sent again."""
         asked: dict[str, list[str]] = {}
         for one in job.parameters:
-            asked.setdefault(one.name, []).append(one.value)
-        return {"service": self._title, "creator": self._creator, "run_id": job.run_id, "parameters": asked}
+            if not one.by_reference:
+                asked.setdefault(one.name, []).append(one.value)
+        files = {one.name.lower(): one.value for one in job.parameters if one.by_reference}
+        return {
+            "service": self._title,
+            "creator": self._creator,
+            "run_id": job.run_id,
+            "parameters": asked,
+            "files": files,
+        }
 
     def region(self, row: LedgerRow) -> str:
         """Write the box of a row as DS9 has it; the target where there is no cutout."""
@@ -270,6 +305,20 @@ class ListPackage:
     def _did(self, entry: Entry) -> Value:
         dataset = entry.row.facts.get("dataset")
         return None if dataset is None else self._identifiers.did(dataset)
+
+
+def _commands(job: Job, job_url: str) -> str:
+    """Write the lines that make a job of the same request; its files can be had as long as it is kept."""
+    lines, form = [], ["curl"]
+    for one in job.parameters:
+        if one.by_reference:
+            file = safe_name(one.value)
+            lines.append(f"  curl -o {quote(file)} {quote(f'{job_url}/parameters/{one.name}')}\n")
+            form.append(f"-F {quote(f'{one.name.lower()}=@{file}')}")
+        else:
+            form.append(f"--form-string {quote(f'{one.name}={one.value}')}")
+    form.append(f"-F PHASE=RUN {quote(job_url.rpartition('/')[0])}")
+    return "".join(lines) + f"  {' '.join(form)}\n"
 
 
 #: Braces end a text in DS9, and a line ends a region.

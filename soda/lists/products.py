@@ -40,12 +40,15 @@ class Product:
         Of the file.
     number
         What else its label is made of: ``band2`` of several values of BAND; "" for nothing.
+    own
+        What the row says of it itself beside dataset, size and format: columns and texts.
     """
 
     label: str
     request: CutoutRequest
     media_type: str
     number: str = ""
+    own: tuple[tuple[str, str], ...] = ()
 
     @property
     def format(self) -> str:

@@ -212,10 +212,12 @@ class Lists:
         )
         if len(wrong) == len(table):
             first = next(iter(wrong.values()))
-            raise UsageError(f"none of the {len(table)} targets can be made: {told}", first.fix)
+            which = f"none of the {len(table)} targets" if len(table) > 1 else "the only target of the table"
+            can = "can be made" if len(table) > 1 else "cannot be made"
+            raise UsageError(f"{which} {can}: {told}", first.fix)
         if request.on_bad == "fail":
             raise JobRefused(
-                f"{len(wrong)} of the {len(table)} targets are wrong: {told}",
+                f"{len(wrong)} of the {len(table)} targets {'are' if len(wrong) > 1 else 'is'} wrong: {told}",
                 "Mend them, or send ONBAD=skip to have the others made.",
             )
 

@@ -131,6 +131,8 @@ class _Split:
             facts |= {"ra": ra, "dec": dec}
         if (product := int(units["product"][unit])) >= 0:
             facts |= self._said[product].of_size(units.sizes[int(units["size"][unit])])
+        elif own := {name: text for name, texts in table.settings.items() if (text := texts[target])}:
+            facts["own"] = own
         return facts
 
     def _no_overlap(self, unit: int) -> str:
@@ -181,6 +183,8 @@ class _ProductFacts:
         if bands := "".join(_spelled(survey, label) for label in product.bands):
             self._facts["band"] = bands
         self._facts |= {"format": product.format, "dataset": product.request.dataset}
+        if product.own:
+            self._facts["own"] = dict(product.own)
 
     def of_size(self, size: Size) -> dict[str, Any]:
         """Facts of a row with a box of this size."""

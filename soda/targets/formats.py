@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, islice
 from pathlib import Path
 
 from soda.targets.source import Source
@@ -31,6 +32,8 @@ _OTHER = {
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _TAKEN = "Targets are CSV, TSV or other text, VOTable, FITS, ECSV, JSON lines, DS9 regions or Parquet."
 _REGIONS = re.compile(rb"# Region file format: DS9", re.IGNORECASE)
+#: What an IPAC table has in its second line, between bars.
+_IPAC_TYPES = frozenset(b"c char d double f float r real i int integer l long date".split())
 _CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 27})
 
 
@@ -69,6 +72,11 @@ def _open_text(path: Path, start: bytes, file_name: str, media_type: str, limits
         from soda.targets.votable import VOTableSource
 
         return VOTableSource(path, limits)
+    if _is_ipac(text):
+        raise UploadRefused(
+            "the file is an IPAC table, which is not read here",
+            "Save it as VOTable or CSV: IRSA offers both, and astropy converts it.",
+        )
     if text.startswith((b"{", b"[")):
         from soda.targets.jsonrows import JsonSource
 
@@ -110,6 +118,14 @@ def _refuse_binary(start: bytes) -> None:
     first_line = start.lstrip().partition(b"\n")[0]
     if b"\0" in start or first_line.translate(None, _CONTROLS) != first_line:
         raise UploadRefused("the file is binary, and of no format known here", _TAKEN)
+
+
+def _is_ipac(start: bytes) -> bool:
+    """Whether lines of names and of types stand between bars, after keywords behind backslashes."""
+    lines = (line.strip() for line in start.splitlines())
+    names, types = islice((line for line in chain(lines, (b"", b"")) if line[:1] != b"\\"), 2)
+    words = types.strip(b"|").lower().split(b"|")
+    return names[:1] == types[:1] == b"|" and all(word.strip() in _IPAC_TYPES for word in words)
 
 
 def _looks_utf_16(start: bytes) -> bool:

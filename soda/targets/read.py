@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dali.errors import quoted
+from dali.tables import guarded_csv_cell
 from dali.xtypes import MAX_NUMBER_LENGTH, format_number
 from soda.targets.columns import Chosen, choose
 from soda.targets.formats import open_source
@@ -86,7 +87,7 @@ def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
     _check_ids(ids, fields["id"].name if "id" in fields else "id", faults)
     settings: dict[str, list[str]] = {}
     for name in columns.keys() - {*POSITION, "id"}:
-        settings[name] = _with_unit(name, as_texts(columns[name]), fields[name].unit)
+        settings[name] = _with_unit(name, _unguarded(as_texts(columns[name])), fields[name].unit)
         _check_setting(settings[name], fields[name].name, faults)
     bad = list(faults)
     positions.ra_deg[bad] = positions.dec_deg[bad] = np.nan
@@ -106,6 +107,11 @@ def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
         columns={name: field.name for name, field in fields.items()},
         found_by={name: one.how for name, one in chosen.columns.items()},
     )
+
+
+def _unguarded(texts: list[str]) -> list[str]:
+    """Take away the apostrophe that tables of ours have before what a spreadsheet takes for a formula."""
+    return [text[1:] if text[:1] == "'" and guarded_csv_cell(text[1:]) == text else text for text in texts]
 
 
 def _with_unit(name: str, texts: list[str], unit: str) -> list[str]:

@@ -82,6 +82,7 @@ class ToyPackage:
         ACCESS_FORMAT,
     )
     failed_columns = (_id, *_places)
+    failed_settings = tuple(Column(name=name, value=fact(name)) for name in ("colour", "smell"))
 
     def table_row(self, row: LedgerRow) -> int:
         return row.row + 1

@@ -18,7 +18,7 @@ TEXT = "text/plain; charset=utf-8"
 LEDGER_FORMATS = {
     "json": JSON,
     "jsonl": LINES,
-    "csv": CSV,
+    "csv": f"{CSV}; charset=utf-8",  # clients take texts for Latin-1 otherwise
     "votable": VOTABLE,
     "urls": TEXT,
     "aria2": TEXT,

@@ -54,6 +54,10 @@ class Package(Protocol):
         """Of the table of rows that failed, which can be sent again as it is: id, ra, dec and what else."""
 
     @property
+    def failed_settings(self) -> Sequence[Column]:
+        """Of the same table after these, as far as some row says something in them."""
+
+    @property
     def statuses(self) -> Sequence[str]:
         """Words that the column status may have, which is what STATUS chooses by."""
 

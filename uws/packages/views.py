@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 
 from dali.errors import NotFound
 from dali.parameters import Parameters
+from dali.tables import CSV
 from uws.job import Job, LedgerRow, ResultRef
 from uws.packages.archives import divide, make_archive
 from uws.packages.asked import (
@@ -47,9 +48,9 @@ RESULTS = tuple(
     ResultRef(name, media_type, None)
     for name, media_type in (
         ("result", _VOTABLE),
-        ("manifest.csv", _CSV),
+        ("manifest.csv", CSV),
         (_ARCHIVE, ARCHIVE_FORMATS["zip"]),
-        ("failed", _CSV),
+        ("failed", CSV),
     )
 )
 _NAMES = frozenset(ref.result_id for ref in RESULTS)

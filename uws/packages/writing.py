@@ -96,7 +96,7 @@ def write_tables(
             return stack.enter_context(made)
 
         manifest = _Manifest(file(MANIFEST_CSV), file(MANIFEST_VOT), package, job)
-        failed = _Csv(file(FAILED_CSV), package.failed_columns)
+        failed = _Csv(file(FAILED_CSV), [*package.failed_columns, *package.failed_settings])
         errors = _Csv(file(ERRORS_CSV), _error_columns(package))
         regions = file(REGIONS) if package.region_head else None
         if regions is not None:
@@ -116,7 +116,24 @@ def write_tables(
             if regions is not None and (line := package.region(row)):
                 regions.write(line + "\n")
         manifest.end()
+    _leave_out_empty(folder / FAILED_CSV, len(package.failed_columns))
     return written
+
+
+def _leave_out_empty(path: Path, kept: int) -> None:
+    """Write a table again without the columns that no row has a value in, but the first `kept`."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        count = len(next(rows))
+        used = {index for row in rows for index, text in enumerate(row) if text}
+        indexes = [index for index in range(count) if index < kept or index in used]
+        if len(indexes) == count:
+            return
+        file.seek(0)
+        shorter = path.with_suffix(".new")
+        with shorter.open("w", encoding="utf-8", newline="") as new:
+            csv.writer(new).writerows([row[index] for index in indexes] for row in csv.reader(file))
+    shorter.replace(path)
 
 
 def _error_columns(package: Package) -> list[Column]:

@@ -6,14 +6,18 @@ import csv
 import hashlib
 import io
 import json
+import shlex
 import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -37,9 +41,29 @@ INSIDE = (slice(90, 110), slice(90, 110))
 ID = did("tiny/g/a")
 
 
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobbingService]:
-    environ = {"FOUNTAIN_CUTOUT_JOBS__MAX_TARGETS": "50"}
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A web server of somebody else: its URL, and the folder that it serves."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    made = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=folder))
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}", folder
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture(scope="module")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, elsewhere: tuple[str, Path]
+) -> Iterator[JobbingService]:
+    environ = {"FOUNTAIN_CUTOUT_JOBS__MAX_TARGETS": "50", "FOUNTAIN_JOBS__UPLOAD_HOSTS": elsewhere[0]}
     with own_redis() as redis, jobbing(tmp_path_factory.mktemp("jobs"), redis.url, environ) as made:
         yield made
 
@@ -139,6 +163,7 @@ def test_what_became_of_each_target(four: Done, client: FlaskClient) -> None:
     assert [row["id"].lstrip("'") for row in rows] == ["a/1", "=2+3", "bad", "other"]
     assert rows[1]["error_code"] == "UsageError"
     assert "no overlap" in rows[1]["error_message"]
+    assert [row["name"] != "" for row in rows] == [True, False, False, True], "names are those of files"
     assert rows[3]["band"] == "r"
     assert (rows[3]["naxis1"], rows[3]["x_target"]) == ("10", "5.5")
     assert [row["path"] for row in rows] == [
@@ -164,22 +189,18 @@ def test_results_are_exactly_a_package(four: Done) -> None:
         names = {name.partition("/")[2]: name for name in archive.namelist()}
         assert {"manifest.csv", "manifest.vot", "README.txt", "request.json", "regions.reg"} <= names.keys()
         asked = json.loads(archive.read(names["request.json"]))
-        assert asked["parameters"]["ID"] == [did("tiny/g")]
+        assert asked["parameters"] == {
+            "UPLOAD": ["targets,param:t"],
+            "SIZE": ["20px"],
+            "ID": [did("tiny/g")],
+        }
+        assert asked["files"] == {"t": "list.csv"}
         regions = archive.read(names["regions.reg"]).decode().splitlines()
         assert regions[3].startswith("box(150,")
         assert regions[3].endswith("# text={a/1}")
         data = archive.read(names["fits/tiny/g/TINYJ100000.00+000000.0_g_20x20.fits"])
     assert data == four.get("results/r1")
     assert hashlib.sha256(data).hexdigest() == four.rows()[0]["sha256"]
-
-
-def test_what_failed_can_be_sent_again(four: Done, client: FlaskClient) -> None:
-    failed = four.get("results/failed")
-    answer = client.post(
-        "/async",
-        data={"UPLOAD": "targets,param:t", "SIZE": "20px", "ID": ID, "t": (io.BytesIO(failed), "failed.csv")},
-    )
-    assert answer.status_code in (303, 403), answer.text  # its only target is wrong all the same
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +229,45 @@ def test_the_curl_line(port: int, client: FlaskClient, tmp_path: Path) -> None:
     options = [part for field in fields for part in ("-F", field)]
     line = ["curl", "-sS", "-o", "out", "-w", "%{redirect_url}", *options, f"http://127.0.0.1:{port}/async"]
     url = subprocess.run(line, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
-    assert [row["status"] for row in done(client, urlsplit(url).path).rows()] == ["ok", "ok"]
+    made = done(client, urlsplit(url).path)
+    assert [row["status"] for row in made.rows()] == ["ok", "ok"]
+    # README.txt has the lines that ask for the same.
+    url = f"http://127.0.0.1:{port}{made.path}"
+    with zipfile.ZipFile(io.BytesIO(urlopen(f"{url}/results/archive").read())) as archive:
+        (readme,) = (archive.read(name).decode() for name in archive.namelist() if "README" in name)
+    lines = [line.strip() for line in readme.splitlines() if line.startswith("  curl")]
+    assert len(lines) == 2
+    for line in lines:
+        command = [*shlex.split(line), "-sS", "-w", "%{redirect_url}"]
+        url = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    again = done(client, urlsplit(url).path)
+    assert [row["sha256"] for row in again.rows()] == [row["sha256"] for row in made.rows()]
+
+
+def test_a_table_that_a_worker_fetches(four: Done, client: FlaskClient, elsewhere: tuple[str, Path]) -> None:
+    url, folder = elsewhere
+    (folder / "a list.csv").write_text(csv_of(TARGETS))
+    sent = {"ID": did("tiny/g"), "SIZE": "20px", "PHASE": "RUN"}
+    answer = client.post("/async", data={**sent, "UPLOAD": f"targets,{url}/a%20list.csv"})
+    assert answer.status_code == 303, answer.text
+    made = done(client, urlsplit(answer.headers["Location"]).path)
+    assert made.phase == "COMPLETED"
+    kept = ("row", "id", "status", "error_message", "path", "sha256", "x_target")
+    assert [[row[name] for name in kept] for row in made.rows()] == [
+        [row[name] for name in kept] for row in four.rows()
+    ]
+    told = {p.get("id"): p.text for p in made.document.iter(f"{UWS}parameter")}
+    assert told["UPLOAD"] == f"targets,{url}/a%20list.csv"
+    for path, reason in (("gone.csv", "404"), ("", "web page")):
+        answer = client.post("/async", data={**sent, "UPLOAD": f"targets,{url}/{path}"})
+        assert answer.status_code == 303, answer.text
+        ended = done(client, urlsplit(answer.headers["Location"]).path)
+        assert ended.phase == "ERROR"
+        assert reason in ended.get("error").decode()
+    answer = client.post(
+        "/async", data={**sent, "UPLOAD": f"targets,{url.replace('127.0.0.1', 'localhost')}"}
+    )
+    assert answer.status_code == 403, "no other host is asked, whatever its address"
 
 
 def test_a_list_that_cannot_be_read_makes_no_job(client: FlaskClient) -> None:
@@ -236,20 +295,26 @@ def test_sync_takes_no_uploads(client: FlaskClient) -> None:
 
 
 def test_what_failed_is_retried_alone(service: JobbingService, client: FlaskClient) -> None:
-    table = csv_of([{"ra": 0.0, "dec": -10.0, "band": band} for band in "gr"])
+    place = {"ra": 0.0, "dec": -10.0}
+    picture = {"format": "png", "stretch": "log", "cuts": "-1,7"}
+    table = csv_of([{**place, "band": "g"}, {**place, "band": "r"}, {**place, "band": "r", **picture}])
     tile = service.folder / "tiny" / "zero_r.fits"
     kept = tile.rename(tile.with_suffix(".kept"))
     first = run(client, table, ID=did("tiny"))
     kept.rename(tile)
     assert first.phase == "COMPLETED"
-    assert [row["status"] for row in first.rows()] == ["ok", "failed"]
+    assert [row["status"] for row in first.rows()] == ["ok", "failed", "failed"]
     answer = client.post(first.path, data={"ACTION": "RETRY"})
     assert answer.status_code == 303, answer.text
     second = done(client, urlsplit(answer.headers["Location"]).path)
     assert second.phase == "COMPLETED"
     before, after = first.rows(), second.rows()
-    assert [row["status"] for row in after] == ["ok", "ok"]
+    assert [row["status"] for row in after] == ["ok", "ok", "ok"]
     assert after[0]["sha256"] == before[0]["sha256"]
     made = by_sync(client, ID=did("tiny/r"), CENTER="0 -10", SIZE="20px")
     assert second.get("results/r2") == made
     assert after[1]["path"] == "fits/tiny/r/TINYJ000000.00-100000.0_r_20x20.fits"
+    # Or the table of what failed is sent again: it has all that its rows said themselves.
+    third = run(client, first.get("results/failed"), "failed.csv", ID=did("tiny"))
+    assert [row["sha256"] for row in third.rows()] == [row["sha256"] for row in after[1:]]
+    assert b"bands" not in first.get("results/failed"), "no column is there for nothing"

@@ -466,6 +466,18 @@ def test_pictures_of_rows_have_their_own_words(field_kind: SodaJobs, tmp_path: P
     assert found["r5"].message.startswith("UsageError: STRETCH is for pictures, and RESPONSEFORMAT is")
 
 
+def test_words_for_pictures_are_for_the_rows_that_are_some(field_kind: SodaJobs, tmp_path: Path) -> None:
+    rows = [at(60, 99.5, format="fits"), at(60, 99.5, format="png"), at(60, 99.5, stretch="sqrt")]
+    words = (("RESPONSEFORMAT", "png"), ("STRETCH", "log"), ("ID", did("field/r")), ("SIZE", "8px"))
+    found = ListJob(field_kind, tmp_path, rows, *words).run()
+    assert [outcome.facts["format"] for outcome in found.values()] == ["fits", "png", "png"]
+    assert [outcome.verdict for outcome in found.values()] == ["ok"] * 3
+    # What the row says itself is taken at its word.
+    rows = [at(60, 99.5, format="fits", stretch="log"), at(60, 99.5)]
+    first, _ = ListJob(field_kind, tmp_path, rows, *words).run().values()
+    assert "STRETCH is for pictures" in first.message
+
+
 def test_exposures_give_a_file_each(kind: SodaJobs, tmp_path: Path) -> None:
     found = ListJob(kind, tmp_path, [HERE, NOWHERE, HERE], ("ID", did("nights")), ("SIZE", "20arcsec")).run()
     assert list(found) == ["r1-exposure1", "r1-exposure2", "r2", "r3-exposure1", "r3-exposure2"]

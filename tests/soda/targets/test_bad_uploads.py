@@ -136,6 +136,7 @@ FILES = [
     Bad("xz", lambda: lzma.compress(b"0" * 1_000_000, preset=0), "compressed (xz)"),
     Bad("zip bomb", lambda: zipped("a.csv", bytes(5_000_000)), "zip archive"),
     Bad("spreadsheet", lambda: zipped("[Content_Types].xml", b"<x/>"), "spreadsheet"),
+    Bad("an IPAC table", "\\fixlen = T\n\\ by IRSA\n| ra |dec |\n|real| r  |\n 1.5  2.5\n", "an IPAC table"),
     Bad("a web page", "<!DOCTYPE html><html><body>Login</body></html>", "web page"),
     # Text that is no table.
     Bad("a long line", lambda: (CSV + GOOD + "a" * 10_000_000 + ",1,2\n").encode(), "longer than 65536", 3),

@@ -85,7 +85,7 @@ def test_rows_are_chosen(served: Toys, job: str, query: dict[str, Any], expected
 
 def test_csv_is_the_same_and_guarded(served: Toys, job: str) -> None:
     shown = served.client.get(f"{job}/ledger?FORMAT=csv")
-    assert shown.content_type.startswith("text/csv")
+    assert shown.content_type == "text/csv; charset=utf-8"
     header, *rows = csv.reader(io.StringIO(shown.text, newline=""))
     assert header == NAMES
     assert [row[header.index("id")] for row in rows[:5]] == [

@@ -91,7 +91,7 @@ def test_manifests_are_the_ledger(served: Toys, job: str) -> None:
 
 def test_rows_that_failed_can_be_sent_again(served: Toys, job: str) -> None:
     header, *rows = csv.reader(io.StringIO(get(served, f"{job}/results/failed").text))
-    assert header == ["id", "ra", "dec"]
+    assert header == ["id", "ra", "dec", "colour"]  # and no smell: no row says something of it
     assert len(rows) == sum(word in ("failed", "poison") for word in WORDS)
     fine = f"/async/{served.make(['ok', 'empty'])}"
     assert get(served, f"{fine}/results/failed").text == "id,ra,dec\r\n"

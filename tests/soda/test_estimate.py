@@ -321,7 +321,7 @@ def test_targets_in_json_are_a_table(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("text", "values", "said", "nearest"),
     [
-        (TABLE, {"ONBAD": "fail"}, "1 of the 5 targets are wrong", None),
+        (TABLE, {"ONBAD": "fail"}, "1 of the 5 targets is wrong", None),
         ("", {}, "empty", None),
         ("id,ra,dec\na,150,0\n", {"SIZE": "190px"}, "the limit is 30000 px", {"SIZE": "172px"}),
         ("id,ra,dec\na,150,0\n", {"ID": did("secret/g")}, "not open", None),

@@ -338,18 +338,24 @@ def _close(outcomes: Iterator[Outcome]) -> None:
 
 
 def _rss_bytes() -> int:
-    """Memory this process holds; 0 where the system does not say."""
-    return _held_bytes(1)
+    """Memory this process has for itself.
+
+    Files that are mapped do not count: images are large, and their pages are the system's to take back.
+    """
+    resident, shared = _held_pages(1, 2)
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _data_bytes() -> int:
     """Give what of it is limited."""
-    return _held_bytes(5)
+    (data,) = _held_pages(5)
+    return data * os.sysconf("SC_PAGE_SIZE")
 
 
-def _held_bytes(column: int) -> int:
+def _held_pages(*columns: int) -> list[int]:
+    """Read columns of statm (proc_pid_statm(5)); 0 where there is none."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[column])
+        found = Path("/proc/self/statm").read_text().split()
     except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        return [0] * len(columns)
+    return [int(found[column]) for column in columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.toy import broken_types, content, times, toy_rows, toy_settings, toy_types
-from uws.child import Doer, Task
+from uws.child import Doer, Task, _rss_bytes
 from uws.job import Claim, Row, RowStatus
 from uws.jobtype import JobTypes
 from uws.runner import Child
@@ -407,3 +408,14 @@ def test_the_child_goes_with_its_parent(tmp_path: Path) -> None:
         assert is_alive(pid)
         parent.kill()
     until(lambda: not is_alive(pid))
+
+
+def test_images_that_are_mapped_are_no_memory_of_the_child(tmp_path: Path) -> None:
+    """Else it is taken for worn after a few of them, and started anew for each task."""
+    path, size = tmp_path / "image", 64 << 20
+    with path.open("wb") as file:
+        file.truncate(size)
+    before = _rss_bytes()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped:
+        assert sum(mapped[at] for at in range(0, size, mmap.PAGESIZE)) == 0
+        assert _rss_bytes() - before < size // 4

@@ -225,6 +225,8 @@ class Lists:
         """Count the rows there will be, but for exposures."""
         counts = [1 if isinstance(one, ProtocolError) else len(one) for one in resolved.sets]
         total = sum(counts[number] for number in resolved.set_of)
+        # A target that is wrong is a row alone.
+        total -= sum(counts[resolved.set_of[index]] - 1 for index in wrong_targets(table, resolved))
         most = self._limits.max_rows
         if total > most:
             raise TooManyRows(

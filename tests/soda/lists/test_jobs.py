@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -11,34 +10,79 @@ import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from astropy.coordinates import Angle, SkyCoord
+from astropy.io import fits
 from astropy.io.votable import parse_single_table
-from astropy.table import Table
+from astropy.table import Row, Table
+from astropy.wcs import WCS
 from flask.testing import FlaskClient
 from lxml import etree
+from numpy.typing import NDArray
+from PIL import Image
 from pyvo.dal.tap import AsyncTAPJob
 from werkzeug.serving import make_server
 
+from tests.conftest import real_data_folder
+from tests.soda.lists.jobs import UWS, Done, by_sync, done, run
 from tests.soda.lists.lists import csv_of, pixels_in
 from tests.support.redis import own_redis
 from tests.support.service import did, pixels_of
 from tests.support.soda_jobs import JobbingService, jobbing
 
-UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 HERE: dict[str, Any] = {"ra": 150.0, "dec": 0.0}
 NOWHERE: dict[str, Any] = {"ra": 10.0, "dec": 0.0}
 INSIDE = (slice(90, 110), slice(90, 110))
 ID = did("tiny/g/a")
+
+
+#: Surveys of the folder with real files, as far as it is here.
+REAL = {
+    "twomass": """tiles_2mass_m17"
+title = "2MASS"
+kind = "coadd"
+pixel_scale = 1.0
+dataset = "{scan}"
+zeropoint = { card = "MAGZP" }
+nodata = "nan"
+bands = { K = { em_min_m = 1.95e-6, em_max_m = 2.36e-6 } }
+[layers.image]
+path = "a{band}_asky_{scan}.fits.gz"
+""",
+    "des": """bands_des_coadd"
+title = "DES"
+kind = "coadd"
+pixel_scale = 0.263
+dataset = "{tile}"
+zeropoint = 30.0
+[bands]
+g = { em_min_m = 398e-9, em_max_m = 548e-9 }
+r = { em_min_m = 568e-9, em_max_m = 716e-9 }
+i = { em_min_m = 710e-9, em_max_m = 857e-9 }
+[layers.image]
+path = "{tile}_{band}.fits"
+hdu = "SCI"
+""",
+    "legacy": """compressed_legacysurvey"
+title = "Legacy Surveys"
+kind = "coadd"
+pixel_scale = 0.262
+dataset = "{brick}"
+zeropoint = { card = "MAGZERO" }
+bands = { z = { em_min_m = 850e-9, em_max_m = 1002e-9 } }
+[layers.image]
+path = "legacysurvey-{brick}-image-{band}.fits.fz"
+""",
+}
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -63,62 +107,21 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 def service(
     tmp_path_factory: pytest.TempPathFactory, elsewhere: tuple[str, Path]
 ) -> Iterator[JobbingService]:
-    environ = {"FOUNTAIN_CUTOUT_JOBS__MAX_TARGETS": "50", "FOUNTAIN_JOBS__UPLOAD_HOSTS": elsewhere[0]}
-    with own_redis() as redis, jobbing(tmp_path_factory.mktemp("jobs"), redis.url, environ) as made:
+    folder, real = tmp_path_factory.mktemp("jobs"), tmp_path_factory.mktemp("real")
+    for name, declaration in REAL.items():
+        (real / f"{name}.toml").write_text(f'root = "{real_data_folder()}/{declaration.lstrip()}')
+    environ = {
+        "FOUNTAIN_CUTOUT_JOBS__MAX_TARGETS": "50",
+        "FOUNTAIN_JOBS__UPLOAD_HOSTS": elsewhere[0],
+        "FOUNTAIN_SURVEYS__DECLARATIONS": f"{folder / 'declarations'},{real}",
+    }
+    with own_redis() as redis, jobbing(folder, redis.url, environ) as made:
         yield made
 
 
 @pytest.fixture
 def client(service: JobbingService) -> FlaskClient:
     return service.app.test_client()
-
-
-@dataclass(frozen=True)
-class Done:
-    """A list that has ended."""
-
-    client: FlaskClient
-    path: str
-    document: etree._Element
-
-    @property
-    def phase(self) -> str | None:
-        return self.document.findtext(f"{UWS}phase")
-
-    def get(self, path: str) -> bytes:
-        answer = self.client.get(f"{self.path}/{path}", buffered=True)
-        assert answer.status_code == 200, answer.text
-        return bytes(answer.data)
-
-    def rows(self, query: str = "") -> list[dict[str, str]]:
-        """Rows of the ledger."""
-        return list(csv.DictReader(io.StringIO(self.get(f"ledger?FORMAT=csv&{query}").decode())))
-
-
-def submit(client: FlaskClient, table: str | bytes, name: str = "list.csv", **parameters: object) -> str:
-    content = table.encode() if isinstance(table, str) else table
-    sent = {"UPLOAD": "targets,param:t", "PHASE": "RUN", "SIZE": "20px", **parameters}
-    answer = client.post("/async", data={**sent, "t": (io.BytesIO(content), name)})
-    assert answer.status_code == 303, answer.text
-    return urlsplit(answer.headers["Location"]).path
-
-
-def done(client: FlaskClient, path: str) -> Done:
-    for _ in range(20):
-        document = etree.fromstring(client.get(f"{path}?WAIT=10").data)
-        if document.findtext(f"{UWS}phase") not in ("QUEUED", "EXECUTING"):
-            break
-    return Done(client, path, document)
-
-
-def run(client: FlaskClient, table: str | bytes, name: str = "list.csv", **parameters: object) -> Done:
-    return done(client, submit(client, table, name, **parameters))
-
-
-def by_sync(client: FlaskClient, **parameters: str) -> bytes:
-    answer = client.get("/sync", query_string=urlencode(parameters))
-    assert answer.status_code == 200, answer.text
-    return bytes(answer.data)
 
 
 TARGETS = [
@@ -318,3 +321,59 @@ def test_what_failed_is_retried_alone(service: JobbingService, client: FlaskClie
     third = run(client, first.get("results/failed"), "failed.csv", ID=did("tiny"))
     assert [row["sha256"] for row in third.rows()] == [row["sha256"] for row in after[1:]]
     assert b"bands" not in first.get("results/failed"), "no column is there for nothing"
+
+
+REAL_TARGETS = [
+    ("one tile", 275.06, -16.32, "twomass", "K", "fits", "40px"),
+    ("over an edge", 275.123, -16.17, "twomass", "K", "fits", "1.2arcmin"),
+    ("Rice, over the edge", 96.0, 80.63, "legacy", "z", "fits", "50px"),
+    ("flux", 59.0899, -52.811, "des", "r", "fits", "20arcsec"),
+    ("colours", 59.0899, -52.811, "des", "irg", "png", "20arcsec"),
+    ("nowhere", 10.0, 10.0, "des", "r", "fits", "20arcsec"),
+]
+
+
+@pytest.mark.usefixtures("real_data")
+def test_a_list_over_real_surveys(client: FlaskClient, tmp_path: Path) -> None:
+    """What the manifest says is true of the files beside it."""
+    names = ("id", "ra", "dec", "survey", "band", "format", "size")
+    stream = io.BytesIO()
+    Table(rows=REAL_TARGETS, names=names).write(stream, format="votable", tabledata_format="binary2")
+    made = run(client, stream.getvalue(), "list.vot", SIZE="9px")
+    assert made.phase == "COMPLETED", etree.tostring(made.document)
+    with zipfile.ZipFile(io.BytesIO(made.get("results/archive"))) as archive:
+        archive.extractall(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], capture_output=True, cwd=folder, check=False)
+    assert checked.returncode == 0, checked.stderr
+    rows = list(Table.read(folder / "manifest.vot"))
+    assert [str(row["id"]) for row in rows] == [target[0] for target in REAL_TARGETS]
+    assert [row["status"] for row in rows] == ["ok", "ok", "clipped", "ok", "ok", "no_overlap"]
+    for row in rows[:4]:
+        with fits.open(folder / row["path"]) as hdus:
+            check_facts(row, hdus[0].header, hdus[0].data)
+    assert [bool(row["resampled"]) for row in rows[:5]] == [False, True, False, False, False]
+    assert [len(row["source_datasets"].split()) for row in rows[:5]] == [1, 2, 1, 1, 3]
+    with Image.open(folder / rows[4]["path"]) as picture:
+        assert picture.size == (rows[4]["naxis1"], rows[4]["naxis2"]) == (76, 76)
+    for name in ("x_target", "y_target", "centre_ra", "centre_dec", "pixel_scale", "orientation"):
+        assert rows[4][name] == rows[3][name], "the picture is of the same pixels"
+    assert np.ma.is_masked(rows[5]["x_target"])
+
+
+def check_facts(row: Row, header: fits.Header, data: NDArray[np.floating[Any]]) -> None:
+    """Compare a row of a manifest with its file, as astropy understands it."""
+    wcs, place = WCS(header), SkyCoord(row["ra"], row["dec"], unit="deg")
+    x, y = (float(value) for value in wcs.world_to_pixel(place))
+    assert (row["x_target"], row["y_target"]) == pytest.approx((x + 1, y + 1), abs=2e-3)
+    assert (row["naxis1"], row["naxis2"]) == (header["NAXIS1"], header["NAXIS2"])
+    middle = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2)
+    assert middle.separation(SkyCoord(row["centre_ra"], row["centre_dec"], unit="deg")).arcsec < 1e-3
+    low, high = (wcs.pixel_to_world(x, y + half).icrs for half in (-0.5, 0.5))
+    assert row["pixel_scale"] == pytest.approx(low.separation(high).arcsec, rel=1e-3)
+    angle = Angle(low.position_angle(high)).wrap_at("180d").deg
+    assert row["orientation"] == pytest.approx(angle, abs=1e-3)
+    assert row["frac_valid"] == pytest.approx(np.isfinite(data).mean(), abs=1e-6)
+    assert bool(row["clipped"]) == (not np.isfinite(data).all())
+    assert str(row["bunit"] or "") == header.get("BUNIT", "").strip()
+    assert row["zeropoint"] == header.get("MAGZP", header.get("MAGZERO"))

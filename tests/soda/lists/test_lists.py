@@ -248,6 +248,8 @@ BAD: list[Target] = [
 def test_targets_that_are_wrong_fail_and_the_others_are_made(kind: SodaJobs, tmp_path: Path) -> None:
     job = ListJob(kind, tmp_path, BAD, ID, SIZE)
     assert job.plan().total_rows == 4
+    several = ListJob(kind, tmp_path, BAD, ID, ("ID", did("tiny/r")), SIZE)
+    assert several.plan().total_rows == several.split()[2].total == 5
     found = job.run()
     assert [outcome.verdict for outcome in found.values()] == ["ok", "failed", "failed", "failed"]
     assert found["r2"].label == "b"

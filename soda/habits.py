@@ -217,5 +217,6 @@ def parse_bands(text: str, survey: Survey) -> tuple[str, ...]:
             )
         words = tuple(word)
     if unknown := [word for word in words if word not in known]:
-        raise UsageError(f"BANDS: there is no band {quoted(unknown[0])}; there are {', '.join(known)}")
+        sentence = f"BANDS: there is no band {quoted(unknown[0])}; there are {', '.join(known)}"
+        raise NotFound(sentence, status=400)
     return tuple(dict.fromkeys(words))

@@ -305,6 +305,14 @@ def test_targets_row_by_row(client: FlaskClient) -> None:
     assert several["rows"]["targets"] == 5
 
 
+def test_what_rows_name_is_judged(client: FlaskClient) -> None:
+    named = ("tiny,q", "tiny,g", "secret,g", "nowhere,g")
+    text = "ra,dec,survey,band\n" + "".join(f"150.0,0.0,{row}\n" for row in named)
+    told = ask(client, text, VERDICTS="true")["row_verdicts"]
+    words = [told["words"][code] for code in told["verdict"]]
+    assert words == ["band_missing", "covered", "no_rights", "band_missing"]
+
+
 def test_targets_in_json_are_a_table(client: FlaskClient) -> None:
     targets = [{"id": "a", "ra": 150.0, "dec": 0.0}, {"id": "b", "ra": 10, "dec": 10}]
     asked = {"ID": [did("tiny/g")], "SIZE": "20px", "targets": targets, "VERDICTS": True}

@@ -1,6 +1,6 @@
 """The tables of a package, all of them written in one pass over the rows of a job.
 
-Cells are formatted once: CSV and VOTable have the same texts.
+Cells are formatted once, column by column (`uws.packages.texts`): CSV and VOTable have the same texts.
 """
 
 from __future__ import annotations
@@ -8,27 +8,19 @@ from __future__ import annotations
 import csv
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
-from dali.tables import guarded_csv_cell
-from dali.votable import OK, format_of, legal, votable_chunks
+from dali.votable import OK, votable_chunks
 from uws.job import Job, LedgerRow, RowStatus
 from uws.packages.names import Names
-from uws.packages.package import (
-    ERROR_CODE,
-    ERROR_MESSAGE,
-    STATUS,
-    Column,
-    Entry,
-    Fact,
-    Package,
-    status_of,
-)
+from uws.packages.package import ERROR_CODE, ERROR_MESSAGE, STATUS, Column, Entry, Package, status_of
+from uws.packages.texts import Texts, csv_cells, xml_cells
+from uws.store.inserts import chunks
 
 MANIFEST_CSV = "manifest.csv"
 MANIFEST_VOT = "manifest.vot"
@@ -36,8 +28,7 @@ FAILED_CSV = "failed.csv"
 ERRORS_CSV = "errors.csv"
 REGIONS = "regions.reg"
 
-_TEXTS = ("char", "unicodeChar")
-_REALS = ("float", "double")
+_ROWS_AT_ONCE = 500
 _FAILED = (RowStatus.FAILED, RowStatus.POISON)
 _END = "</TABLEDATA>"
 
@@ -72,6 +63,14 @@ class Written:
     failed: int = 0
     files: Files = field(default_factory=Files)
 
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Count rows, and add their files."""
+        for entry in entries:
+            self.counts[status_of(entry.row)] += 1
+            self.failed += entry.row.status in _FAILED
+            if entry.path:
+                self.files.add(entry.path, entry.row)
+
 
 def write_tables(
     folder: Path, package: Package, job: Job, job_url: str, rows: Iterable[LedgerRow]
@@ -89,6 +88,7 @@ def write_tables(
     rows
         In their order.
     """
+    written, names, base = Written(), Names(), f"{job_url}/results/"
     with ExitStack() as stack:
 
         def file(name: str) -> IO[str]:
@@ -96,28 +96,28 @@ def write_tables(
             return stack.enter_context(made)
 
         manifest = _Manifest(file(MANIFEST_CSV), file(MANIFEST_VOT), package, job)
-        failed = _Csv(file(FAILED_CSV), [*package.failed_columns, *package.failed_settings])
-        errors = _Csv(file(ERRORS_CSV), _error_columns(package))
+        failed = _Csv(file(FAILED_CSV), Texts([*package.failed_columns, *package.failed_settings]))
+        errors = _Csv(file(ERRORS_CSV), Texts(_error_columns(package)))
         regions = file(REGIONS) if package.region_head else None
         if regions is not None:
             regions.write(package.region_head.rstrip("\n") + "\n")
-        names, written, base = Names(), Written(), f"{job_url}/results/"
-        for row in rows:
-            path = names.take(package.path(row), row.result_id) if row.container else ""
-            entry = Entry(row, base + quote(row.result_id, safe=""), path)
-            manifest.write(entry)
-            written.counts[status_of(row)] += 1
-            if path:
-                written.files.add(path, row)
-            if row.status in _FAILED:
-                written.failed += 1
-                failed.write(entry)
-                errors.write(entry)
-            if regions is not None and (line := package.region(row)):
-                regions.write(line + "\n")
+        for some in chunks(rows, _ROWS_AT_ONCE):
+            entries = [_entry(row, package, names, base) for row in some]
+            manifest.write(entries)
+            written.add(entries)
+            wrong = [entry for entry in entries if entry.row.status in _FAILED]
+            failed.write(wrong)
+            errors.write(wrong)
+            if regions is not None:
+                regions.writelines(f"{line}\n" for row in some if (line := package.region(row)))
         manifest.end()
     _leave_out_empty(folder / FAILED_CSV, len(package.failed_columns))
     return written
+
+
+def _entry(row: LedgerRow, package: Package, names: Names, base: str) -> Entry:
+    path = names.take(package.path(row), row.result_id) if row.container else ""
+    return Entry(row, base + quote(row.result_id, safe=""), path)
 
 
 def _leave_out_empty(path: Path, kept: int) -> None:
@@ -142,79 +142,41 @@ def _error_columns(package: Package) -> list[Column]:
     return [*package.failed_columns, *said]
 
 
-class _Cells:
-    """Rows of some columns, as lists of texts."""
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        # Most cells are facts, and most of these texts or plain numbers: so no function is called for them.
-        self._cells: list[tuple[str, Callable[[Entry], Any], Callable[[Any], str], bool]] = [
-            (
-                column.value.name if isinstance(column.value, Fact) else "",
-                column.value,
-                format_of(column),
-                column.datatype in _REALS and column.arraysize is None,
-            )
-            for column in columns
-        ]
-        self._texts = [index for index, column in enumerate(columns) if column.datatype in _TEXTS]
-
-    def texts(self, entry: Entry) -> list[str]:
-        facts, texts = entry.row.facts, []
-        for name, value_of, form, is_real in self._cells:
-            value = facts.get(name) if name else value_of(entry)
-            if value is None:
-                texts.append("")
-            elif type(value) is str:
-                texts.append(value)
-            elif is_real and type(value) is float and value - value == 0.0:  # it is finite
-                texts.append(repr(value))
-            else:
-                texts.append(form(value))
-        return texts
-
-    def guard(self, texts: list[str]) -> list[str]:
-        for index in self._texts:
-            if texts[index][:1] < "A":  # what begins a formula is among these
-                texts[index] = guarded_csv_cell(texts[index])
-        return texts
-
-
 class _Csv:
-    def __init__(self, file: IO[str], columns: Sequence[Column]) -> None:
-        self._cells = _Cells(columns)
-        self._writer = csv.writer(file)
-        self._writer.writerow([column.name for column in columns])
+    """A table of CSV, of columns of texts."""
 
-    def write(self, entry: Entry) -> None:
-        self._writer.writerow(self._cells.guard(self._cells.texts(entry)))
+    def __init__(self, file: IO[str], texts: Texts) -> None:
+        self._file = file
+        self._texts = texts
+        file.write(",".join(csv_cells(texts.names)) + "\r\n")
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self.write_texts(self._texts.of(entries))
+
+    def write_texts(self, columns: Sequence[list[str]]) -> None:
+        cells = [csv_cells(column) for column in self._texts.guarded(columns)]
+        self._file.writelines(f"{','.join(row)}\r\n" for row in zip(*cells, strict=True))
 
 
 class _Manifest:
     """The manifest in both formats."""
 
     def __init__(self, table: IO[str], document: IO[str], package: Package, job: Job) -> None:
-        self._cells = _Cells(package.columns)
-        self._writer = csv.writer(table)
-        self._writer.writerow([column.name for column in package.columns])
+        self._texts = Texts(package.columns)
+        self._table = _Csv(table, self._texts)
         self._document = document
-        chunks = votable_chunks(package.columns, (), infos=(OK, *package.infos(job)), systems=package.systems)
-        head, _, self._tail = b"".join(chunks).decode().partition(_END)
+        parts = votable_chunks(package.columns, (), infos=(OK, *package.infos(job)), systems=package.systems)
+        head, _, self._tail = b"".join(parts).decode().partition(_END)
         document.write(head)
 
-    def write(self, entry: Entry) -> None:
-        texts = self._cells.texts(entry)
-        self._document.write(f"<TR><TD>{'</TD><TD>'.join(_escaped(texts))}</TD></TR>\n")
-        self._writer.writerow(self._cells.guard(texts))
+    def write(self, entries: Sequence[Entry]) -> None:
+        columns = self._texts.of(entries)
+        cells = [xml_cells(column) for column in columns]
+        self._document.writelines(
+            f"<TR><TD>{'</TD><TD>'.join(row)}</TD></TR>\n" for row in zip(*cells, strict=True)
+        )
+        self._table.write_texts(columns)
 
     def end(self) -> None:
         self._document.write(_END + self._tail)
-
-
-def _escaped(texts: list[str]) -> list[str]:
-    """Texts as XML has them; most rows have nothing to escape."""
-    joined = "".join(texts)
-    if not joined.isprintable():
-        texts = [legal(text) for text in texts]
-    if "&" not in joined and "<" not in joined and ">" not in joined:
-        return texts
-    return [text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for text in texts]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, func, select, tuple_
 
 from uws.job import LedgerRow, RowStatus
 from uws.store.inserts import CHUNK
@@ -15,7 +16,10 @@ from uws.tables import ResultRow
 _STATUSES = {status.value: status for status in RowStatus}
 # By their places, not by their names: there are many rows, and names would take half of the time.
 _NAMES = [field.name for field in fields(LedgerRow)]
-_COLUMNS = [getattr(ResultRow, name) for name in _NAMES]
+_COLUMNS = [
+    cast(ResultRow.facts, Text).label(name) if name == "facts" else getattr(ResultRow, name)
+    for name in _NAMES
+]
 _STATUS, _FACTS = _NAMES.index("status"), _NAMES.index("facts")
 
 
@@ -114,11 +118,14 @@ def _read(
         # The first of these is in the second; PostgreSQL counts better by it.
         statement = statement.where(ResultRow.row >= after[0], tuple_(ResultRow.row, ResultRow.part) > after)
     statement = statement.order_by(ResultRow.row, ResultRow.part).limit(limit)
-    return [_row_of(found) for found in connection.execute(statement).all()]
+    found = connection.execute(statement).all()
+    # One text is read several times faster than each by itself.
+    facts = json.loads(f"[{','.join([row[_FACTS] or '{}' for row in found])}]")
+    return [_row_of(row, told) for row, told in zip(found, facts, strict=True)]
 
 
-def _row_of(found: Sequence[Any]) -> LedgerRow:
+def _row_of(found: Sequence[Any], facts: Mapping[str, Any] | None) -> LedgerRow:
     values = list(found)
     values[_STATUS] = _STATUSES[values[_STATUS]]
-    values[_FACTS] = values[_FACTS] or {}
+    values[_FACTS] = facts or {}
     return LedgerRow(*values)

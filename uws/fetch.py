@@ -9,8 +9,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
@@ -29,6 +31,9 @@ RETRY_AFTER_S = 10
 MAX_URL_LENGTH = 2000
 
 _PORTS = {"https": 443, "http": 80}
+#: Networks whose addresses have one of version 4 at their end: behind gateways, and of old.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_OLD_V6 = ipaddress.IPv6Network("::/96")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -79,8 +84,10 @@ def check_url(url: str, hosts: Collection[str]) -> None:
     _target(url, hosts)
 
 
-def fetch(url: str, hosts: Collection[str], path: Path, max_bytes: int) -> Fetched:
-    """Fetch a file to a path, which is made.
+def fetch(
+    url: str, hosts: Collection[str], path: Path, max_bytes: int, longest_s: float = LONGEST_S
+) -> Fetched:
+    """Fetch a file to a path, which is made, within so many seconds.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def fetch(url: str, hosts: Collection[str], path: Path, max_bytes: int) -> Fetch
     ServiceUnavailable
         If it cannot be fetched now.
     """
-    end = time.monotonic() + LONGEST_S
+    end = time.monotonic() + longest_s
     first = _target(url, hosts)
     for _ in range(MOST_REDIRECTS + 1):
         site = _target(url, hosts)
@@ -98,21 +105,16 @@ def fetch(url: str, hosts: Collection[str], path: Path, max_bytes: int) -> Fetch
                 f"UPLOAD is redirected to another host, {quoted(site.host)}", "Name its URL itself."
             )
         try:
-            response, connection = _ask(url, site, hosts)
+            with _connected(site, hosts, end) as raw, _asked(url, site, raw) as response:
+                if response.status in _REDIRECTS:
+                    url = urljoin(url, response.getheader("Location", ""))
+                    continue
+                _expect_file(response, site, max_bytes)
+                size = _save(response, path, max_bytes, end)
+                media_type = media_type_of(response.getheader("Content-Type"))
+                return Fetched(path, _file_name(url), media_type, size)
         except (OSError, HTTPException) as fault:
             raise _away(site) from fault
-        try:
-            if response.status in _REDIRECTS:
-                url = urljoin(url, response.getheader("Location", ""))
-                continue
-            _expect_file(response, site, max_bytes)
-            size = _save(response, path, max_bytes, end)
-            return Fetched(path, _file_name(url), media_type_of(response.getheader("Content-Type")), size)
-        except (OSError, HTTPException) as fault:
-            raise _away(site) from fault
-        finally:
-            response.close()
-            connection.close()
     raise UsageError("UPLOAD is redirected again and again", "Name the URL of the file itself.", status=403)
 
 
@@ -145,30 +147,46 @@ def _site(parts: SplitResult) -> Site:
     return Site(parts.scheme, parts.hostname.rstrip("."), parts.port or _PORTS[parts.scheme])
 
 
-def _ask(url: str, site: Site, hosts: Collection[str]) -> tuple[HTTPResponse, HTTPConnection]:
-    """Ask for a file, at the very address that was looked at: a name may lead elsewhere the next time."""
+@contextmanager
+def _connected(site: Site, hosts: Collection[str], end: float) -> Iterator[socket.socket]:
+    """Connect to the very address that was looked at: a name may lead elsewhere the next time.
+
+    The connection is cut at the moment `end`: whoever sends a byte now and then would never be silent.
+    """
     address = _address(site, hosts)
-    raw = socket.create_connection((address, site.port), SILENCE_S)
+    with socket.create_connection((address, site.port), SILENCE_S) as raw, raw.dup() as same:
+        timer = threading.Timer(max(end - time.monotonic(), 0.0), _cut, (same,))
+        timer.start()
+        try:
+            yield raw
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # the other side has ended it
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _asked(url: str, site: Site, raw: socket.socket) -> Iterator[HTTPResponse]:
+    """Ask for a file."""
     connection: HTTPConnection
-    try:
-        if site.scheme == "https":
-            context = ssl.create_default_context()
-            connection = HTTPSConnection(site.host, site.port, timeout=SILENCE_S, context=context)
-            connection.sock = context.wrap_socket(raw, server_hostname=site.host)
-        else:
-            connection = HTTPConnection(site.host, site.port, timeout=SILENCE_S)
-            connection.sock = raw
-    except BaseException:
-        raw.close()
-        raise
+    if site.scheme == "https":
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(site.host, site.port, timeout=SILENCE_S, context=context)
+        connection.sock = context.wrap_socket(raw, server_hostname=site.host)
+    else:
+        connection = HTTPConnection(site.host, site.port, timeout=SILENCE_S)
+        connection.sock = raw
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        connection.request("GET", path, headers={"Accept-Encoding": "identity", "User-Agent": "SodaFountain"})
-        return connection.getresponse(), connection
-    except BaseException:
-        connection.close()
-        raise
+    headers = {"Accept-Encoding": "identity", "User-Agent": "SodaFountain"}
+    with closing(connection):
+        connection.request("GET", path, headers=headers)
+        with closing(connection.getresponse()) as response:
+            yield response
 
 
 def _address(site: Site, hosts: Collection[str]) -> str:
@@ -180,7 +198,7 @@ def _address(site: Site, hosts: Collection[str]) -> str:
         raise OSError("no host has such a name") from fault
     found = [str(info[4][0]) for info in known]
     for address in found:
-        if address not in listed and not _is_public(address):
+        if address not in listed and not is_public(address):
             raise JobRefused(
                 f"UPLOAD is not fetched from {quoted(site.host)}: its address is not of the public internet",
                 "Send the file itself, as UPLOAD=name,param:t with a part t.",
@@ -188,10 +206,17 @@ def _address(site: Site, hosts: Collection[str]) -> str:
     return found[0]
 
 
-def _is_public(text: str) -> bool:
+def is_public(text: str) -> bool:
+    """Whether an address is of the public internet, and so is one of version 4 that is written in it."""
     address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _OLD_V6 or address.is_site_local:
+            return False
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
     return address.is_global and not address.is_multicast
 
 
@@ -218,9 +243,9 @@ def _save(response: HTTPResponse, path: Path, max_bytes: int, end: float) -> int
             size += len(chunk)
             if size > max_bytes:
                 raise _too_large(max_bytes)
-            if time.monotonic() > end:
-                raise TimeoutError("it takes too long")
             file.write(chunk)
+    if time.monotonic() > end:  # what was cut off may look like the whole
+        raise TimeoutError("it takes too long")
     if response.length:
         raise ConnectionError("it broke off")
     return size

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from dali.errors import ProtocolError, ServiceUnavailable, UsageError
 from tests.support.toy import toy_settings
 from tests.uws.conftest import House, id_of
-from uws.fetch import check_url, fetch, site_of
+from uws.fetch import check_url, fetch, is_public, site_of
 from uws.jobtype import JobRefused
 from uws.store.ledger import Ledger
 
@@ -48,6 +50,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/half":
             self._begin(200, **{"Content-Length": str(MOST)})
             self.wfile.write(b"half")
+        elif self.path in ("/drip-head", "/drip"):
+            if self.path == "/drip":
+                self._begin(200)
+            with suppress(ConnectionError):
+                for _ in range(1000):  # ten seconds, if nobody cuts it
+                    self.wfile.write(b"x")
+                    time.sleep(0.01)
         elif self.path == "/packed":
             self._begin(200, **{"Content-Encoding": "gzip"})
         else:
@@ -107,6 +116,29 @@ def test_what_is_wrong_is_said(
     with pytest.raises(kind) as caught:
         fetch(server + path, [server], tmp_path / "it", MOST)
     assert sentence in caught.value.sentence
+
+
+@pytest.mark.parametrize("path", ["/drip-head", "/drip"])
+def test_who_sends_a_byte_now_and_then_is_cut_off(path: str, server: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(ServiceUnavailable, match="cannot be fetched"):
+        fetch(server + path, [server], tmp_path / "it", MOST * MOST, longest_s=0.2)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("64:ff9b::808:808", True),
+        *((text, False) for text in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0")),
+        *((text, False) for text in ("::1", "fe80::1%eth0", "fc00::1", "fec0::1", "::ffff:10.0.0.1")),
+        *((text, False) for text in ("64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "224.0.0.1", "ff02::1")),
+    ],
+)
+def test_addresses_of_the_public_internet(address: str, public: bool) -> None:
+    assert is_public(address) is public
 
 
 def test_another_listed_host_is_no_place_to_redirect_to(server: str, tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ ACCEPTED = {
 #: Formats of an archive, and their media types.
 ARCHIVE_FORMATS = {"zip": "application/zip", "tar": "application/x-tar"}
 
-#: Rows of a page of JSON, where LIMIT says nothing, and the most it may say.
+#: Rows of a page of JSON, where LIMIT says nothing, and the most it may say: they are in memory.
 PAGE_ROWS = 1000
-MOST_PAGE_ROWS = 100_000
+MOST_PAGE_ROWS = 10_000
 #: Of STATUS and of ID: more are not compared.
 MOST_VALUES = 200
 #: Smaller parts would be more than anybody wants.

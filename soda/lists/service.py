@@ -188,15 +188,13 @@ class Lists:
     def _read(self, request: ListRequest) -> TargetTable:
         upload = request.upload
         try:
-            path = upload.path()
-        except OSError as error:
+            return read_targets(
+                upload.path(), upload.file_name, upload.media_type, request.mapping, self._limits.targets
+            )
+        except OSError as error:  # its file went just now, or its disk is away
             raise ServiceUnavailable(
                 "the table of targets cannot be had now", retry_after_s=DATABASE_RETRY_S
             ) from error
-        try:
-            return read_targets(
-                path, upload.file_name, upload.media_type, request.mapping, self._limits.targets
-            )
         except UploadRefused as refused:
             # No job is made for it (section 2.2.3.1 of UWS).
             raise JobRefused(refused.sentence, refused.fix, status=refused.status) from refused

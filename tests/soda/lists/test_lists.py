@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from config.app import Parts, site_of
-from dali.errors import NotFound, ProtocolError, UsageError
+from dali.errors import NotFound, ProtocolError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.jobtype import SodaJobs
 from soda.lists.products import Product, Spelling
@@ -281,6 +281,13 @@ def test_an_unreadable_table_refuses_the_job(kind: SodaJobs, tmp_path: Path) -> 
     with pytest.raises(JobRefused) as too_large:
         ListJob(kind_of_limits(kind, limits), tmp_path, [HERE, HERE], ID, SIZE).plan()
     assert too_large.value.status == 413
+
+
+def test_a_table_that_is_gone_is_asked_for_later(kind: SodaJobs, tmp_path: Path) -> None:
+    job = ListJob(kind, tmp_path, [HERE], ID, SIZE)
+    (tmp_path / "targets.csv").unlink()
+    with pytest.raises(ServiceUnavailable):
+        job.plan()
 
 
 def kind_of_limits(kind: SodaJobs, limits: Any) -> SodaJobs:

@@ -157,6 +157,7 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
             assert said in answer.read()
 
 
+@pytest.mark.deployment
 def test_a_stop_lets_requests_finish(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")
@@ -176,6 +177,7 @@ def test_a_stop_lets_requests_finish(folder: Path) -> None:
         assert served.process.wait(TIMEOUT_S) == 0
 
 
+@pytest.mark.deployment
 def test_uws_82_a_stop_does_not_wait_for_those_who_wait(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         made = requests.post(f"{served.url}/async", timeout=TIMEOUT_S, allow_redirects=False)
@@ -211,6 +213,7 @@ def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> Non
         assert f"Error: cannot listen: port {port} of 127.0.0.1 is taken" in refused.stderr
 
 
+@pytest.mark.deployment
 def test_clients_that_keep_a_closed_connection_hold_up_nobody(served: Served) -> None:
     """Each would cost the thread that takes connections two seconds: these, ten minutes."""
     host, _, port = served.url.removeprefix("http://").partition(":")

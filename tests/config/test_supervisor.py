@@ -22,7 +22,10 @@ from tests.support.server import Served, serve
 
 DEADLINE_S = 60
 
-pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server")
+pytestmark = [
+    pytest.mark.deployment,
+    pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server"),
+]
 
 
 @pytest.fixture

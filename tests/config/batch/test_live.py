@@ -21,6 +21,8 @@ from tests.conftest import REPOSITORY
 from tests.support.server import Served, serve
 from tests.support.service import index_all, settings_of, write_surveys
 
+pytestmark = pytest.mark.deployment
+
 SMALL = replace(RECIPE, tile_px=400, groups=(RECIPE.groups[0],), compressed=())
 OK, OUTSIDE, WRONG = 9, 2, 1
 COUNT = OK + OUTSIDE + WRONG

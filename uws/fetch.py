@@ -107,7 +107,7 @@ def fetch(
         try:
             with _connected(site, hosts, end) as raw, _asked(url, site, raw) as response:
                 if response.status in _REDIRECTS:
-                    url = urljoin(url, response.getheader("Location", ""))
+                    url = _joined(url, response.getheader("Location", ""))
                     continue
                 _expect_file(response, site, max_bytes)
                 size = _save(response, path, max_bytes, end)
@@ -116,6 +116,13 @@ def fetch(
         except (OSError, HTTPException) as fault:
             raise _away(site) from fault
     raise UsageError("UPLOAD is redirected again and again", "Name the URL of the file itself.", status=403)
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location  # it is no URL, and refused as that
 
 
 def _target(url: str, hosts: Collection[str]) -> Site:

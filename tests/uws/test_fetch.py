@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -34,10 +37,11 @@ class _Handler(BaseHTTPRequestHandler):
             "/elsewhere": "http://example.org/list.txt",
             "/inside": f"http://localhost:{port}/list.txt",
             "/local": "file:///etc/passwd",
+            "/broken": "http://[::1/list.txt",
         }.get(self.path)
         if moved is not None:
             self._begin(302, Location=moved)
-        elif self.path == "/list.txt":
+        elif self.path in ("/list.txt", "/list.txt?a=b"):
             self._begin(
                 200, **{"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(FILE))}
             )
@@ -84,14 +88,45 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize("path", ["/list.txt", "/moved", "/list.txt?a=b#c"])
 def test_a_file_is_fetched(path: str, server: str, tmp_path: Path) -> None:
-    if "?" in path:
-        server_path = path  # the query is sent, and the server knows no such file
-        with pytest.raises((ProtocolError, ValueError)):
-            fetch(server + server_path, [server], tmp_path / "it", MOST)
-        return
     got = fetch(server + path, [server], tmp_path / "it", MOST)
     assert got.path.read_bytes() == FILE
     assert (got.file_name, got.media_type, got.size) == ("list.txt", "text/plain", len(FILE))
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """Port of a server of https, as localhost, and the certificate that it shows."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed (a Debian package)")
+    folder = tmp_path_factory.mktemp("https")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *request.split(), *names], check=True, capture_output=True)
+    made = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"asked": []}))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    made.socket = context.wrap_socket(made.socket, server_side=True)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made.server_address[1], certificate
+    made.shutdown()
+    made.server_close()
+
+
+def test_https_is_for_hosts_whose_certificate_is_right(
+    secure: tuple[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is looked at before, and the name is the one that the certificate must have."""
+    port, certificate = secure
+    hosts = [f"localhost:{port}", f"127.0.0.1:{port}", "::1"]
+    url = f"https://localhost:{port}/moved"
+    with pytest.raises(ServiceUnavailable, match="cannot be fetched"):
+        fetch(url, hosts, tmp_path / "it", MOST)  # nobody vouches for it
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert fetch(url, hosts, tmp_path / "it", MOST).path.read_bytes() == FILE
+    with pytest.raises(ServiceUnavailable, match="cannot be fetched"):
+        fetch(f"https://127.0.0.1:{port}/list.txt", hosts, tmp_path / "other", MOST)  # it is of localhost
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +135,7 @@ def test_a_file_is_fetched(path: str, server: str, tmp_path: Path) -> None:
         ("/elsewhere", JobRefused, "UPLOAD is not fetched from http://example.org:80"),
         ("/inside", JobRefused, "UPLOAD is not fetched from http://localhost"),
         ("/local", JobRefused, "which is no https URL"),
+        ("/broken", JobRefused, "which is no https URL"),
         ("/round", UsageError, "redirected again and again"),
         ("/large", UsageError, "larger than the limit of 1000 bytes"),
         ("/endless", UsageError, "larger than the limit of 1000 bytes"),

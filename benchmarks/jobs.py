@@ -19,9 +19,9 @@ from sqlalchemy import insert
 from benchmarks.service import FOUNTAIN, SETTLE_S, bench_environment, did_of, paths_of, serving
 from benchmarks.table import Row
 from config.database import make_engine, prepare
+from dali.caller import Caller
 from tests.support.cluster import Cluster, cluster, job_settings
 from tests.support.redis import own_redis
-from uws.job import Caller
 from uws.tables import JobRow
 from uws.views import make_blueprint
 

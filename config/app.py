@@ -201,7 +201,7 @@ def create_app(settings: Settings) -> Flask:
             jobs.service,
             JOB_TYPE,
             base_url,
-            soda_views.anonymous,
+            soda_views.caller_of,
             f"/{ASYNC.path}",
             results=jobs.results,
             settings=settings.jobs,

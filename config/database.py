@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, 
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from accounts.tables import Base as AccountTables
 from surveys.index.tables import Base as SurveyTables
 from uws.tables import Base as JobTables
 
@@ -41,7 +42,7 @@ POSTGRESQL_OPTIONS: Mapping[str, int] = {
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: The tables of every package, in one history.
-METADATA: list[MetaData] = [SurveyTables.metadata, JobTables.metadata]
+METADATA: list[MetaData] = [SurveyTables.metadata, JobTables.metadata, AccountTables.metadata]
 
 
 class DatabaseMismatch(Exception):

@@ -212,7 +212,7 @@ def retry(job_id: str) -> None:
 
     Of a job of a list it takes over what is finished, and makes what is missing.
     """
-    from uws.job import Caller
+    from dali.caller import Caller
     from uws.params import gathered
 
     with _job_parts() as parts:
@@ -377,7 +377,7 @@ def _job_parts() -> Iterator[JobParts]:
 
 
 def _find(parts: JobParts, job_id: str) -> Job:
-    from uws.job import Caller
+    from dali.caller import Caller
 
     return parts.service.find(job_id, Caller(is_admin=True))
 

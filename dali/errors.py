@@ -6,7 +6,9 @@
     ├── UsageError                        400  the request is wrong; says how to mend it
     │   ├── MultiValuedParamNotSupported  400  one value only (SODA 1.0, section 3.1)
     │   └── NotFound                      404  no such identifier or resource
+    ├── AuthenticationError               401  not without saying who asks
     ├── AuthorizationError                403  not for this caller
+    ├── TooManyRequests                   429  not so fast: worth another try after `retry_after_s`
     ├── ServiceUnavailable                503  not now: worth another try after `retry_after_s`
     └── ServerError                       500  our fault; label ``Error``
 
@@ -86,6 +88,25 @@ class AuthorizationError(ProtocolError):
     label = "AuthorizationError"
     fault_word = "DefaultFault"
     status = 403
+
+
+class AuthenticationError(ProtocolError):
+    """It must be known who asks, or who asks is not known as it was told (DALI 1.1, section 4.2)."""
+
+    label = "AuthenticationError"
+    fault_word = "DefaultFault"
+    status = 401
+
+
+class TooManyRequests(ProtocolError):
+    """The caller asks too often; the client may try again after `retry_after_s` seconds."""
+
+    fault_word = "TransientFault"
+    status = 429
+
+    def __init__(self, sentence: str, fix: str = "", *, retry_after_s: int) -> None:
+        super().__init__(sentence, fix)
+        self.retry_after_s = retry_after_s
 
 
 class ServiceUnavailable(ProtocolError):

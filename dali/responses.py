@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Request, Response
 
-from dali.errors import NotFound, ProtocolError, ServerError, ServiceUnavailable, UsageError, quoted
+from dali.errors import (
+    NotFound,
+    ProtocolError,
+    ServerError,
+    ServiceUnavailable,
+    TooManyRequests,
+    UsageError,
+    quoted,
+)
 from dali.votable import error_document
 
 #: Key in the WSGI environment of the id that log and answer of a request share.
@@ -39,7 +47,7 @@ def error_response(
     response = Response(body, error.status, headers, content_type=content_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if isinstance(error, ServiceUnavailable):
+    if isinstance(error, ServiceUnavailable | TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 

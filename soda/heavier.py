@@ -9,13 +9,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from dali.caller import ANONYMOUS, Caller
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from surveys.errors import StaleImage
 from surveys.fits.provenance import covered_share
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits
-from uws.job import ANONYMOUS, Caller, Result, RowStatus
+from uws.job import Result, RowStatus
 from uws.phase import Phase
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from dali.caller import Caller
 from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
@@ -32,7 +33,7 @@ from surveys.plan import CutoutPlan
 from surveys.planner import Limits, is_public
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
-from uws.job import Caller, Counts, JobError, Row, RowStatus
+from uws.job import Counts, JobError, Row, RowStatus
 from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, Outcome, UploadSource, Work
 from uws.phase import Phase
 

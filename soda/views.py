@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from flask import Blueprint, Request, Response, request
 
+from dali.caller import Caller, caller_in
 from dali.parameters import Parameters
 from dali.responses import JSON, LOG_FIELDS
 from dali.views import expect_whole_body, read_parameters, watch_client
@@ -23,15 +24,14 @@ from soda.heavier import Client
 from soda.preview import PreviewService
 from soda.responses import cutout_response, preview_response
 from soda.service import Asked, SyncService
-from uws.job import ANONYMOUS, Caller
 
 #: Key of the WSGI environment: what a request for ``/sync`` comes to, if that is known before it gets here.
 ASKED = "soda.asked"
 
 
-def anonymous() -> Caller:
-    """Say that it is not known who asks: so while no accounts are configured."""
-    return ANONYMOUS
+def caller_of() -> Caller:
+    """Tell who sent the request in hand."""
+    return caller_in(request.environ)
 
 
 def make_blueprint(
@@ -39,9 +39,8 @@ def make_blueprint(
     previews: PreviewService,
     habits: Habits,
     base_url: Callable[[], str],
-    caller_of: Callable[[], Caller] = anonymous,
 ) -> Blueprint:
-    """Make the resources; during a request, `base_url` gives the service's URL and `caller_of` who asks."""
+    """Make the resources; during a request, `base_url` gives the service's URL."""
     blueprint = Blueprint("soda", __name__)
 
     def note(asked: Asked) -> None:
@@ -77,9 +76,7 @@ def make_blueprint(
     return blueprint
 
 
-def make_estimate_blueprint(
-    service: EstimateService, base_url: Callable[[], str], caller_of: Callable[[], Caller] = anonymous
-) -> Blueprint:
+def make_estimate_blueprint(service: EstimateService, base_url: Callable[[], str]) -> Blueprint:
     """Make the resource of dry runs."""
     blueprint = Blueprint("estimate", __name__)
 

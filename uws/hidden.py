@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from dali.caller import Caller
 from dali.errors import ServiceUnavailable
 from dali.parameters import Parameters
 from uws.bell import Bell
 from uws.herald import Herald
-from uws.job import Caller, Job, NewJob
+from uws.job import Job, NewJob
 from uws.jobtype import JobPlan
 from uws.params import flat
 from uws.phase import ACTIVE, Phase
@@ -88,6 +89,9 @@ class HiddenJobs:
             hidden=True,
             seconds=planned.seconds,
             estimate=planned.estimate,
+            actor=caller.actor,
+            rank=caller.rank,
+            share=caller.share,
         )
         job = self._jobs.create(new, planned.start)
         self._herald.announce(job.job_id, planned)

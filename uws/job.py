@@ -18,17 +18,6 @@ LANES: tuple[Lane, ...] = ("high", "low")
 TaskKind = Literal["split", "light", "heavy"]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks; the name is "" for somebody unknown."""
-
-    name: str = ""
-    is_admin: bool = False
-
-
-ANONYMOUS = Caller()
-
-
 class RowStatus(StrEnum):
     """What became of a row."""
 
@@ -134,6 +123,16 @@ class Job:
         The job that this one was retried from; "" for others.
     estimate
         What was expected of it when it was made; JSON.
+    actor
+        Service that made it for its owner.
+    rank, share, parallel
+        What it is entitled to: see `uws.tables.JobRow`.
+    shared_with
+        Groups that may see it.
+    sources
+        What its pixels are of, in the words of its type.
+    notify
+        Who is told what becomes of it; JSON.
     """
 
     job_id: str
@@ -160,6 +159,13 @@ class Job:
     parent_id: str = ""
     estimate: Mapping[str, Any] | None = None
     queued_ms: int | None = None
+    actor: str = ""
+    rank: int = 0
+    share: float = 1.0
+    parallel: int = 0
+    shared_with: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    notify: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +426,9 @@ class Settlement:
 class NewJob:
     """A job about to be stored; it is run at once if it has a plan or an error, else PENDING.
 
-    `estimate`: what is expected of it, as JSON; the quote is its `p90_s`, in seconds from now.
+    `estimate`: what is expected of it, as JSON; the quote is its `p90_s`, in seconds from now. `actor`: the
+    service that makes it for its owner. `rank`, `share`: what its owner is entitled to. `parallel`: so many
+    of its tasks run at a time at most. `notify`: who is told what becomes of it.
     """
 
     job_id: str
@@ -435,3 +443,8 @@ class NewJob:
     seconds: float | None = None
     uploads: tuple[Upload, ...] = ()
     estimate: Mapping[str, Any] | None = None
+    actor: str = ""
+    rank: int = 0
+    share: float = 1.0
+    parallel: int = 0
+    notify: Mapping[str, Any] | None = None

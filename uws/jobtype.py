@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from dali.caller import Caller
 from dali.errors import ProtocolError
 from dali.parameters import Parameters
-from uws.job import Caller, Counts, JobError, Lane, Row, RowReport, RowStatus
+from uws.job import Counts, JobError, Lane, Row, RowReport, RowStatus
 from uws.phase import Phase
 
 

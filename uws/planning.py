@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dali.caller import Caller
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from uws.forecast import Forecast, Queue, Workload, forecast
-from uws.job import Caller, JobError, Lane
+from uws.job import JobError, Lane
 from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
 from uws.pace import TASK_S, Expected, expectation_of, expectation_of_all
 from uws.phase import Phase

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from dali.caller import Caller
 from dali.errors import NotFound, UsageError, quoted
-from uws.job import Caller, Job
+from uws.job import Job
 from uws.phase import Phase
 
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from sqlalchemy.exc import OperationalError
 
+from dali.caller import Caller
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, plain_name, upper_name
 from dali.uploads import Spool
 from uws.bell import Bell
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
-from uws.job import Caller, Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
+from uws.job import Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobTypes
 from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
@@ -123,6 +124,9 @@ class JobService:
             seconds=planned.seconds,
             estimate=planned.estimate,
             uploads=uploads,
+            actor=caller.actor,
+            rank=caller.rank,
+            share=caller.share,
         )
         job = self._jobs.create(new, planned.start if run else None)
         if run:

@@ -86,6 +86,16 @@ class JobRow(Base):
     #: The job it was retried from; that one may be gone.
     parent_id: Mapped[str] = mapped_column(server_default="")
     estimate: Mapped[dict[str, Any] | None]
+    #: The service that made it for its owner; "" where the owner did.
+    actor: Mapped[str] = mapped_column(server_default="")
+    #: So many of its tasks run at a time at most; 0 is no limit.
+    parallel: Mapped[int] = mapped_column(server_default=text("0"))
+    #: Groups that may see it beside its owner.
+    shared_with: Mapped[list[Any] | None]
+    #: What its pixels are of, in the words of its type: who may not read that may not have the results.
+    sources: Mapped[list[Any] | None]
+    #: Who is to be told what becomes of it, and how.
+    notify: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
         Index("ix_job_owner_created", "owner", "created_ms", "job_id"),
@@ -268,6 +278,22 @@ class WorkerRow(Base):
     lanes: Mapped[str]
     started_ms: Mapped[int]
     seen_ms: Mapped[int]
+    #: Memory of it and of the process that works on pixels, and the task in hand.
+    memory_bytes: Mapped[int | None]
+    task_id: Mapped[int | None]
+    #: `drain` or `stop`: what it was told to do.
+    wanted: Mapped[str] = mapped_column(server_default="")
+
+
+class LaneRow(Base):
+    """A queue that is paused: nothing is claimed in it."""
+
+    __tablename__ = "lane"
+
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    paused_ms: Mapped[int | None]
+    account: Mapped[str] = mapped_column(server_default="")
+    reason: Mapped[str] = mapped_column(server_default="")
 
 
 class PaceRow(Base):

@@ -11,12 +11,13 @@ from typing import TypeAlias
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from dali.caller import Caller
 from dali.errors import NotFound, UsageError
 from dali.parameters import MAX_PARAMETERS, Parameters
 from dali.responses import LOG_FIELDS, TEXT
 from dali.views import expect_whole_body, read_parameters, watch_client
 from uws import xml
-from uws.job import Caller, Job, ResultRef
+from uws.job import Job, ResultRef
 from uws.moment import format_moment
 from uws.packages.shop import PackageShop
 from uws.packages.views import PackageViews

@@ -20,10 +20,10 @@ from config.cli import main
 from config.database import make_engine, prepare
 from config.jobs import JobParts, job_types_of, make_jobs, redis_url
 from config.settings import Settings, SettingsError, load_settings
+from dali.caller import ANONYMOUS, Caller
 from dali.parameters import Parameters
 from tests.support.redis import OwnRedis, own_redis
 from tests.support.service import BASE, index_all, settings_of, write_surveys
-from uws.job import ANONYMOUS, Caller
 from uws.phase import Phase
 
 DEADLINE_S = 60

@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from config.app import Parts, assemble
+from dali.caller import ANONYMOUS
 from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError
 from dali.parameters import Parameters
 from soda.jobtype import JobLimits, SodaJobs
@@ -30,7 +31,7 @@ from surveys.planner import Limits
 from surveys.sky.pixels import PixelBox
 from tests.support.service import did, index_all, pixels_of, settings_of, write_surveys
 from tests.support.tiles import record_of
-from uws.job import ANONYMOUS, Counts, Row, RowStatus
+from uws.job import Counts, Row, RowStatus
 from uws.jobtype import JobPlan, JobRefused, Outcome, Work
 from uws.phase import Phase
 

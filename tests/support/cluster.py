@@ -23,10 +23,11 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from config.database import make_engine
+from dali.caller import ANONYMOUS, Caller
 from dali.parameters import Parameters
 from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
-from uws.job import ANONYMOUS, Caller, Job
+from uws.job import Job
 from uws.phase import TERMINAL
 from uws.reconcile import Reconciler
 from uws.results import ResultStore

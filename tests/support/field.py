@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
 from config.app import Parts, assemble, create_app, site_of
+from dali.caller import ANONYMOUS
 from dali.parameters import Parameters
 from soda.jobtype import JobLimits, SodaJobs
 from surveys.planner import Limits
 from tests.support.service import SCALE_DEG, did, index_all, settings_of
-from uws.job import ANONYMOUS
 from uws.jobtype import Outcome, Work
 
 WIDTH, HEIGHT = 300, 200

@@ -14,13 +14,14 @@ from sqlalchemy import Engine, update
 
 from config.app import answer_errors
 from config.proxies import public_url
+from dali.caller import ANONYMOUS
 from dali.votable import Coosys, Info
 from tests.support.databases import sqlite
 from tests.support.stored import finish, new_job, take
 from tests.support.toy import content, toy_settings, toy_types
 from uws.bell import Bell
 from uws.containers import ContainerWriter
-from uws.job import ANONYMOUS, Job, LedgerRow, Row, RowReport, RowStatus, Settlement
+from uws.job import Job, LedgerRow, Row, RowReport, RowStatus, Settlement
 from uws.jobtype import File, JobPlan
 from uws.packages.folder import PackageFolder
 from uws.packages.package import (

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
+from dali.caller import Caller
 from dali.parameters import Parameters
 from tests.support.toy import content, toy_settings, toy_types
 from uws.bell import Bell
-from uws.job import LANES, Caller, Job, NewJob
+from uws.job import LANES, Job, NewJob
 from uws.phase import TERMINAL
 from uws.results import ResultStore
 from uws.settings import JobSettings

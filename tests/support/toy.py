@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import load_settings
+from dali.caller import Caller
 from dali.errors import ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown
-from uws.job import Caller, Counts, JobError, Lane, Row, RowStatus
+from uws.job import Counts, JobError, Lane, Row, RowStatus
 from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, JobTypes, Outcome, UploadSource, Work
 from uws.phase import Phase
 from uws.settings import JobSettings

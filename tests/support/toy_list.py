@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dali.caller import Caller
 from dali.errors import ServiceUnavailable, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown
 from tests.support.toy import Toy
-from uws.job import Caller, Counts, Row, RowReport, RowStatus
+from uws.job import Counts, Row, RowReport, RowStatus
 from uws.jobtype import Ending, Expansion, JobPlan, Outcome, TaskPlan, UploadSource, Work
 
 _KNOWN = ("UPLOAD", "ROWS", "DO", "PER_TASK", "FOLDER", "BYTES", "SPLIT", "KIND", "PACKAGED", "FILES")

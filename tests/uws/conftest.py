@@ -17,13 +17,14 @@ from werkzeug.test import TestResponse
 
 from config.app import answer_errors
 from config.proxies import public_url
+from dali.caller import Caller
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.redis import own_redis
 from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
 from uws.child import CELLS, Doer, Task
 from uws.containers import ContainerWriter
-from uws.job import Caller, Claim, Job, RowReport, Settlement
+from uws.job import Claim, Job, RowReport, Settlement
 from uws.jobtype import Outcome, Work
 from uws.phase import Phase
 from uws.results import ResultStore

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import func, select, update
 from werkzeug.wrappers import Request
 
+from dali.caller import ANONYMOUS, Caller
 from dali.errors import (
     AuthorizationError,
     MultiValuedParamNotSupported,
@@ -27,7 +28,7 @@ from dali.parameters import Parameters
 from dali.views import watch_client
 from tests.support.toy import toy_types
 from tests.uws.conftest import Client, House, id_of
-from uws.job import ANONYMOUS, Caller, Job
+from uws.job import Job
 from uws.jobtype import JobRefused
 from uws.params import Filter
 from uws.phase import ALLOWED, TERMINAL, Phase, may_become

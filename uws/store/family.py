@@ -41,7 +41,10 @@ TASKS_AT_ONCE = 16
 _TERMINAL = [phase.value for phase in TERMINAL]
 _FINISHED = [RowStatus.DONE.value, RowStatus.EMPTY.value]
 #: What a job has of its parent.
-_SAME = ("type", "owner", "run_id", "lane", "hidden", "rank", "share", "parameters", "packaged")
+_SAME = (
+    *("type", "owner", "actor", "run_id", "lane", "hidden", "rank", "share", "parallel"),
+    *("shared_with", "sources", "notify", "parameters", "packaged"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ class Jobs:
                     fault=written_error(new.fault),
                     seconds=new.seconds,
                     estimate=_written(new.estimate),
+                    actor=new.actor,
+                    rank=new.rank,
+                    share=new.share,
+                    parallel=new.parallel,
+                    notify=_written(new.notify),
                 )
             )
             insert_uploads(connection, new.job_id, new.uploads)

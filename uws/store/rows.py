@@ -43,6 +43,13 @@ def job_of(found: RowMapping) -> Job:
         parent_id=found["parent_id"],
         estimate=found["estimate"],
         queued_ms=found["queued_ms"],
+        actor=found["actor"],
+        rank=found["rank"],
+        share=found["share"],
+        parallel=found["parallel"],
+        shared_with=tuple(found["shared_with"] or ()),
+        sources=tuple(found["sources"] or ()),
+        notify=found["notify"],
     )
 
 

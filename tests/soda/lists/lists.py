@@ -13,13 +13,14 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from config.app import Parts
+from dali.caller import ANONYMOUS
 from dali.parameters import Parameters
 from soda.jobtype import JobLimits, SodaJobs
 from soda.lists.service import ListLimits
 from soda.targets import TargetLimits
 from surveys.fits.product import Site
 from surveys.planner import Limits
-from uws.job import ANONYMOUS, Row, RowReport
+from uws.job import Row, RowReport
 from uws.jobtype import Expansion, JobPlan, Outcome, TaskPlan, UploadSource, Work
 
 LIMITS = JobLimits(

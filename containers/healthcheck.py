@@ -38,7 +38,7 @@ def worker() -> str | None:
 
     from config.database import make_engine
     from config.settings import load_settings
-    from uws.store.clock import NowMs
+    from dali.clock import NowMs
     from uws.tables import WorkerRow
 
     settings = load_settings()

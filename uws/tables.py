@@ -1,4 +1,4 @@
-"""Tables of jobs. Moments are whole milliseconds since 1970 by the database's own clock (`uws.store.clock`).
+"""Tables of jobs. Moments are whole milliseconds since 1970 by the database's own clock (`dali.clock`).
 
 Rows are locked in the order task, job, result, event: whoever changes a job and its tasks keeps to it.
 """

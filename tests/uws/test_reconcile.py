@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.exc import OperationalError
 
+from dali.clock import NowMs
 from tests.support.databases import postgresql, sqlite
 from tests.support.toy import toy_rows, toy_settings, toy_types
 from uws.bell import Bell
@@ -28,7 +29,6 @@ from uws.reconcile import ORPHAN_AGE_S, Reconciler
 from uws.results import ResultStore
 from uws.settings import JobSettings
 from uws.store.claims import Claims
-from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
 from uws.store.upkeep import Upkeep
 from uws.tables import JobRow, TaskRow

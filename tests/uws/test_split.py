@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from dali.clock import NowMs
 from tests.uws.conftest import NAMES, Client, House, id_of
 from uws import splitting
 from uws.job import Counts, Row, RowReport, RowStatus
 from uws.jobtype import Expansion, TaskPlan
 from uws.phase import Phase
 from uws.splitting import WrittenTask, read_ended, read_tasks, storable_facts, write
-from uws.store.clock import NowMs
 from uws.store.ledger import Ledger
 from uws.store.settling import LostClaim
 from uws.tables import TaskRow

@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, select, update
 
+from dali.clock import NowMs
 from uws.job import Claim, Counts, JobError, Lane, Parameter, Settlement, Upload
 from uws.jobtype import Ending
 from uws.phase import Phase
-from uws.store.clock import NowMs
 from uws.store.inserts import uploads_of
 from uws.store.jobs import Jobs
 from uws.store.rows import parameters_of, rows_of, tell

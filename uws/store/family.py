@@ -27,10 +27,10 @@ from sqlalchemy import (
     update,
 )
 
+from dali.clock import NowMs
 from uws.job import Lane, RowStatus
 from uws.jobtype import TaskPlan
 from uws.phase import TERMINAL, Phase
-from uws.store.clock import NowMs
 from uws.store.inserts import insert_split, insert_tasks
 from uws.store.rows import rows_of, take_number, tell
 from uws.tables import JobRow, KeptRow, ResultRow, TaskRow, UploadRow

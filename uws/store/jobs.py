@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 
+from dali.clock import NowMs, now_ms
 from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
-from uws.store.clock import NowMs, now_ms
 from uws.store.family import Born, NothingMissing, make_child
 from uws.store.inserts import insert_split, insert_tasks, insert_uploads, uploads_of
 from uws.store.rows import (

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, case, delete, exists, func, select, text, update
 
+from dali.clock import NowMs, now_ms
 from uws.forecast import Queue, Workload
 from uws.job import Lane
 from uws.pace import (
@@ -23,7 +24,6 @@ from uws.pace import (
     Known,
     expectation_of_all,
 )
-from uws.store.clock import NowMs, now_ms
 from uws.store.rows import IS_RUNNABLE
 from uws.tables import JobRow, PaceRow, TaskRow, WorkerRow
 

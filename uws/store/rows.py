@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, text, update
 
+from dali.clock import NowMs
 from uws.job import Counts, Job, JobError, Parameter, Result, Row, RowStatus
 from uws.phase import Phase
-from uws.store.clock import NowMs
 from uws.tables import EventRow, JobRow
 
 #: As the index of such jobs has it, to the letter: SQLite takes it for no other spelling.

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, column, func, insert, table, update
 
+from dali.clock import NowMs, now_ms
 from uws.job import Claim, Counts, JobError, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
 from uws.phase import Phase
 from uws.splitting import WrittenEnd, read_ended, read_tasks
-from uws.store.clock import NowMs, now_ms
 from uws.store.inserts import chunks, insert_written_tasks
 from uws.store.rows import counts_of, tell, written_error, written_rows
 from uws.tables import JobRow, ResultRow, TaskRow

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, exists, func, select, update
 
+from dali.clock import NowMs
 from uws.job import Lane
-from uws.store.clock import NowMs
 from uws.store.rows import IS_RUNNABLE
 from uws.tables import JobRow, TaskRow
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, exists, func, insert, select, text, update
 
+from dali.clock import NowMs, now_ms
 from uws.job import Claim, Counts, JobError, Lane, RowStatus, Settlement, ended_by_engine
 from uws.jobtype import Ending
 from uws.phase import RUNNABLE, TERMINAL, Phase
 from uws.store.claims import UNREADABLE, is_overdue
-from uws.store.clock import NowMs, now_ms
 from uws.store.family import is_held
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, update
 
+from dali.clock import NowMs
 from tests.support.stored import (
     events,
     job_of,
@@ -20,7 +21,6 @@ from tests.support.stored import (
 from uws.job import LANES, Row
 from uws.phase import Phase
 from uws.store.claims import UNREADABLE, Claims, Hold
-from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
 from uws.store.upkeep import Upkeep
 from uws.tables import TaskRow

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
+from dali.clock import NowMs
 from tests.support.stored import (
     all_of,
     events,
@@ -20,7 +21,6 @@ from tests.support.stored import (
 from uws.job import LANES, Counts, JobError, Retry, RowReport, RowStatus, Settlement, Stored
 from uws.phase import Phase
 from uws.store.claims import Claims, Hold
-from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
 from uws.store.settling import LostClaim
 from uws.store.upkeep import Upkeep

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine, select, update
 
+from dali.clock import NowMs
 from tests.support.stored import all_of, finish, job_of, run_job, set_job, take
 from uws.job import LANES
 from uws.store.claims import Claims
-from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
 from uws.store.turns import BEST_JOBS
 from uws.tables import JobRow, TaskRow

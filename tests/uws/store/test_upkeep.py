@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select, text, update
 
+from dali.clock import NowMs
 from tests.support.stored import (
     all_of,
     finish,
@@ -23,7 +24,6 @@ from tests.support.stored import (
 from uws.job import LANES
 from uws.phase import Phase
 from uws.store.claims import UNREADABLE, Claims
-from uws.store.clock import NowMs
 from uws.store.jobs import Jobs
 from uws.store.upkeep import GAVE_UP, Upkeep
 from uws.tables import EventRow, JobRow, ResultRow, TaskRow

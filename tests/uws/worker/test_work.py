@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from dali.clock import NowMs
 from tests.support.databases import sqlite
 from tests.support.redis import own_redis
 from tests.support.shop import SETTINGS, Shop, both
 from uws.job import Counts, RowStatus
 from uws.phase import Phase
-from uws.store.clock import NowMs
 from uws.tables import TaskRow
 
 

@@ -1,0 +1,1 @@
+"""Who vouches for people: directories (LDAP), OpenID providers, issuers of JWT; declared in TOML."""

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from accounts.tiers import problems
 from uws.packages.destination import Destination
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def check(settings: Settings) -> None:
     _require("server.base_url", not server.base_url or plain, "an http or https URL", server.base_url)
     _check_record(settings.record)
     _check_jobs(settings)
+    for name, entry in problems(settings.priority):
+        more = "=NUMBER" if name == "shares" else ""
+        _require(f"priority.{name}", False, f"group:NAME{more} or user:ACCOUNT{more}", entry)
     for folder in settings.delivery.folders:
         _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:

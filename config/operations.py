@@ -212,8 +212,8 @@ def retry(job_id: str) -> None:
 
     Of a job of a list it takes over what is finished, and makes what is missing.
     """
-    from dali.caller import Caller
     from uws.params import gathered
+    from uws.refusals import owner_of
 
     with _job_parts() as parts:
         job = _find(parts, job_id)
@@ -221,7 +221,7 @@ def retry(job_id: str) -> None:
             again = parts.service.retry(job)
         else:
             again = parts.service.create(
-                job.type, gathered(job.parameters), Caller(job.owner), run=True, run_id=job.run_id
+                job.type, gathered(job.parameters), owner_of(job), run=True, run_id=job.run_id
             )
     click.echo(again.job_id)
 

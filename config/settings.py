@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from platformdirs import user_data_path
 
+from accounts.tiers import PrioritySettings
 from config.checks import SettingsError as SettingsError
 from config.checks import check
 from uws.packages.destination import Destination
@@ -205,6 +206,7 @@ class Settings:
     sync: SyncSettings
     jobs: JobSettings
     cutout_jobs: CutoutJobSettings
+    priority: PrioritySettings
     sia: SiaSettings
     links: LinksSettings
     publisher: PublisherSettings

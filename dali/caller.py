@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 #: What a token may be used for: reading data and jobs, making and changing jobs, administration.
 Scope = Literal["read", "submit", "admin"]
 SCOPES: frozenset[Scope] = frozenset(("read", "submit", "admin"))
 #: How it is known who asks.
 Way = Literal["", "session", "token", "password", "bearer"]
+#: Priority classes, the first one first: the number of a class in this row is the rank of its jobs.
+Tier = Literal["system", "internal", "priority", "user", "anonymous"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,12 @@ class Caller:
     scopes: frozenset[Scope] = SCOPES
     actor: str = ""
     way: Way = ""
-    tier: str = ""
-    rank: int = 0
+    tier: Tier = "user"
+    rank: int = TIERS.index("user")
     share: float = 1.0
 
 
-ANONYMOUS = Caller()
+ANONYMOUS = Caller(tier="anonymous", rank=TIERS.index("anonymous"))
 
 #: Key of the caller in the WSGI environment of a request, put there before anything answers it.
 CALLER = "fountain.caller"

@@ -282,6 +282,8 @@ class Claim:
         What the job type wants to know of all rows; for a split, `JobPlan.split`.
     parameters, uploads
         Of the job, for a split alone.
+    rank
+        Of the job.
     """
 
     task_id: int
@@ -299,6 +301,7 @@ class Claim:
     common: Mapping[str, Any] = field(default_factory=dict)
     parameters: tuple[Parameter, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,13 @@ class Learner:
         if tasks:
             work = Workload.of(tasks)
             outlook = look_ahead(
-                paces, self._settings, job.job_type, job.lane, job.rows, work, but=claim.job_id
+                paces,
+                self._settings,
+                job.job_type,
+                job.lane,
+                job.rows,
+                work,
+                but=claim.job_id,
+                rank=claim.rank,
             )
             paces.expect(claim.job_id, outlook.written(), outlook.forecast.run.work_s)

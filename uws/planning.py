@@ -149,21 +149,21 @@ class Planner:
         kind = self._types[job_type]
         plan = kind.plan(kind.parse(parameters, caller, uploads))
         # Some job types know better.
-        if plan.estimate is not None or (outlook := self.outlook(job_type, plan)) is None:
+        if plan.estimate is not None or (outlook := self.outlook(job_type, plan, caller.rank)) is None:
             return Planned(plan)
         return Planned(replace(plan, seconds=outlook.forecast.run.work_s, estimate=outlook.written()))
 
-    def outlook(self, job_type: str, plan: JobPlan) -> Outlook | None:
+    def outlook(self, job_type: str, plan: JobPlan, rank: int) -> Outlook | None:
         """Tell when a job would end; None where its plan does not say how much work it is."""
         tasks = expectations(job_type, plan)
         if not tasks:
             return None
         split = None if plan.split is None else expectation_of_all(1, plan.split)
-        return self.outlook_of(job_type, plan.lane, plan.total, Workload.of(tasks, split))
+        return self.outlook_of(job_type, plan.lane, plan.total, Workload.of(tasks, split), rank)
 
-    def outlook_of(self, job_type: str, lane: Lane, rows: int, work: Workload) -> Outlook:
+    def outlook_of(self, job_type: str, lane: Lane, rows: int, work: Workload, rank: int) -> Outlook:
         """Tell when a job would end of which this much is known."""
-        return look_ahead(self._paces, self._settings, job_type, lane, rows, work)
+        return look_ahead(self._paces, self._settings, job_type, lane, rows, work, rank=rank)
 
 
 def look_ahead(
@@ -174,6 +174,7 @@ def look_ahead(
     rows: int,
     work: Workload,
     but: str = "",
+    rank: int = 0,
 ) -> Outlook:
     """Tell when a job ends that is queued now.
 
@@ -185,9 +186,11 @@ def look_ahead(
         Of the job.
     but
         The job itself, if it is in the queue already.
+    rank
+        Of the job.
     """
     configured = settings.workers + (settings.high_workers if lane == "high" else 0)
-    queue = paces.queue(lane, rows, configured, settings.lease_s, but)
+    queue = paces.queue(lane, rows, configured, settings.lease_s, but, rank)
     return Outlook(forecast(job_type, work, queue, paces.known()), queue, rows, work)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dali.caller import Caller
+from dali.caller import TIERS, Caller
 from dali.errors import NotFound, UsageError, quoted
 from uws.job import Job
 from uws.phase import Phase
@@ -12,7 +12,12 @@ from uws.phase import Phase
 
 def on_behalf(caller: Caller, job: Job) -> Caller:
     """Whose rights a job has: its owner's, whoever runs it."""
-    return caller if caller.name == job.owner else Caller(job.owner)
+    return caller if caller.name == job.owner else owner_of(job)
+
+
+def owner_of(job: Job) -> Caller:
+    """Tell whose job it is, as far as the job knows."""
+    return Caller(job.owner, actor=job.actor, tier=TIERS[job.rank], rank=job.rank, share=job.share)
 
 
 def require_pending(job: Job, what: str) -> None:

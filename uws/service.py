@@ -127,6 +127,7 @@ class JobService:
             actor=caller.actor,
             rank=caller.rank,
             share=caller.share,
+            parallel=self._settings.max_parallel,
         )
         job = self._jobs.create(new, planned.start if run else None)
         if run:

@@ -41,3 +41,4 @@ class JobSettings:
     upload_hosts: tuple[str, ...]
     packages_bytes: int
     high_rows: int
+    max_parallel: int

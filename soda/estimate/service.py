@@ -120,7 +120,7 @@ class EstimateService:
             with self._uploads.at_hand(named, parameters.files, {}) as sources:
                 request = self._kind.parse(parameters, client.caller, sources)
                 if isinstance(request, ListRequest):
-                    return self._of_list(request)
+                    return self._of_list(request, client)
                 return self._of_combinations(request, parameters, client)
         except JobRefused as refused:
             nearest = {"rows": refused.most} if isinstance(refused, TooManyRows) else {}
@@ -141,9 +141,10 @@ class EstimateService:
         url, reason = (
             self._at_once(parameters, client) if len(rows) == 1 else ("", "it is of several cutouts")
         )
-        return Estimate(found, len(rows), self._planner.outlook(JOB_TYPE, plan), url, reason)
+        outlook = self._planner.outlook(JOB_TYPE, plan, client.caller.rank)
+        return Estimate(found, len(rows), outlook, url, reason)
 
-    def _of_list(self, request: ListRequest) -> Estimate:
+    def _of_list(self, request: ListRequest, client: Client) -> Estimate:
         looked = self._kind.look(request)
         found, total = found_of_list(looked), len(looked.units)
         refused = looked.refused
@@ -158,7 +159,8 @@ class EstimateService:
             return Estimate(found, total, refused=refused, nearest=nearest)
         tasks = tasks_of_list(looked)
         split = expectation_of_all(1, splitting(total))
-        outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, Workload.of(tasks, split))
+        work = Workload.of(tasks, split)
+        outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, work, client.caller.rank)
         return Estimate(found, total, outlook, not_sync="it is of a table of targets")
 
     def _at_once(self, parameters: Parameters, client: Client) -> tuple[str, str]:

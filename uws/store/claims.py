@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, select, update
 
@@ -18,7 +18,7 @@ from uws.store.inserts import uploads_of
 from uws.store.jobs import Jobs
 from uws.store.rows import parameters_of, rows_of, tell
 from uws.store.settling import drop, of_claim, settle
-from uws.store.turns import BEST_JOBS, best_jobs, claimable, note_turn
+from uws.store.turns import BEST_JOBS, Served, best_jobs, claimable, is_full, note_turn
 from uws.tables import JobRow, TaskRow
 
 #: A worker looks so often for jobs whose tasks are not all in other hands.
@@ -35,6 +35,16 @@ class Hold(Enum):
     LOST = "lost"  # another one may have it
     ENDED = "ended"  # its job was aborted, destroyed, or ended otherwise
     OVERDUE = "overdue"  # its job has run longer than it may
+
+
+class _Started(NamedTuple):
+    """What of a job matters to who claims a task of it; whether it was QUEUED before."""
+
+    job_type: str
+    owner: str
+    rank: int
+    parallel: int
+    is_first: bool
 
 
 class Claims:
@@ -57,6 +67,7 @@ class Claims:
         self._jobs = Jobs(engine)
         self._worker_id = worker_id
         self._lease_ms = math.ceil(lease_s * 1000)
+        self._served = Served()
 
     def claim(self, lanes: Sequence[Lane]) -> Claim | None:
         """Take the next task of the first lane that has one; None if nothing can be claimed."""
@@ -120,7 +131,7 @@ class Claims:
         tried: list[str] = []
         for _ in range(MOST_LOOKS):
             with self._reading.connect() as connection:
-                jobs = connection.execute(best_jobs(lane, tried)).scalars().all()
+                jobs = connection.execute(best_jobs(lane, tried, self._served)).scalars().all()
             for job_id in jobs:
                 try:
                     claim = self._claim_of(job_id, lane)
@@ -129,6 +140,7 @@ class Claims:
                     self._jobs.end(job_id, Phase.ERROR, UNREADABLE)
                     continue
                 if claim is not None:
+                    self._served.note(claim.owner, claim.rank)
                     return claim
             if len(jobs) < BEST_JOBS:
                 break
@@ -149,6 +161,8 @@ class Claims:
                 return None
             started = self._start(connection, job_id)
             if started is None:
+                return None
+            if started.parallel and is_full(connection, job_id):
                 return None
             note_turn(connection, job_id)
             taken = connection.execute(
@@ -172,19 +186,19 @@ class Claims:
                 )
             ).one()
             asked = self._asked(connection, job_id) if taken.kind == "split" else ((), ())
-        kind, owner, is_first = started
         return Claim(
             task_id=task,
             job_id=job_id,
-            job_type=kind,
-            owner=owner,
+            job_type=started.job_type,
+            owner=started.owner,
             lane=lane,
             worker_id=self._worker_id,
             fence=taken.fence,
             attempts=taken.attempts,
             kills=taken.kills,
             rows=rows_of(taken.rows),
-            started=is_first,
+            started=started.is_first,
+            rank=started.rank,
             kind=taken.kind,
             common=taken.common or {},
             parameters=asked[0],
@@ -196,8 +210,8 @@ class Claims:
         written = connection.execute(select(JobRow.parameters).where(JobRow.job_id == job_id)).scalar_one()
         return parameters_of(written), tuple(uploads_of(connection, job_id))
 
-    def _start(self, connection: Connection, job_id: str) -> tuple[str, str, bool] | None:
-        """Have a job EXECUTING; return its type, owner and whether it was QUEUED, None if it has ended."""
+    def _start(self, connection: Connection, job_id: str) -> _Started | None:
+        """Have a job EXECUTING; return None if it has ended."""
         begun = connection.execute(
             update(JobRow)
             .where(JobRow.job_id == job_id, JobRow.phase == Phase.QUEUED.value, JobRow.gone_ms.is_(None))
@@ -212,11 +226,11 @@ class Claims:
         if begun is not None:
             tell(connection, job_id, begun, "phase", {"phase": Phase.EXECUTING.value})
         found = connection.execute(
-            select(JobRow.type, JobRow.owner).where(
+            select(JobRow.type, JobRow.owner, JobRow.rank, JobRow.parallel).where(
                 JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None)
             )
         ).one_or_none()
-        return None if found is None else (found.type, found.owner, begun is not None)
+        return None if found is None else _Started(*found, begun is not None)
 
 
 def is_overdue() -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, case, delete, exists, func, select, text, update
+from sqlalchemy import Connection, Engine, and_, case, delete, exists, func, or_, select, text, update
 
 from dali.clock import NowMs, now_ms
 from uws.forecast import Queue, Workload
@@ -173,7 +173,9 @@ class Paces:
                 .values(estimate=told, seconds=work_s, quote_ms=now + int(p90_s * 1000))
             )
 
-    def queue(self, lane: Lane, total: int, configured: int, within_s: float, but: str = "") -> Queue:
+    def queue(
+        self, lane: Lane, total: int, configured: int, within_s: float, but: str = "", rank: int = 0
+    ) -> Queue:
         """Tell what goes before a job of `total` rows that would be queued now.
 
         Parameters
@@ -186,13 +188,17 @@ class Paces:
             A worker lives that was heard of within so many seconds.
         but
             A job that does not count.
+        rank
+            Of the job.
 
         Notes
         -----
         In the order of `uws.store.turns.best_jobs` as far as it can be foreseen: who has which tasks in hand
         when it comes to that, cannot.
         """
-        goes_before = and_(JobRow.rank <= 0, JobRow.total <= total, JobRow.job_id != but)
+        goes_before = and_(
+            or_(JobRow.rank < rank, and_(JobRow.rank == rank, JobRow.total <= total)), JobRow.job_id != but
+        )
         with self._reading.connect() as connection:
             lanes = list(connection.execute(_live_lanes(within_s)).scalars())
             before = _waiting(connection, lane, goes_before)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from dali.clock import NowMs
-from tests.support.stored import all_of, finish, job_of, run_job, set_job, take
-from uws.job import LANES
+from tests.support.stored import all_of, finish, job_of, new_job, plan, run_job, set_job, take
+from uws.job import LANES, Claim
+from uws.phase import Phase
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.turns import BEST_JOBS
-from uws.tables import JobRow, TaskRow
+from uws.tables import JobRow, LaneRow, TaskRow
 
 
 def test_it_is_the_turn_of_those_of_whom_less_runs(jobs: Jobs, claims: Claims) -> None:
@@ -125,3 +127,105 @@ def test_f34_tasks_that_are_locked_for_long_keep_nobody_from_those_behind_them(
         claims.settle(claim, all_of(claim), finish)
         assert job_of(jobs, claim.job_id).counts.ended == 1
     assert take(claims)
+
+
+def test_one_worker_serves_owners_in_turn_whoever_was_there_first(
+    jobs: Jobs, claims: Claims, engine: Engine
+) -> None:
+    """It has no task when it asks for the next: what runs now tells it nothing."""
+    for _ in range(20):
+        set_job(engine, run_job(jobs, owner="ada"), turn_ms=NowMs() - 3_600_000)
+    assert [done(claims).owner for _ in range(2)] == ["ada", "ada"]
+    for _ in range(3):
+        run_job(jobs, rows=2, owner="bob")
+    assert [done(claims).owner for _ in range(6)].count("bob") >= 3
+
+
+def test_one_worker_gives_owners_what_they_are_entitled_to(
+    jobs: Jobs, claims: Claims, engine: Engine
+) -> None:
+    set_job(engine, run_job(jobs, rows=90, owner="ada"), share=3.0)
+    run_job(jobs, rows=90, owner="bob")
+    owners = [done(claims).owner for _ in range(40)]
+    assert owners.count("ada") == pytest.approx(30, abs=2)
+
+
+def test_those_who_are_served_do_not_rise_over_others(jobs: Jobs, claims: Claims, engine: Engine) -> None:
+    """A flood of jobs that have waited for long is of one who is served all the time."""
+    for _ in range(9):
+        set_job(engine, run_job(jobs, owner="ada"), rank=3, turn_ms=NowMs() - 3_600_000)
+    assert done(claims).owner == "ada"
+    late = run_job(jobs, rows=5, owner="bob")
+    set_job(engine, late, rank=3)
+    assert done(claims).job_id == late
+
+
+def test_f67_a_flood_of_the_first_rank_leaves_a_fifth_for_others(
+    jobs: Jobs, claims: Claims, engine: Engine
+) -> None:
+    for _ in range(4):
+        set_job(engine, run_job(jobs, rows=20, owner="system"), rank=0)
+    for owner, rank in (("ada", 3), ("", 4)):
+        set_job(engine, run_job(jobs, rows=20, owner=owner), rank=rank)
+    owners = [done(claims).owner for _ in range(50)]
+    assert owners[:5] == ["system"] * 4 + ["ada"]
+    assert owners.count("system") == 40
+
+
+def test_nothing_is_claimed_in_a_lane_that_is_paused(jobs: Jobs, claims: Claims, engine: Engine) -> None:
+    low, high = run_job(jobs, lane="low"), run_job(jobs, lane="high")
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(insert(LaneRow).values(lane="high", paused_ms=NowMs()))
+    assert take(claims).job_id == low
+    assert claims.claim(LANES) is None
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(update(LaneRow).values(paused_ms=None))
+    assert take(claims).job_id == high
+
+
+def test_of_a_job_no_more_tasks_run_than_may(jobs: Jobs, claims: Claims) -> None:
+    capped = jobs.create(new_job("ada", parallel=2), plan(9)).job_id
+    first, second = take(claims), take(claims)
+    assert claims.claim(LANES) is None
+    other = run_job(jobs, rows=20, owner="ada")
+    assert take(claims).job_id == other
+    claims.settle(first, all_of(first), finish)
+    assert take(claims).job_id == capped
+    assert take(claims).job_id == other
+    assert second.job_id == capped
+
+
+def test_two_workers_at_once_do_not_go_beyond_what_a_job_may(jobs: Jobs, engine: Engine) -> None:
+    job_id = jobs.create(new_job("ada", parallel=3), plan(40)).job_id
+    workers = [Claims(engine, f"w{number}", 30.0) for number in range(8)]
+    with ThreadPoolExecutor(len(workers)) as threads:
+        claimed = list(threads.map(lambda worker: worker.claim(LANES), workers))
+    assert sum(claim is not None for claim in claimed) == 3
+    assert job_of(jobs, job_id).phase is Phase.EXECUTING
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_f66_small_jobs_of_others_wait_for_less_than_the_tasks_in_hand(
+    jobs: Jobs, engine: Engine, workers: int
+) -> None:
+    """In rounds in each of which every worker does a task: no one-row job waits for more than a round.
+
+    One worker for three owners is enough for one such job in three rounds.
+    """
+    run_job(jobs, rows=1000, owner="ada", per_task=1)
+    crew = [Claims(engine, f"w{number}", 30.0) for number in range(workers)]
+    for round_ in range(24):
+        small = None
+        if workers > 1 or round_ % 3 == 0:
+            small = run_job(jobs, owner=("bob", "cid")[round_ % 2])
+        claimed = [take(claims) for claims in crew]
+        assert small in (None, *(claim.job_id for claim in claimed)), f"in round {round_}"
+        for claims, claim in zip(crew, claimed, strict=True):
+            claims.settle(claim, all_of(claim), finish)
+
+
+def done(claims: Claims) -> Claim:
+    """Do the next task."""
+    claim = take(claims)
+    claims.settle(claim, all_of(claim), finish)
+    return claim

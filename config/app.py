@@ -18,10 +18,12 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from config.accounts import make_accounts
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
 from config.hips import hips_capability, make_hips
+from config.identity import Identity
 from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
 from config.logs import RequestLog
 from config.metrics import JobWatch, Metrics
@@ -73,6 +75,8 @@ DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, NoConnection)
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
 JOBS = "fountain.jobs"
+#: Key of the `AccountParts`.
+ACCOUNTS = "fountain.accounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,8 @@ def create_app(settings: Settings) -> Flask:
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
-    app.extensions |= {MONITOR: monitor, JOBS: jobs.service}
+    accounts = make_accounts(settings, parts.engine)
+    app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync)
     query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
     habits = Habits(parts.surveys, parts.identifiers)
@@ -221,7 +226,14 @@ def create_app(settings: Settings) -> Flask:
     app.after_request(_allow_scripts)
     answer_errors(app)
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)
-    address = PublicAddress(quick, settings.server.trusted_proxies, settings.server.base_url)
+    identity = Identity(
+        quick,
+        accounts.gate,
+        accounts.challenges,
+        settings.server.base_url,
+        anonymous=settings.accounts.anonymous,
+    )
+    address = PublicAddress(identity, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address, metrics.request)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
 
@@ -284,7 +296,8 @@ def _allow_scripts(response: Response) -> Response:
         response.status_code = 204
         headers.remove("Content-Type")
         headers["Access-Control-Allow-Methods"] = headers.get("Allow", "")
-        headers["Access-Control-Allow-Headers"] = "*"
+        # The star does not stand for this one.
+        headers["Access-Control-Allow-Headers"] = "Authorization, *"
         headers["Access-Control-Max-Age"] = "86400"
     return response
 

@@ -26,6 +26,14 @@ _MORE_THAN_0 = (
     "packages_bytes",
     "destruction_s",
 )
+_ACCOUNTS_MORE_THAN_0 = (
+    "session_idle_s",
+    "session_s",
+    "proof_s",
+    "token_days",
+    "max_token_days",
+    "max_tokens",
+)
 #: An execution is told as an xs:int of seconds; a destruction a hundred years from now still is a date.
 _LONGEST_S = {"execution_duration_s": 2**31 - 1, "destruction_s": 3_155_760_000}
 
@@ -88,6 +96,7 @@ def check(settings: Settings) -> None:
     for name, entry in problems(settings.priority):
         more = "=NUMBER" if name == "shares" else ""
         _require(f"priority.{name}", False, f"group:NAME{more} or user:ACCOUNT{more}", entry)
+    _check_accounts(settings)
     for folder in settings.delivery.folders:
         _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:
@@ -126,6 +135,18 @@ def _check_jobs(settings: Settings) -> None:
     for entry in jobs.upload_hosts:
         _require("jobs.upload_hosts", _is_host(entry), "hosts such as archive.example.org", entry)
     _check_redis_url(jobs.redis_url)
+
+
+def _check_accounts(settings: Settings) -> None:
+    accounts = settings.accounts
+    for name in _ACCOUNTS_MORE_THAN_0:
+        number = getattr(accounts, name)
+        _require(f"accounts.{name}", number > 0, "more than 0", number)
+    _require("accounts.kept_s", 0 <= accounts.kept_s <= 60, "0 to 60", accounts.kept_s)
+    _require("accounts.personal_days", accounts.personal_days >= 0, "0 or more", accounts.personal_days)
+    for name, most in (("session_idle_s", "session_s"), ("token_days", "max_token_days")):
+        few, many = getattr(accounts, name), getattr(accounts, most)
+        _require(f"accounts.{name}", few <= many, f"at most accounts.{most} ({many})", few)
 
 
 def _check_redis_url(url: str) -> None:

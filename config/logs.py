@@ -18,6 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from config.settings import LogSettings
+from dali.caller import caller_in
 from dali.responses import LOG_FIELDS, REQUEST_ID
 
 if TYPE_CHECKING:
@@ -161,7 +162,14 @@ class _Answer:
             status=self.status,
             bytes=self._sent,
             ms=round(seconds * 1000, 2),
+            **_who(environ),
             **environ.get(LOG_FIELDS, {}),
         )
         if self._listener is not None:
             self._listener(Answered(environ["REQUEST_METHOD"], self.rule, self.status, self._sent, seconds))
+
+
+def _who(environ: WSGIEnvironment) -> dict[str, str]:
+    caller = caller_in(environ)
+    told = {"account": caller.name, "actor": caller.actor}
+    return {name: value for name, value in told.items() if value}

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from werkzeug.sansio.utils import get_host
 
 from config.logs import RULE
+from dali.caller import caller_in
 from dali.parameters import Parameters
 from dali.responses import LOG_FIELDS
 from soda.heavier import Client
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATH = "/sync"
-#: Requests with one of these are looked at more closely: conditions, scripts of other sites, who asks.
+#: Requests with one of these are looked at more closely: conditions, scripts of other sites.
 _SPECIAL = frozenset(
     (
         "HTTP_IF_NONE_MATCH",
         "HTTP_ORIGIN",
-        "HTTP_AUTHORIZATION",
-        "HTTP_COOKIE",
         "HTTP_TRANSFER_ENCODING",
         "CONTENT_LENGTH",
     )
@@ -80,7 +79,7 @@ class QuickCutouts:
             return None
         try:
             pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="replace")
-            asked = self._service.ask(Parameters.from_pairs(pairs), Client(base_url))
+            asked = self._service.ask(Parameters.from_pairs(pairs), Client(base_url, caller_in(environ)))
             if not asked.is_light:
                 environ[ASKED] = asked  # planned already
                 return None

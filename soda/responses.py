@@ -22,6 +22,7 @@ EXPOSED_HEADERS = (
     "Link",
     "Location",
     "Retry-After",
+    "WWW-Authenticate",
     "X-Cutout-Clipped",
     "X-Cutout-Covered",
     "X-Cutout-Inputs",
@@ -31,6 +32,7 @@ EXPOSED_HEADERS = (
     "X-Cutout-Resampled",
     "X-Cutout-Status",
     "X-Request-Id",
+    "X-VO-Authenticated",
 )
 
 

@@ -1,0 +1,243 @@
+"""Who sends a request is found out before anything answers it; and what all answers say of safety."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Request
+
+from accounts.challenges import Challenges
+from accounts.gate import Gate, Shown
+from accounts.sessions import COOKIE, is_csrf_token
+from config.proxies import public_url
+from dali.caller import ANONYMOUS, CALLER, Caller, Scope
+from dali.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    ProtocolError,
+    ServerError,
+    ServiceUnavailable,
+    UsageError,
+)
+from dali.responses import REQUEST_ID, error_response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Keys of what may tell who sends a request; without them nothing is looked up.
+_TELLING = frozenset(("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_X_ON_BEHALF_OF"))
+#: Key of the session that a request belongs to, "" for none.
+SESSION = "fountain.session"
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+#: Resources that are only read, by POST too.
+_READ = frozenset(("/sync", "/cutout", "/preview", "/query", "/links", "/estimate"))
+#: Resources whose work is done for whoever asks: not for a page of another site, in the name of its visitor.
+_WORK = _READ
+#: Answered although the service is for those alone who are known: how it is, and how to be known.
+_OPEN = ("/availability", "/capabilities", "/healthz", "/metrics", "/login", "/logout", "/static")
+DATABASE_RETRY_S = 10
+
+_ALWAYS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
+#: Of what is no page: a browser that shows it all the same runs nothing.
+DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGES = ("text/html", "application/xhtml+xml")
+#: Half a year, and not for other services of the domain.
+HSTS = "max-age=15768000"
+
+
+class Identity:
+    """WSGI middleware: finds out who sends a request, or refuses it.
+
+    Parameters
+    ----------
+    app
+        What it wraps.
+    gate
+        Knows people and services.
+    challenges
+        Tells how to be known.
+    base_url
+        The configured public URL, or "".
+    anonymous
+        Whether those whom nobody knows are let in.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        gate: Gate,
+        challenges: Challenges,
+        base_url: str = "",
+        *,
+        anonymous: bool = True,
+    ) -> None:
+        self._app = app
+        self._gate = gate
+        self._challenges = challenges
+        self._base_url = base_url
+        self._anonymous = anonymous
+        self._is_secure = base_url.startswith("https:")
+        self._log = structlog.get_logger()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        refusal: ProtocolError | None = None
+        caller = ANONYMOUS
+        if not _TELLING.isdisjoint(environ) or "access_token=" in environ.get("QUERY_STRING", ""):
+            try:
+                caller = self._find(environ)
+            except ProtocolError as error:
+                refusal = error
+            except SQLAlchemyError as error:
+                self._log.error("the database failed", request_id=environ.get(REQUEST_ID), exc_info=error)
+                refusal = ServiceUnavailable(
+                    "the database does not answer",
+                    "Try again a little later.",
+                    retry_after_s=DATABASE_RETRY_S,
+                )
+            except Exception as error:  # who it is is not known: nothing else may answer
+                self._log.error("unexpected error", request_id=environ.get(REQUEST_ID), exc_info=error)
+                refusal = ServerError("the service failed on this request", "Please report the request id.")
+        if refusal is None and not (caller.name or self._anonymous or _is_open(environ)):
+            refusal = AuthenticationError(
+                "this service is for those it knows", "Sign in, or send a token in the Authorization header."
+            )
+        environ[CALLER] = caller
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            self._add_headers(environ, status, headers, caller)
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        if refusal is None:
+            return self._app(environ, start)
+        answer = error_response(refusal, Request(environ))
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer(environ, start)
+
+    def _find(self, environ: WSGIEnvironment) -> Caller:
+        if "access_token=" in environ.get("QUERY_STRING", ""):
+            raise UsageError(
+                "a token cannot stand in a URL, which others see",
+                "Send it in the Authorization header; revoke this one.",
+            )
+        key = _session_key(environ.get("HTTP_COOKIE", ""))
+        shown = Shown(
+            environ.get("HTTP_AUTHORIZATION", ""),
+            key,
+            environ.get("HTTP_X_ON_BEHALF_OF", ""),
+            environ.get("REMOTE_ADDR", ""),
+        )
+        caller = self._gate.caller(shown)
+        if caller.way == "session":
+            self._expect_own_page(environ, key)
+            environ[SESSION] = key
+        elif caller.name:
+            _expect_scope(environ, caller)
+        return caller
+
+    def _expect_own_page(self, environ: WSGIEnvironment, key: str) -> None:
+        """Refuse what a page of another site sends with the cookie of its visitor.
+
+        Notes
+        -----
+        ``Sec-Fetch-Site`` is what the browser itself says. Where it says nothing, changes need ``Origin``,
+        which older browsers send with them, or the text that pages of the session have.
+        """
+        site = environ.get("HTTP_SEC_FETCH_SITE", "")
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").rstrip("/")
+        if method in _SAFE:
+            # Signed in or not, links to pages work from everywhere.
+            is_link = environ.get("HTTP_SEC_FETCH_MODE", "") == "navigate" and path not in _WORK
+            is_own = site in ("", "same-origin", "none") or is_link
+        else:
+            origin = environ.get("HTTP_ORIGIN", "")
+            is_own = site == "same-origin" or (not site and origin == self._origin(environ))
+            is_own = is_own or is_csrf_token(key, environ.get("HTTP_X_CSRF_TOKEN", ""))
+        if not is_own:
+            raise AuthorizationError(
+                "this request comes from a page of another site, with the cookie of your session",
+                "Send it from a page of this service, or with a token in the Authorization header.",
+            )
+
+    def _origin(self, environ: WSGIEnvironment) -> str:
+        parts = urlsplit(public_url(Request(environ), self._base_url))
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def _add_headers(
+        self, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]], caller: Caller
+    ) -> None:
+        there = {name.lower(): value for name, value in headers}
+        headers += [header for header in _ALWAYS if header[0].lower() not in there]
+        if "content-security-policy" not in there:
+            is_page = there.get("content-type", "").startswith(_PAGES)
+            headers.append(("Content-Security-Policy", PAGE_POLICY if is_page else DATA_POLICY))
+        if self._is_secure or environ.get("wsgi.url_scheme") == "https":
+            headers.append(("Strict-Transport-Security", HSTS))
+        if caller.name:
+            headers.append(("X-VO-Authenticated", _in_header(caller.name)))
+            # A cache that others share would hand it on to them.
+            kept = [(name, _private(value) if name == "Cache-Control" else value) for name, value in headers]
+            headers[:] = kept
+        if status.startswith("401"):
+            is_browser = "HTTP_SEC_FETCH_MODE" in environ
+            base_url = public_url(Request(environ), self._base_url or "") if self._challenges.login else ""
+            values = self._challenges.values(
+                base_url, is_wrong="HTTP_AUTHORIZATION" in environ, is_browser=is_browser
+            )
+            headers += [("WWW-Authenticate", value) for value in values]
+
+
+def _is_open(environ: WSGIEnvironment) -> bool:
+    # What browsers ask beforehand carries nothing that could tell who asks.
+    path = environ.get("PATH_INFO", "")
+    return environ["REQUEST_METHOD"] == "OPTIONS" or any(
+        path == open_path or path.startswith(f"{open_path}/") for open_path in _OPEN
+    )
+
+
+def _session_key(cookies: str) -> str:
+    """Find the key of a session; "" where there is none, or where somebody has sent two."""
+    found = [
+        value
+        for name, _, value in (part.strip().partition("=") for part in cookies.split(";"))
+        if name == COOKIE
+    ]
+    return found[0] if len(found) == 1 else ""
+
+
+def _expect_scope(environ: WSGIEnvironment, caller: Caller) -> None:
+    needed = _scope(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
+    if needed not in caller.scopes:
+        raise AuthorizationError(
+            f"the token is not for this: it lacks the scope {needed}",
+            f"It has {', '.join(sorted(caller.scopes)) or 'none'}. Make one with the scope {needed}.",
+        )
+
+
+def _scope(method: str, path: str) -> Scope:
+    path = path.rstrip("/")
+    if path == "/admin" or path.startswith("/admin/"):
+        return "admin"
+    return "read" if method in _SAFE or path in _READ else "submit"
+
+
+@lru_cache(maxsize=1024)
+def _in_header(name: str) -> str:
+    return quote(name, safe=":/@.+,=!*'()~ -_")
+
+
+def _private(value: str) -> str:
+    return ", ".join("private" if word.strip() == "public" else word.strip() for word in value.split(","))

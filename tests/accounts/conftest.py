@@ -1,0 +1,48 @@
+"""Accounts in real databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine
+
+from config.accounts import AccountParts, make_accounts
+from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.service import make_service, settings_of
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        with sqlite(tmp_path) as made:
+            yield made
+    else:
+        with postgresql(request.getfixturevalue("server")) as made:
+            yield made
+
+
+@pytest.fixture
+def parts(engine: Engine, tmp_path: Path) -> AccountParts:
+    """Accounts as the settings make them, in either database."""
+    return make_accounts(settings_of(tmp_path), engine)
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The small service; tests share it, and make accounts of their own."""
+    return make_service(tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

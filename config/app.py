@@ -59,6 +59,7 @@ from surveys.survey import Survey
 from uws import views as uws_views
 from uws.jobtype import JobTypes
 from uws.planning import Planner
+from uws.queue import views as queue_views
 from uws.uploads import Uploads
 from vosi import views as vosi_views
 from vosi.availability import Monitor
@@ -211,7 +212,11 @@ def create_app(settings: Settings) -> Flask:
             results=jobs.results,
             settings=settings.jobs,
             packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
+            board=jobs.board,
         )
+    )
+    app.register_blueprint(
+        queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
     )
     planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
     estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms_of(settings))

@@ -29,12 +29,14 @@ from uws.jobtype import JobTypes
 from uws.packages.folder import PackageFolder
 from uws.packages.package import Package
 from uws.packages.shop import PackageShop
+from uws.queue.board import QueueBoard
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
 from uws.store.pace import Paces
+from uws.store.queues import QueueStore
 from uws.store.upkeep import Upkeep
 from uws.waiting import Waiting
 
@@ -58,6 +60,8 @@ class JobParts:
     waiting: Waiting
     types: JobTypes
     service: JobService
+    queues: QueueStore
+    board: QueueBoard
     settings: JobSettings
 
     def close(self) -> None:
@@ -90,8 +94,19 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
     service = JobService(jobs, types, results, bell, waiting, settings.jobs)
+    paces, queues = Paces(engine), QueueStore(engine, settings.jobs.lease_s)
     return JobParts(
-        jobs, Paces(engine), Upkeep(engine), results, bell, waiting, types, service, settings.jobs
+        jobs=jobs,
+        paces=paces,
+        upkeep=Upkeep(engine),
+        results=results,
+        bell=bell,
+        waiting=waiting,
+        types=types,
+        service=service,
+        queues=queues,
+        board=QueueBoard(queues, paces, settings.jobs),
+        settings=settings.jobs,
     )
 
 

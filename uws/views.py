@@ -32,6 +32,7 @@ from uws.params import (
     parse_wait,
     refuse_changes,
 )
+from uws.queue.board import QueueBoard
 from uws.responses import result_response
 from uws.results import ResultStore
 from uws.service import JobService
@@ -51,6 +52,7 @@ def make_blueprint(
     results: ResultStore,
     settings: JobSettings,
     packages: PackageShop | None = None,
+    board: QueueBoard | None = None,
 ) -> Blueprint:
     """Make the job resource of one job type.
 
@@ -72,9 +74,11 @@ def make_blueprint(
         Limits of what is sent.
     packages
         Ledgers and packages of jobs, where there are such jobs.
+    board
+        Tells where jobs wait; they do not say it without.
     """
     views = None if packages is None else PackageViews(packages, results)
-    return _Tree(service, job_type, base_url, caller_of, path, results, settings, views).blueprint()
+    return _Tree(service, job_type, base_url, caller_of, path, results, settings, views, board).blueprint()
 
 
 class _Tree:
@@ -90,6 +94,7 @@ class _Tree:
         results: ResultStore,
         settings: JobSettings,
         packages: PackageViews | None,
+        board: QueueBoard | None,
     ) -> None:
         self._service = service
         self._job_type = job_type
@@ -99,6 +104,7 @@ class _Tree:
         self._results = results
         self._settings = settings
         self._packages = packages
+        self._board = board
 
     def blueprint(self) -> Blueprint:
         """Say which resource answers which method; Flask refuses all others."""
@@ -146,7 +152,8 @@ class _Tree:
             job = self._service.wait(job, wait.seconds, wait.phase, watch_client(request))
         refs, url = self._refs(job), self._job_url(job)
         ledger = f"{url}/ledger" if job.packaged and self._packages else ""
-        return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger))
+        place = None if self._board is None else self._board.place(job)
+        return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger, place))
 
     def act(self, job_id: str) -> AnyResponse:
         """Do what DELETE does, for clients that cannot; or make a job of what is missing of this one."""

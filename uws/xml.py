@@ -17,6 +17,7 @@ from lxml import etree
 from uws.job import Job, JobError, JobRef, Parameter, ResultRef
 from uws.moment import format_moment
 from uws.phase import Phase
+from uws.queue.board import Place
 
 MEDIA_TYPE = "application/xml"
 VERSION = "1.1"
@@ -51,7 +52,12 @@ def jobs_document(refs: Iterable[JobRef], list_url: str) -> bytes:
 
 
 def job_document(
-    job: Job, results: Iterable[ResultRef], job_url: str, now_ms: int, ledger_url: str = ""
+    job: Job,
+    results: Iterable[ResultRef],
+    job_url: str,
+    now_ms: int,
+    ledger_url: str = "",
+    place: Place | None = None,
 ) -> bytes:
     """Write a job (section 2.2.2.2).
 
@@ -67,6 +73,8 @@ def job_document(
         Now, by the clock of the job.
     ledger_url
         Where its rows are told; "" for a job that has results only.
+    place
+        Where it waits, if it does.
     """
     root = _root("job", version=VERSION)
     _add(root, "jobId", job.job_id)
@@ -84,7 +92,7 @@ def job_document(
     etree.SubElement(root, f"{{{UWS}}}results")
     if job.error is not None:
         _add_error(root, job.error)
-    _add_info(root, job, now_ms, ledger_url, job_url.rpartition("/")[0])
+    _add_info(root, job, now_ms, ledger_url, job_url.rpartition("/")[0], place)
     return _with_results(_written(root), results, job_url)
 
 
@@ -156,9 +164,11 @@ def _add_error(root: etree._Element, error: JobError) -> None:
     _add(element, "message", error.message)
 
 
-def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str, list_url: str) -> None:
+def _add_info(
+    root: etree._Element, job: Job, now_ms: int, ledger_url: str, list_url: str, place: Place | None
+) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
-    is_known = job.estimate is not None or job.counts.total or ledger_url or job.parent_id
+    is_known = job.estimate is not None or job.counts.total or ledger_url or job.parent_id or place
     if job.fault is None and not is_known:
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
@@ -168,6 +178,8 @@ def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str, list
         _add_own(fault, "sentence", sentence)
         if job.fault.detail:
             _add_own(fault, "fix", job.fault.detail)
+    if place is not None:
+        _add_place(info, place)
     if job.counts.total:
         _add_progress(info, job, now_ms)
     if ledger_url:
@@ -176,6 +188,15 @@ def _add_info(root: etree._Element, job: Job, now_ms: int, ledger_url: str, list
         _add_estimate(info, job, job.estimate)
     if job.parent_id:
         _add_own(info, "parent", f"{list_url}/{job.parent_id}")
+
+
+def _add_place(info: etree._Element, place: Place) -> None:
+    """Add where a job waits, when it begins, and why it has not."""
+    told = {"lane": place.lane, "place": str(place.place), "jobs": str(place.jobs), "class": place.tier}
+    element = _add_own(info, "queue", **told)
+    if place.start_ms is not None:
+        _add_own(element, "start", format_moment(place.start_ms))
+    _add_own(element, "reason", place.reason)
 
 
 def _add_progress(info: etree._Element, job: Job, now_ms: int) -> None:

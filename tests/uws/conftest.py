@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from config.app import answer_errors
 from config.proxies import public_url
-from dali.caller import Caller
+from dali.caller import ANONYMOUS, Caller
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.redis import own_redis
 from tests.support.toy import toy_settings, toy_types
@@ -27,12 +27,16 @@ from uws.containers import ContainerWriter
 from uws.job import Claim, Job, RowReport, Settlement
 from uws.jobtype import Outcome, Work
 from uws.phase import Phase
+from uws.queue import views as queue_views
+from uws.queue.board import QueueBoard
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
 from uws.splitting import SplitWork, storable_facts
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
+from uws.store.pace import Paces
+from uws.store.queues import QueueStore
 from uws.store.upkeep import Upkeep
 from uws.verdict import judge
 from uws.views import make_blueprint
@@ -81,6 +85,14 @@ class House:
         return JobService(self.jobs, toy_types(), self.results, self.bell, self.waiting, self.settings)
 
     @cached_property
+    def queues(self) -> QueueStore:
+        return QueueStore(self.engine, self.settings.lease_s)
+
+    @cached_property
+    def board(self) -> QueueBoard:
+        return QueueBoard(self.queues, Paces(self.engine), self.settings, kept_s=0.0)
+
+    @cached_property
     def app(self) -> Flask:
         app = Flask("toys", static_folder=None)
         app.url_map.strict_slashes = False
@@ -88,7 +100,7 @@ class House:
 
         def caller() -> Caller:
             name = request.headers.get("X-Caller", "")
-            return Caller(name, is_admin=name == "admin")
+            return Caller(name, is_admin=name == "admin") if name else ANONYMOUS
 
         for kind, path in (("toy", "/async"), ("other", "/others"), ("list", "/lists")):
             blueprint = make_blueprint(
@@ -99,8 +111,12 @@ class House:
                 path,
                 results=self.results,
                 settings=self.settings,
+                board=self.board,
             )
             app.register_blueprint(blueprint)
+        app.register_blueprint(
+            queue_views.make_blueprint(self.board, caller, lambda: f"{public_url(request, '')}/async")
+        )
         answer_errors(app)
         return app
 

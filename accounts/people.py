@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, func, or_, select, text, update
 
+from accounts.audit import Audit
 from accounts.known import Known
-from accounts.tables import AccountRow, MemberRow
+from accounts.tables import AccountRow, MemberRow, SessionRow
+from dali.caller import Caller
 from dali.clock import NowMs, now_ms
 from dali.errors import NotFound, UsageError, quoted
 
@@ -19,6 +21,7 @@ LOCAL = "local"
 #: When somebody was seen last is written down so often, at most.
 SEEN_EVERY_MS = 300_000
 LONGEST_SUBJECT = 255
+DAY_MS = 86_400_000
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _GROUP = re.compile(r"[^\s,\x00-\x1f\x7f]{1,255}")
 
@@ -136,13 +139,16 @@ class People:
     ----------
     engine
         Of the database.
+    audit
+        Is told of what somebody changes.
     known
         Forgets who was known when that changes here.
     """
 
-    def __init__(self, engine: Engine, known: Known | None = None) -> None:
+    def __init__(self, engine: Engine, audit: Audit, known: Known | None = None) -> None:
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
+        self._audit = audit
         self._known = known or Known(0.0)
 
     def get(self, name: str) -> Account | None:
@@ -193,7 +199,7 @@ class People:
         self._known.forget()
         return account
 
-    def add(self, identity: Identity, *, may_act: bool = False) -> Account:
+    def add(self, identity: Identity, *, by: Caller, may_act: bool = False, reason: str = "") -> Account:
         """Make an account before it is seen.
 
         Raises
@@ -208,35 +214,56 @@ class People:
             here = AccountRow.name == identity.name
             told = {"title": identity.title, "email": identity.email, "may_act": may_act}
             connection.execute(update(AccountRow).where(here).values(**told))
+            data = {"kind": identity.kind, "may_act": may_act}
+            self._audit.write(connection, by, "account made", identity.name, reason, data)
             return _there(connection, identity.name)
 
     def change(
         self,
         name: str,
         *,
+        by: Caller,
+        reason: str = "",
         disabled: bool | None = None,
         role: Role | None = None,
         may_act: bool | None = None,
-        wishes: Mapping[str, Any] | None = None,
     ) -> Account:
-        """Change what is said here of an account; None leaves it.
+        """Change what is said here of an account; None leaves it. One that is disabled is signed out.
 
         Raises
         ------
         NotFound
             If there is no such account.
         """
-        values = {"disabled": disabled, "role": role, "may_act": may_act, "wishes": wishes}
+        values = {"disabled": disabled, "role": role, "may_act": may_act}
         changes = {field: value for field, value in values.items() if value is not None}
         with self._writing.begin() as connection:
             if changes:
                 connection.execute(update(AccountRow).where(AccountRow.name == name).values(**changes))
             account = _there(connection, name)
+            if disabled:
+                connection.execute(delete(SessionRow).where(SessionRow.account == name))
+            self._audit.write(connection, by, "account changed", name, reason, changes)
         self._known.forget()
         return account
 
-    def join(self, name: str, group: str, until_ms: int | None = None) -> Account:
-        """Have an account in a group of this service's own, until then or for ever.
+    def wish(self, name: str, wishes: Mapping[str, Any]) -> Account:
+        """Keep what an account wants to be told of, and how.
+
+        Raises
+        ------
+        NotFound
+            If there is no such account.
+        """
+        with self._writing.begin() as connection:
+            kept = update(AccountRow).where(AccountRow.name == name).values(wishes=dict(wishes))
+            connection.execute(kept)
+            return _there(connection, name)
+
+    def join(
+        self, name: str, group: str, days: float | None = None, *, by: Caller, reason: str = ""
+    ) -> Account:
+        """Have an account in a group of this service's own, for so many days or for ever.
 
         Raises
         ------
@@ -251,12 +278,15 @@ class People:
             )
         with self._writing.begin() as connection:
             _there(connection, name)
+            until_ms = None if days is None else now_ms(connection) + round(days * DAY_MS)
             connection.execute(_MEMBER, {"group": group, "account": name, "until_ms": until_ms})
             account = _there(connection, name)
+            data = {"group": group, "days": days}
+            self._audit.write(connection, by, "group joined", name, reason, data)
         self._known.forget()
         return account
 
-    def leave(self, name: str, group: str) -> Account:
+    def leave(self, name: str, group: str, *, by: Caller, reason: str = "") -> Account:
         """Have an account no longer in a group of this service's own.
 
         Raises
@@ -270,6 +300,7 @@ class People:
             if not connection.execute(delete(MemberRow).where(*mine)).rowcount:
                 raise NotFound(f"{quoted(name)} is not in the group {quoted(group)} of this service's own")
             account = _there(connection, name)
+            self._audit.write(connection, by, "group left", name, reason, {"group": group})
         self._known.forget()
         return account
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
 from accounts.audit import Audit
+from accounts.bearer import JwtBearers
 from accounts.callers import Callers
 from accounts.challenges import Challenges
 from accounts.gate import Gate
 from accounts.known import Known
 from accounts.people import People
+from accounts.providers.declaration import JwtProvider, read_providers
+from accounts.secret import Secret, SecretError, read_secret
 from accounts.sessions import SessionLimits, Sessions
 from accounts.tiers import Tiers
 from accounts.tokens import TokenLimits, Tokens
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,36 @@ class AccountParts:
 
 
 def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
-    """Make the parts; nothing is connected to."""
+    """Make the parts; nothing is connected to.
+
+    Raises
+    ------
+    ProviderError
+        If the declaration of a provider is wrong.
+    """
     accounts = settings.accounts
     known, audit = Known(accounts.kept_s), Audit(engine)
-    people = People(engine, known)
+    people = People(engine, audit, known)
     limits = TokenLimits(accounts.token_days, accounts.max_token_days, accounts.max_tokens)
     tokens = Tokens(engine, limits, audit, known)
     sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), known)
+    providers = read_providers(map(Path, accounts.providers))
+    issuers = [provider for provider in providers if isinstance(provider, JwtProvider)]
     callers = Callers(people, accounts.admin_groups, Tiers(settings.priority).place)
-    gate = Gate(people, tokens, sessions, callers, known)
+    gate = Gate(people, tokens, sessions, callers, known, bearers=JwtBearers(issuers) if issuers else None)
     challenges = Challenges(settings.record.title, gate.takes_passwords)
     return AccountParts(people, tokens, sessions, audit, callers, known, gate, challenges)
+
+
+def secret_of(settings: Settings) -> Secret:
+    """Give the service's secret; it is made where there is none yet.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read, or is too short.
+    """
+    try:
+        return read_secret(settings.accounts, settings.data.path)
+    except SecretError as error:
+        raise SettingsError(str(error)) from error

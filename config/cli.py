@@ -33,6 +33,7 @@ class Commands(click.Group):
         except Exception as error:
             from sqlalchemy.exc import OperationalError
 
+            from accounts.providers.keys import ProviderError
             from config.database import DatabaseMismatch
             from config.redis_server import ServerNotStarted
             from config.settings import SettingsError
@@ -40,7 +41,8 @@ class Commands(click.Group):
 
             if isinstance(error, OSError) and error.filename is not None:
                 raise click.ClickException(f"{error.filename}: {error.strerror}") from error
-            if isinstance(error, SettingsError | SurveyError | DatabaseMismatch | ServerNotStarted | OSError):
+            ours = (SettingsError, SurveyError, DatabaseMismatch, ServerNotStarted, ProviderError, OSError)
+            if isinstance(error, ours):
                 raise click.ClickException(str(error)) from error
             if isinstance(error, OperationalError):
                 # The driver's own words: those of SQLAlchemy add the statement.

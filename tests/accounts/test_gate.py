@@ -93,7 +93,7 @@ def test_a_revoked_token_is_refused_at_once(app: Flask, client: FlaskClient) -> 
 def test_a_disabled_account_is_refused_at_once(app: Flask, client: FlaskClient) -> None:
     eve = somebody(app, "eve")
     assert client.get("/healthz", headers=eve.headers).status_code == 200
-    parts_of(app).people.change(eve.name, disabled=True)
+    parts_of(app).people.change(eve.name, by=MAKER, disabled=True)
     assert client.get("/healthz", headers=eve.headers).status_code == 401
 
 

@@ -68,10 +68,11 @@ def somebody(
     parts = app if isinstance(app, AccountParts) else parts_of(app)
     identity = Identity(provider, subject, title=subject.title(), kind="service" if may_act else "person")
     if parts.people.get(identity.name) is None:
-        parts.people.add(identity, may_act=may_act)
+        parts.people.add(identity, by=MAKER, may_act=may_act)
     for group in groups:
-        parts.people.join(identity.name, group)
-    account = parts.people.change(identity.name, role="admin" if admin else None, may_act=may_act or None)
+        parts.people.join(identity.name, group, by=MAKER)
+    role = "admin" if admin else None
+    account = parts.people.change(identity.name, by=MAKER, role=role, may_act=may_act or None)
     made = parts.tokens.make(account.name, "tests", scopes, by=MAKER)
     return Somebody(account, made.token, made.text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config import operations, sky_viewers
+from config import operations, queues, sky_viewers
 from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 
@@ -66,7 +66,15 @@ def main() -> None:
     """  # noqa: D301  # click wants the character
 
 
-for command in (operations.serve, operations.worker, operations.reconcile, operations.jobs, batch):
+for command in (
+    operations.serve,
+    operations.worker,
+    operations.reconcile,
+    operations.jobs,
+    queues.queue,
+    queues.workers,
+    batch,
+):
     main.add_command(command)
 
 

@@ -71,7 +71,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What was read, each lane in its order."""
 
     queues: Queues
@@ -101,14 +101,14 @@ class QueueBoard:
         self._settings = settings
         self._kept_s = kept_s
         self._lock = threading.Lock()
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
         self._read_at = float("-inf")
 
     def place(self, job: Job) -> Place | None:
         """Tell where a job waits; None of one that does not, or of which a task is worked on."""
         if job.phase not in RUNNABLE:
             return None
-        seen = self._look()
+        seen = self.look()
         for lane, ordered in seen.ordered.items():
             for number, waiting in enumerate(ordered):
                 if waiting.job_id == job.job_id:
@@ -117,7 +117,7 @@ class QueueBoard:
 
     def columns(self, caller: Caller) -> list[Column]:
         """Show all queues to somebody."""
-        seen = self._look()
+        seen = self.look()
         return [
             Column(
                 lane,
@@ -136,7 +136,7 @@ class QueueBoard:
             for lane, queue in seen.queues.lanes.items()
         ]
 
-    def _place(self, job: Job, lane: Lane, seen: _Seen, number: int) -> Place:
+    def _place(self, job: Job, lane: Lane, seen: Seen, number: int) -> Place:
         queue, ordered = seen.queues.lanes[lane], seen.ordered[lane]
         again_ms = self._store.again_ms(job.job_id)
         start_ms = None
@@ -151,7 +151,8 @@ class QueueBoard:
         before = self._paces.queue(lane, job.counts.total, configured, settings.lease_s, job.job_id, job.rank)
         return forecast(job.type, Workload({}), before, self._paces.known()).start_s
 
-    def _look(self) -> _Seen:
+    def look(self) -> Seen:
+        """Give what was read, up to some seconds ago."""
         with self._lock:
             if self._seen is None or time.monotonic() - self._read_at >= self._kept_s:
                 queues = self._store.look()
@@ -159,7 +160,7 @@ class QueueBoard:
                     lane: in_order(queue.waiting, queues.busy, queues.now_ms)
                     for lane, queue in queues.lanes.items()
                 }
-                self._seen, self._read_at = _Seen(queues, ordered), time.monotonic()
+                self._seen, self._read_at = Seen(queues, ordered), time.monotonic()
             return self._seen
 
 

@@ -298,4 +298,6 @@ def _waits_in(lane: Lane) -> Any:
 
 
 def _live_lanes(within_s: float) -> Any:
-    return select(WorkerRow.lanes).where(WorkerRow.seen_ms >= NowMs() - int(within_s * 1000))
+    return select(WorkerRow.lanes).where(
+        WorkerRow.seen_ms >= NowMs() - int(within_s * 1000), WorkerRow.wanted == ""
+    )

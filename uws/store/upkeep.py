@@ -175,13 +175,25 @@ class Upkeep:
         with self._reading.connect() as connection:
             return [(task_id, fence) for task_id, fence in connection.execute(statement)]
 
-    def beat(self, worker_id: str, host: str, pid: int, lanes: Sequence[Lane]) -> None:
-        """Say that a worker lives."""
+    def beat(
+        self,
+        worker_id: str,
+        host: str,
+        pid: int,
+        lanes: Sequence[Lane],
+        memory_bytes: int | None = None,
+        task_id: int | None = None,
+    ) -> str:
+        """Say that a worker lives, what memory it holds, and what it has in hand; return what it is told."""
+        told = {"memory_bytes": memory_bytes, "task_id": task_id}
         with self._writing.begin() as connection:
-            changed = connection.execute(
-                update(WorkerRow).where(WorkerRow.worker_id == worker_id).values(seen_ms=NowMs())
-            )
-            if changed.rowcount == 0:
+            wanted = connection.execute(
+                update(WorkerRow)
+                .where(WorkerRow.worker_id == worker_id)
+                .values(seen_ms=NowMs(), **told)
+                .returning(WorkerRow.wanted)
+            ).scalar()
+            if wanted is None:
                 now = now_ms(connection)
                 connection.execute(
                     insert(WorkerRow).values(
@@ -191,8 +203,10 @@ class Upkeep:
                         lanes=" ".join(lanes),
                         started_ms=now,
                         seen_ms=now,
+                        **told,
                     )
                 )
+            return wanted or ""
 
     def leave(self, worker_id: str) -> None:
         """Say that a worker has ended."""
@@ -205,8 +219,10 @@ class Upkeep:
             connection.execute(delete(WorkerRow).where(WorkerRow.seen_ms < NowMs() - int(silent_s * 1000)))
 
     def live_workers(self, lane: Lane, within_s: float) -> int:
-        """Count the workers that serve a lane and were heard of within so many seconds."""
-        statement = select(WorkerRow.lanes).where(WorkerRow.seen_ms >= NowMs() - int(within_s * 1000))
+        """Count the workers that serve a lane, take tasks, and were heard of within so many seconds."""
+        statement = select(WorkerRow.lanes).where(
+            WorkerRow.seen_ms >= NowMs() - int(within_s * 1000), WorkerRow.wanted == ""
+        )
         with self._reading.connect() as connection:
             return sum(lane in lanes.split() for lanes in connection.execute(statement).scalars())
 

@@ -31,14 +31,24 @@ from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
+from config.rights import AccountRights, make_rights
 from config.settings import Settings
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
+from dali.caller import caller_in
+from dali.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    ProtocolError,
+    ServerError,
+    ServiceUnavailable,
+    UsageError,
+)
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
 from hips import views as hips_views
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
+from soda.engine import Engine as SodaEngine
 from soda.estimate.service import EstimateService
 from soda.gate import PixelGate
 from soda.habits import Habits
@@ -90,6 +100,8 @@ class Parts:
     source: Source
     identifiers: Identifiers
     descriptors: Descriptors
+    rights: AccountRights
+    soda: SodaEngine
     gate: PixelGate
     sync: SyncService
     previews: PreviewService
@@ -110,19 +122,25 @@ def assemble(settings: Settings) -> Parts:
     resource = identifiers.base if settings.identifiers.is_registered else ""
     descriptors = Descriptors((SYNC, ASYNC), identifiers, resource)
     source = Source(settings.data.read)
+    rights = make_rights(settings, engine)
+    soda = SodaEngine(
+        catalog,
+        source,
+        identifiers,
+        limits_of(settings.sync),
+        site_of(settings, identifiers),
+        Workshop(settings.server.pixel_slots, spool_of(settings)),
+        rights,
+    )
     gate = PixelGate(settings.server.pixel_slots, settings.sync.wait_s)
-    sync = make_sync(settings, catalog, source, identifiers, gate)
-    previews = PreviewService(catalog, source, identifiers, gate)
-    return Parts(engine, surveys, catalog, source, identifiers, descriptors, gate, sync, previews)
+    sync, previews = make_sync(settings, soda, gate), PreviewService(soda, gate)
+    return Parts(
+        engine, surveys, catalog, source, identifiers, descriptors, rights, soda, gate, sync, previews
+    )
 
 
 def make_sync(
-    settings: Settings,
-    catalog: Catalog,
-    source: Source,
-    identifiers: Identifiers,
-    gate: PixelGate,
-    jobs: JobParts | None = None,
+    settings: Settings, engine: SodaEngine, gate: PixelGate, jobs: JobParts | None = None
 ) -> SyncService:
     """Make the service of sync requests; with `jobs`, workers make the larger cutouts."""
     sync, most = settings.sync, settings.cutout_jobs
@@ -131,17 +149,7 @@ def make_sync(
         limits = limits_of(most)
         heavier = Heavier(jobs.service, jobs.results, limits, sync.inline_pixels, sync.job_wait_s)
         speeds = Speeds(jobs.paces.known, sync.max_seconds)
-    return SyncService(
-        catalog,
-        source,
-        identifiers,
-        limits_of(sync),
-        gate,
-        site_of(settings, identifiers),
-        heavier=heavier,
-        workshop=Workshop(settings.server.pixel_slots, spool_of(settings)),
-        speeds=speeds,
-    )
+    return SyncService(engine, gate, heavier, speeds=speeds)
 
 
 def spool_of(settings: Settings) -> Path:
@@ -191,15 +199,18 @@ def create_app(settings: Settings) -> Flask:
     kind = soda_jobs(settings, parts)
     jobs = make_jobs(settings, parts.engine, JobTypes([kind]))
     weakref.finalize(app, jobs.close)
-    sync = make_sync(settings, parts.catalog, parts.source, parts.identifiers, parts.gate, jobs)
+    sync = make_sync(settings, parts.soda, parts.gate, jobs)
     alive_s = settings.jobs.lease_s
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
     accounts = make_accounts(settings, parts.engine)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
-    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync)
-    query = make_query(settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors)
+    reader_of = parts.rights.reader
+    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync, reader_of)
+    query = make_query(
+        settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors, reader_of
+    )
     habits = Habits(parts.surveys, parts.identifiers)
     app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, habits, base_url))
     app.register_blueprint(
@@ -312,6 +323,8 @@ def answer_errors(app: Flask) -> None:
     log = structlog.get_logger()
 
     def protocol_error(error: ProtocolError) -> Response:
+        if isinstance(error, AuthorizationError) and not caller_in(request.environ).name:
+            error = AuthenticationError(error.sentence, "Sign in, or send a token in the Authorization header.")
         if error.status >= 500 and isinstance(error, ServerError):
             log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
         return error_response(error, request)

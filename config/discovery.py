@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from urllib.parse import parse_qsl, quote
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote
 from sqlalchemy import Engine
 
 from config.settings import LinksSettings, Settings
+from dali.caller import Caller
 from dali.parameters import Parameters
 from datalink.links import WholeImage
 from datalink.params import LINKS_TYPE
@@ -21,6 +22,7 @@ from soda.heavier import Client
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from soda.table import PNG
+from surveys.access import EVERYBODY, Reader
 from surveys.errors import UnknownDataset
 from surveys.fits.source import Lru
 from surveys.identifiers import Identifiers
@@ -44,18 +46,21 @@ def make_links(
     identifiers: Identifiers,
     descriptors: Descriptors,
     sync: SyncService,
+    reader_of: Callable[[Caller], Reader],
 ) -> LinksService:
     """Make the service of links; a whole image is had from SODA sync, as far as that gives it."""
 
-    def whole(did: str, base_url: str) -> WholeImage:
-        asked = sync.ask(Parameters({"ID": (did,)}), Client(base_url))
+    def whole(did: str, caller: Caller, base_url: str) -> WholeImage:
+        asked = sync.ask(Parameters({"ID": (did,)}), Client(base_url, caller))
         request = asked.request
         return WholeImage(request.cutout.canonical, request.media_type, asked.plan.cost.bytes_out)
 
     def preview(did: str) -> tuple[str, str]:
         return f"preview?ID={quote(did, safe=':/?')}", PREVIEW_TYPE
 
-    return LinksService(catalog, identifiers, descriptors, whole, preview, max_ids=settings.max_ids)
+    return LinksService(
+        catalog, identifiers, descriptors, whole, preview, reader_of, max_ids=settings.max_ids
+    )
 
 
 def links_capability() -> Capability:
@@ -76,7 +81,9 @@ def links_capability() -> Capability:
 
 
 class Discovery:
-    """Tells of the surveys there are: examples to try, and the record for the registry.
+    """Tells everybody of the surveys there are: examples to try, and the record for the registry.
+
+    Surveys that are not open to everybody are not in either.
 
     Parameters
     ----------
@@ -114,7 +121,8 @@ class Discovery:
     def record(self, base_url: str) -> Record:
         """Write down what the registry is told."""
         said, publisher = self._settings.record, self._settings.publisher
-        extents = [(survey, self._extent(survey)) for survey in self._catalog.surveys]
+        known = [survey for survey in self._catalog.surveys if survey.access.may_enter(EVERYBODY)]
+        extents = [(survey, self._extent(survey)) for survey in known]
         held = [(survey, extent) for survey, extent in extents if extent.cells]
         surveys = [survey for survey, _ in held]
         changes = [extent.last_modified for _, extent in held if extent.last_modified is not None]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def make_hips(settings: Settings, parts: Parts) -> HipsService:
     """Make the service of what is built."""
     coverages = Coverages(parts.engine, parts.catalog, settings.data.path / "moc")
-    return HipsService(settings.data.hips, parts.catalog, coverages)
+    return HipsService(settings.data.hips, parts.catalog, coverages, parts.rights.reader)
 
 
 def hips_capability() -> Capability:

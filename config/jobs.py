@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import parent_process
@@ -23,6 +23,7 @@ from soda.lists.manifest import ListPackage
 from soda.lists.packs import PACKS
 from soda.lists.service import ListLimits
 from soda.targets import TargetLimits
+from surveys.execute import WORKSHOP
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
@@ -197,17 +198,12 @@ def types_with(settings: Settings, parts: Parts) -> JobTypes:
 
 def soda_jobs(settings: Settings, parts: Parts) -> SodaJobs:
     """Make SODA's job type with parts that are there."""
-    from config.app import site_of
-
     limits, jobs = settings.cutout_jobs, settings.jobs
     targets = TargetLimits(rows=limits.max_targets, bytes=jobs.max_upload_bytes)
     lists = ListLimits(targets, limits.max_list_rows, jobs.high_rows)
     return SodaJobs(
-        parts.catalog,
-        parts.source,
-        parts.identifiers,
+        replace(parts.soda, workshop=WORKSHOP),  # a worker does one thing at a time
         JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels, lists),
-        site_of(settings, parts.identifiers),
     )
 
 

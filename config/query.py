@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from config.settings import SiaSettings, SyncSettings
+from dali.caller import Caller
 from dali.votable import MEDIA_TYPE
 from sia.access import SyncLimits
 from sia.descriptor import STANDARD_ID
@@ -10,6 +13,7 @@ from sia.obscore import FIELDS
 from sia.params import PARAMETERS, SiaParameter
 from sia.service import QueryService, RowLimits
 from soda.descriptor import Descriptors
+from surveys.access import Reader
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.obsindex import ObsIndex
@@ -28,6 +32,7 @@ def make_query(
     catalog: Catalog,
     identifiers: Identifiers,
     descriptors: Descriptors,
+    reader_of: Callable[[Caller], Reader],
 ) -> QueryService:
     """Make the service of queries."""
     return QueryService(
@@ -37,6 +42,7 @@ def make_query(
         RowLimits(settings.default_rows, settings.max_rows),
         SyncLimits(sync.max_pixels, sync.max_bytes),
         descriptors.of_column,
+        reader_of,
     )
 
 

@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from dali.caller import Caller
 from dali.errors import ProtocolError
 from dali.votable import OK, STATUS, Info, Param, ServiceDescriptor, Values, text_param, votable_chunks
 from datalink.links import FIELDS, ID_FIELD, Link, WholeImage
 from datalink.params import LINKS_TYPE, MEDIA_TYPES, LinksRequest
-from surveys.errors import UnknownDataset
+from surveys.access import Reader
+from surveys.errors import AccessDenied, UnknownDataset
 from surveys.identifiers import Identifiers, is_layer
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.index.facts import DatasetFacts
-from surveys.planner import is_public
+from surveys.planner import check_access
 from surveys.survey import Survey
 
 STANDARD_ID = "ivo://ivoa.net/std/DataLink#links-1.1"
@@ -45,12 +47,12 @@ class LinksService:
     cutouts
         Describes the services that cut.
     whole
-        Tells how to get the whole image of a publisher DID from the service at a URL; raises `ProtocolError`
-        where it is not given.
+        Tells how a caller gets the whole image of a publisher DID from the service at a URL; raises
+        `ProtocolError` where it is not given.
     preview
         Gives the path and media type of the picture of a publisher DID.
-    can_read
-        Whether the caller may read a survey.
+    reader_of
+        Tells what a caller may read.
     max_ids
         So many IDs are answered in one request.
     """
@@ -60,10 +62,10 @@ class LinksService:
         catalog: Catalog,
         identifiers: Identifiers,
         cutouts: Cutouts,
-        whole: Callable[[str, str], WholeImage],
+        whole: Callable[[str, Caller, str], WholeImage],
         preview: Callable[[str], tuple[str, str]],
+        reader_of: Callable[[Caller], Reader],
         *,
-        can_read: Callable[[Survey], bool] = is_public,
         max_ids: int,
     ) -> None:
         self._catalog = catalog
@@ -71,22 +73,23 @@ class LinksService:
         self._cutouts = cutouts
         self._whole = whole
         self._preview = preview
-        self._can_read = can_read
+        self._reader_of = reader_of
         self._max_ids = max_ids
 
-    def document(self, request: LinksRequest, base_url: str) -> bytes:
+    def document(self, request: LinksRequest, caller: Caller, base_url: str) -> bytes:
         """Write the links of every ID asked for, up to the limits; what is left out is said at the end.
 
         Notes
         -----
         The links of an ID are all there or none (section 2.1.1): clients send again what is missing.
         """
-        found = [self._look_up(did) for did in request.ids[: self._max_ids]]
+        reader = self._reader_of(caller)
+        found = [self._look_up(did, reader) for did in request.ids[: self._max_ids]]
         services = self._services(request.ids, found, base_url)
         links: list[Link] = []
         answered = 0
         for did, facts in zip(request.ids, found, strict=False):
-            some = [facts] if isinstance(facts, Link) else self._links(did, facts, services, base_url)
+            some = [facts] if isinstance(facts, Link) else self._links(did, facts, services, caller, base_url)
             if request.max_records is not None and len(links) + len(some) > request.max_records:
                 break
             links += some
@@ -102,19 +105,20 @@ class LinksService:
         )
         return b"".join(chunks)
 
-    def _look_up(self, did: str) -> DatasetFacts | Link:
+    def _look_up(self, did: str, reader: Reader) -> DatasetFacts | Link:
         """Find what is known of a dataset, or make a link that says why nothing is."""
         try:
             if len(did) > MAX_ID_LENGTH:
                 raise UnknownDataset("no dataset has so long an ID")
             dataset = self._identifiers.parse(did)
             survey = self._catalog.survey(dataset.partition("/")[0])
-            if self._can_read(survey):
-                return self._catalog.describe(dataset)
+            check_access(dataset, survey, reader)
+            return self._catalog.describe(dataset)
         except UnknownDataset as fault:
             return Link(id=did, semantics=THIS, error_message=f"NotFoundFault: {fault}.")
-        refusal = f"DefaultFault: the survey {survey.name} is not open to you."
-        return Link(id=did, semantics=THIS, error_message=refusal, is_public=False, authorized=False)
+        except AccessDenied as fault:
+            refusal = f"DefaultFault: {fault}."
+            return Link(id=did, semantics=THIS, error_message=refusal, is_public=False, authorized=False)
 
     def _services(
         self, ids: Sequence[str], found: Sequence[DatasetFacts | Link], base_url: str
@@ -129,16 +133,21 @@ class LinksService:
                 return self._cutouts.of_column(ID_FIELD, base_url)
 
     def _links(
-        self, did: str, facts: DatasetFacts, services: Sequence[ServiceDescriptor], base_url: str
+        self,
+        did: str,
+        facts: DatasetFacts,
+        services: Sequence[ServiceDescriptor],
+        caller: Caller,
+        base_url: str,
     ) -> list[Link]:
         """Links of one dataset; surveys and their bands have no whole to link to."""
         cutouts = [_cutout_link(did, facts, service) for service in services if facts.on_sky]
         if facts.image is None:
             return cutouts
         survey = facts.survey
-        this = self._whole_link(did, THIS, facts.image, survey, base_url)
+        this = self._whole_link(did, THIS, facts.image, survey, caller, base_url)
         layers = [
-            self._whole_link(did, _semantics(layer, survey), layer, survey, base_url)
+            self._whole_link(did, _semantics(layer, survey), layer, survey, caller, base_url)
             for layer in self._layers(facts.image)
         ]
         if is_layer(facts.dataset):
@@ -154,7 +163,7 @@ class LinksService:
             description=f"A small picture of the whole {image.role}",
             content_type=media_type,
             content_qualifier="#image",
-            is_public=survey.is_public,
+            is_public=survey.access.is_open_to_all(image.dataset),
             authorized=True,
         )
 
@@ -165,11 +174,11 @@ class LinksService:
         return self._catalog.companions(image, self._catalog.generation(image.survey)).values()
 
     def _whole_link(
-        self, did: str, semantics: str, image: ImageRecord, survey: Survey, base_url: str
+        self, did: str, semantics: str, image: ImageRecord, survey: Survey, caller: Caller, base_url: str
     ) -> Link:
         what = f"The whole {image.role}"
         try:
-            whole = self._whole(self._identifiers.did(image.dataset), base_url)
+            whole = self._whole(self._identifiers.did(image.dataset), caller, base_url)
         except ProtocolError as fault:
             reason = f"{fault.fault_word}: {fault.sentence} {fault.fix}".rstrip()
             return Link(id=did, semantics=semantics, error_message=reason, description=what)
@@ -181,7 +190,7 @@ class LinksService:
             content_type=whole.media_type,
             content_length=whole.size,
             content_qualifier=_kind(image),
-            is_public=survey.is_public,
+            is_public=survey.access.is_open_to_all(image.dataset),
             authorized=True,
         )
 
@@ -205,7 +214,7 @@ def _cutout_link(did: str, facts: DatasetFacts, service: ServiceDescriptor) -> L
         description=f"{service.description}: {what}",
         content_type=content_type,
         content_qualifier=None if image is None else _kind(image),
-        is_public=facts.survey.is_public,
+        is_public=facts.survey.access.is_open_to_all(facts.dataset),
         authorized=True,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
+from dali.caller import caller_in
 from dali.responses import LOG_FIELDS, answer_errors_as
 from dali.views import read_parameters
 from datalink.params import LINKS_TYPE, parse_request
@@ -36,6 +37,7 @@ def make_blueprint(service: LinksService, base_url: Callable[[], str], max_body_
         request.max_form_parts = MAX_FORM_PARTS
         asked = parse_request(read_parameters(request, most=max_body_bytes))
         request.environ[LOG_FIELDS] = {"ids": len(asked.ids), "run_id": asked.run_id}
-        return Response(service.document(asked, base_url()), content_type=asked.media_type)
+        document = service.document(asked, caller_in(request.environ), base_url())
+        return Response(document, content_type=asked.media_type)
 
     return blueprint

@@ -11,15 +11,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dali.caller import Caller
 from dali.errors import AuthorizationError, NotFound, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown
+from surveys.access import Reader
 from surveys.errors import SurveyError, UnknownDataset
 from surveys.hips.folder import HipsFolder
 from surveys.hips.geometry import ALLSKY_ORDER, TILE_PATH, tile_path
 from surveys.hips.properties import format_pairs, read_properties
 from surveys.index.catalog import Catalog
 from surveys.index.coverage import Coverages, degraded
-from surveys.planner import is_public
 from surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class HipsService:
         Folder of all of them.
     catalog, coverages
         The image index.
-    can_read
-        Whether the caller may read a survey.
+    reader_of
+        Tells what a caller may read. A HiPS is made of all there is, and so is for those who may read all.
     """
 
     def __init__(
@@ -94,14 +95,14 @@ class HipsService:
         root: Path,
         catalog: Catalog,
         coverages: Coverages,
-        can_read: Callable[[Survey], bool] = is_public,
+        reader_of: Callable[[Caller], Reader],
     ) -> None:
         self._root = root
         self._catalog = catalog
         self._coverages = coverages
-        self._can_read = can_read
+        self._reader_of = reader_of
 
-    def find(self, survey: str, name: str, path: str) -> HipsFile:
+    def find(self, survey: str, name: str, path: str, caller: Caller) -> HipsFile:
         """Find a file by its path below a HiPS.
 
         Raises
@@ -109,7 +110,7 @@ class HipsService:
         NotFound, AuthorizationError
             If there is no such survey, HiPS or file; if it is not for the caller.
         """
-        declared, folder = self._folder(survey, name)
+        declared, folder = self._folder(survey, name, caller)
         media_type = _OTHERS.get(path)
         tile = TILE_PATH.fullmatch(path)
         if tile is not None and path == tile_path(int(tile["order"]), int(tile["tile"]), tile["extension"]):
@@ -123,7 +124,7 @@ class HipsService:
             )
         return HipsFile(file, media_type, declared.is_public)
 
-    def properties(self, survey: str, name: str, base_url: str) -> HipsText:
+    def properties(self, survey: str, name: str, base_url: str, caller: Caller) -> HipsText:
         """Describe a HiPS, with the URL where it is served.
 
         Raises
@@ -131,16 +132,16 @@ class HipsService:
         NotFound, AuthorizationError
             As of `find`.
         """
-        declared, folder = self._folder(survey, name)
+        declared, folder = self._folder(survey, name, caller)
         file = folder / "properties"
         text = file.read_text(encoding="utf-8")
         url = format_pairs([("hips_service_url", _url(base_url, declared, folder))])
         return HipsText(text + url, file.stat().st_mtime, declared.is_public)
 
-    def listing(self, base_url: str) -> HipsText:
+    def listing(self, base_url: str, caller: Caller) -> HipsText:
         """List all HiPS that the caller may read (HiPS 1.0, section 5.2)."""
         records, modified, public = [], 0.0, True
-        for survey, folder in self._published():
+        for survey, folder in self._published(self._reader_of(caller)):
             file = folder / "properties"
             known = read_properties(file.read_text(encoding="utf-8"))
             pairs = [(key, known[key]) for key in _LISTED if key in known]
@@ -148,8 +149,10 @@ class HipsService:
             modified, public = max(modified, file.stat().st_mtime), public and survey.is_public
         return HipsText("\n".join(records), modified, public)
 
-    def moc(self, survey: str, band: str | None, parameters: Parameters, accepted: MocFormat) -> MocAnswer:
-        """Write the coverage of a survey or a band.
+    def moc(
+        self, survey: str, band: str | None, parameters: Parameters, accepted: MocFormat, caller: Caller
+    ) -> MocAnswer:
+        """Write the coverage of a survey or a band: of all of its images, whoever may read these.
 
         Parameters
         ----------
@@ -167,7 +170,7 @@ class HipsService:
         """
         for fault in refuse_unknown(parameters, frozenset({"ORDER", "FORMAT"}), ("ORDER", "FORMAT")):
             raise fault
-        declared = self._survey(survey)
+        declared = self._survey(survey, self._reader_of(caller))
         try:
             label = None if band is None else declared.band(band).label
         except UnknownDataset as fault:
@@ -185,25 +188,29 @@ class HipsService:
             declared.is_public,
         )
 
-    def _survey(self, name: str) -> Survey:
+    def _survey(self, name: str, reader: Reader) -> Survey:
         try:
             survey = self._catalog.survey(name)
         except UnknownDataset as fault:
-            known = ", ".join(survey.name for survey in self._catalog.surveys if self._can_read(survey))
+            open_to = [one for one in self._catalog.surveys if one.access.may_enter(reader)]
+            known = ", ".join(one.name for one in open_to)
             raise NotFound(str(fault), f"There are {known}." if known else "") from fault
-        if not self._can_read(survey):
+        if not survey.access.may_enter(reader):
             raise AuthorizationError(f"the survey {survey.name} is not open to you")
         return survey
 
-    def _folder(self, survey: str, name: str) -> tuple[Survey, Path]:
-        declared = self._survey(survey)
+    def _folder(self, survey: str, name: str, caller: Caller) -> tuple[Survey, Path]:
+        reader = self._reader_of(caller)
+        declared = self._survey(survey, reader)
+        if not declared.access.may_read_all(reader):
+            raise AuthorizationError(f"some images of {declared.name} are not open to you, nor are its HiPS")
         labels = [band.label for band in declared.bands]
         found = next((label for label in labels if label.lower() == name.lower()), None)
         if found is None and _COLOURS.fullmatch(name):
             found = name
         folder = None if found is None else self._published_folder(declared, found)
         if folder is None:
-            there = ", ".join(path.name for other, path in self._published() if other is declared)
+            there = ", ".join(path.name for other, path in self._published(reader) if other is declared)
             raise NotFound(
                 f"{declared.name} has no HiPS {quoted(name)}",
                 f"It has {there}." if there else "None of it is built yet.",
@@ -217,10 +224,10 @@ class HipsService:
             return None
         return folder if (folder / "properties").is_file() else None
 
-    def _published(self) -> Iterator[tuple[Survey, Path]]:
+    def _published(self, reader: Reader) -> Iterator[tuple[Survey, Path]]:
         for survey in self._catalog.surveys:
             place = self._root / survey.name
-            if not self._can_read(survey) or not place.is_dir():
+            if not survey.access.may_read_all(reader) or not place.is_dir():
                 continue
             labels = {band.label for band in survey.bands}
             for folder in sorted(place.iterdir()):

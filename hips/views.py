@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request, send_file
 
+from dali.caller import caller_in
 from dali.views import read_parameters
 from hips.pages import page_of
 from hips.service import JSON, MOC_TYPES, TEXT, HipsService, HipsText, MocAnswer, MocFormat
@@ -28,28 +29,29 @@ def make_blueprint(service: HipsService, base_url: Callable[[], str]) -> Bluepri
 
     @blueprint.get("/hips/hipslist")
     def list_hips() -> Response:
-        return _text(service.listing(base_url()))
+        return _text(service.listing(base_url(), caller_in(request.environ)))
 
     @blueprint.get("/hips/<survey>/<name>/properties")
     def show_properties(survey: str, name: str) -> Response:
-        return _text(service.properties(survey, name, base_url()))
+        return _text(service.properties(survey, name, base_url(), caller_in(request.environ)))
 
     @blueprint.get("/hips/<survey>/<name>")
     @blueprint.get("/hips/<survey>/<name>/index.html")
     def show_page(survey: str, name: str) -> Response:
-        told = service.properties(survey, name, base_url())
+        told = service.properties(survey, name, base_url(), caller_in(request.environ))
         return _kept(Response(page_of(told.text), content_type="text/html; charset=utf-8"), told)
 
     @blueprint.get("/hips/<survey>/<name>/<path:path>")
     def show_file(survey: str, name: str, path: str) -> Response:
-        file = service.find(survey, name, path)
+        file = service.find(survey, name, path, caller_in(request.environ))
         response = send_file(file.path, file.media_type, conditional=True, max_age=TILES_KEPT_S)
         return _for_whom(response, file.public)
 
     @blueprint.get("/moc/<survey>")
     @blueprint.get("/moc/<survey>/<band>")
     def show_moc(survey: str, band: str | None = None) -> Response:
-        return _moc(service.moc(survey, band, read_parameters(request), _accepted()))
+        caller = caller_in(request.environ)
+        return _moc(service.moc(survey, band, read_parameters(request), _accepted(), caller))
 
     return blueprint
 

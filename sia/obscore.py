@@ -207,14 +207,14 @@ def band_row(found: ObsBand, did: str, access: Access) -> Row:
         *(band.em_min_m, band.em_max_m, None, 1, _o_ucd(band)),
         *(_states(survey.pol_states), len(survey.pol_states)),
         *_provenance(survey),
-        *("survey", f"{survey.title}, band {band.label}", None, *_curation(survey), scale),
+        *("survey", f"{survey.title}, band {band.label}", None, *_curation(survey, found.dataset), scale),
     )
 
 
 def image_row(image: ObsImage, did: str, access: Access) -> Row:
     """Row of an image."""
     survey = image.survey
-    released = image.obs_release_date
+    released = survey.access.rule_of(image.dataset).until or image.obs_release_date
     t_xel, em_xel = _bins(image)
     scale = None if image.s_pixel_scale_deg is None else image.s_pixel_scale_deg * 3600.0
     name = image.dataset.rpartition("/")[2]
@@ -229,7 +229,7 @@ def image_row(image: ObsImage, did: str, access: Access) -> Row:
         None,
         f"{survey.title}, band {image.band}, {name}",
         None if released is None else released.strftime("%Y-%m-%dT%H:%M:%S"),
-        *_curation(survey),
+        *_curation(survey, image.dataset),
         scale,
     )
 
@@ -243,8 +243,10 @@ def _provenance(survey: Survey) -> tuple[str | None, str | None]:
     return survey.facility_name or None, survey.instrument_name or None
 
 
-def _curation(survey: Survey) -> tuple[str, str | None]:
-    return "public" if survey.is_public else "proprietary", survey.publisher.bibcode or None
+def _curation(survey: Survey, dataset: str) -> tuple[str, str | None]:
+    return "public" if survey.access.is_open_to_all(
+        dataset
+    ) else "proprietary", survey.publisher.bibcode or None
 
 
 def _o_ucd(band: Band) -> str | None:

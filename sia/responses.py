@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from flask import Request, Response
 
+from dali.caller import caller_in
 from dali.errors import ServerError
 from dali.responses import REQUEST_ID, fault_message
 from dali.votable import STATUS, Info
@@ -27,6 +28,6 @@ def query_response(query: SiaQuery, service: QueryService, request: Request, bas
 
     chunks: Iterator[bytes] = iter(())
     if request.method != "HEAD":
-        chunks = service.answer(query, base_url, failed)
+        chunks = service.answer(query, caller_in(request.environ), base_url, failed)
     # As content_type: with mimetype= Flask would append a charset to XML.
     return Response(chunks, content_type=query.media_type)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from dali.caller import Caller
 from dali.parameters import Parameters
 from dali.tables import csv_chunks, json_chunks
 from dali.votable import OK, FirstRows, Info, Row, ServiceDescriptor, votable_chunks
@@ -13,9 +14,9 @@ from sia.access import Position, SyncLimits, Ways
 from sia.descriptor import links_descriptor, self_descriptor
 from sia.obscore import FIELDS, ID_FIELD, SKY, TIME, band_row, image_row
 from sia.params import SiaQuery, parse_query
+from surveys.access import Reader
 from surveys.identifiers import Identifiers
 from surveys.index.obsindex import ObsIndex
-from surveys.planner import is_public
 from surveys.survey import Survey
 
 #: Of the whole standard, as section 3.1 has it; capabilities and descriptors name the resource in it.
@@ -54,8 +55,8 @@ class QueryService:
         Limits of SODA sync, which `access_url` leads to.
     cutouts
         Describes the services that cut.
-    can_read
-        Whether the caller may read a survey; others are left out.
+    reader_of
+        Tells what a caller may read; what that is not is left out.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class QueryService:
         rows: RowLimits,
         sync: SyncLimits,
         cutouts: Cutouts,
-        can_read: Callable[[Survey], bool] = is_public,
+        reader_of: Callable[[Caller], Reader],
     ) -> None:
         self._surveys = tuple(surveys)
         self._index = index
@@ -74,7 +75,7 @@ class QueryService:
         self._limits = rows
         self._sync = sync
         self._cutouts = cutouts
-        self._can_read = can_read
+        self._reader_of = reader_of
 
     def ask(self, parameters: Parameters) -> SiaQuery:
         """Read a query.
@@ -86,14 +87,15 @@ class QueryService:
         """
         return parse_query(parameters, self._identifiers)
 
-    def answer(self, query: SiaQuery, base_url: str, failure: Failure) -> Iterator[bytes]:
-        """Document with the rows of a query, piece by piece.
+    def answer(self, query: SiaQuery, caller: Caller, base_url: str, failure: Failure) -> Iterator[bytes]:
+        """Document with the rows of a query that a caller may read, piece by piece.
 
         The first row is looked up here: a database that does not answer is an error of the request, and only
         one that fails later is said at the end of the document, by `failure`.
         """
         limit = self._limits.of(query.max_records)
-        found = self.rows(query, base_url) if limit else iter(())
+        reader = self._reader_of(caller)
+        found = self.rows(query, reader, base_url) if limit else iter(())
         first = list(islice(found, 1))
         rows = FirstRows(chain(first, found), limit)
         match query.form:
@@ -102,25 +104,29 @@ class QueryService:
             case "json":
                 return json_chunks(FIELDS, rows, rows.ending)
             case "votable":
-                return self._votable(rows, base_url, failure)
+                return self._votable(rows, reader, base_url, failure)
 
-    def rows(self, query: SiaQuery, base_url: str) -> Iterator[Row]:
-        """Every row of a query: survey bands, then images."""
+    def rows(self, query: SiaQuery, reader: Reader, base_url: str) -> Iterator[Row]:
+        """Every row of a query that somebody may read: survey bands, then images."""
         if query.finds_nothing:
             return
-        surveys = [survey for survey in self._readable() if _is_asked(survey, query)]
+        surveys = [survey for survey in self._readable(reader) if _is_asked(survey, query)]
         ways = Ways(base_url, self._identifiers, self._sync, _position(query), query.formats)
         did = self._identifiers.did
         for survey in surveys:
             for band in self._index.bands(survey, query.constraints):
+                if not survey.access.may_read(band.dataset, reader):
+                    continue
                 if (access := ways.to_band(band)) is not None:
                     yield band_row(band, did(band.dataset), access)
         for survey in surveys:
             for image in self._index.images(survey, query.constraints):
+                if not survey.access.may_read(image.dataset, reader):
+                    continue
                 if (access := ways.to_image(image)) is not None:
                     yield image_row(image, did(image.dataset), access)
 
-    def _votable(self, rows: FirstRows, base_url: str, failure: Failure) -> Iterator[bytes]:
+    def _votable(self, rows: FirstRows, reader: Reader, base_url: str, failure: Failure) -> Iterator[bytes]:
         return votable_chunks(
             FIELDS,
             rows,
@@ -129,14 +135,18 @@ class QueryService:
             descriptors=(
                 links_descriptor(base_url),
                 *self._cutouts(ID_FIELD, base_url),
-                self_descriptor(self._readable(), self._limits.most, base_url),
+                self_descriptor(self._readable(reader), self._limits.most, base_url),
             ),
             ending=rows.ending,
             failure=failure,
         )
 
-    def _readable(self) -> list[Survey]:
-        return [survey for survey in self._surveys if self._can_read(survey) and self._index.holds(survey)]
+    def _readable(self, reader: Reader) -> list[Survey]:
+        return [
+            survey
+            for survey in self._surveys
+            if survey.access.may_enter(reader) and self._index.holds(survey)
+        ]
 
 
 def _is_asked(survey: Survey, query: SiaQuery) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from dali.caller import ANONYMOUS, Caller
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable
+from dali.errors import AuthorizationError, ProtocolError, ServerError, ServiceUnavailable
 from dali.parameters import Parameters
 from surveys.errors import StaleImage
 from surveys.fits.provenance import covered_share
@@ -153,6 +153,8 @@ def _reason(result: Result) -> ProtocolError | StaleImage:
     match label:
         case "ServiceUnavailable":
             return ServiceUnavailable(sentence, retry_after_s=RETRY_AFTER_S)
+        case "AuthorizationError":
+            return AuthorizationError(sentence)
         case "Error":
             return ServerError(sentence, "Please report the request id to this service.")
         case _:

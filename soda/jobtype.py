@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,7 @@ from dali.caller import Caller
 from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
-from soda.lists.engine import Engine
+from soda.engine import Engine
 from soda.lists.request import ListRequest, is_list, refuse_without_list
 from soda.lists.rows import LIST
 from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists, Looked
@@ -24,15 +24,9 @@ from soda.refusals import NO_ROOM, TooManyRows, refusal, unreadable
 from soda.rows import PlannedRow, RowPlanner, no_overlap, tasks_of
 from soda.table import JOB_PARAMETERS, SodaParameter
 from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
-from surveys.execute import WORKSHOP, Workshop, execute
-from surveys.fits.product import Site
-from surveys.fits.source import Source
-from surveys.identifiers import Identifiers
-from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
-from surveys.planner import Limits, is_public
+from surveys.planner import Limits
 from surveys.request import CutoutRequest
-from surveys.survey import Survey
 from uws.job import Counts, JobError, Row, RowStatus
 from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, Outcome, UploadSource, Work
 from uws.phase import Phase
@@ -72,42 +66,20 @@ class SodaJobs:
 
     Parameters
     ----------
-    catalog, source
-        The image index, and the files.
-    identifiers
-        Publisher DIDs of this service.
+    engine
+        Plans and makes cutouts, within the limits of jobs.
     limits
         What a job may ask for.
-    site
-        Who makes the products.
-    can_read
-        Whether the caller may read a survey.
-    workshop
-        What the making of a cutout may use.
     """
 
     name = "soda"
     takes_uploads = True
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        source: Source,
-        identifiers: Identifiers,
-        limits: JobLimits,
-        site: Site,
-        can_read: Callable[[Survey], bool] = is_public,
-        workshop: Workshop = WORKSHOP,
-    ) -> None:
-        self._catalog = catalog
-        self._source = source
-        self._identifiers = identifiers
+    def __init__(self, engine: Engine, limits: JobLimits) -> None:
+        self._engine = engine.within(limits.cutout)
+        self._identifiers = engine.identifiers
         self._limits = limits
-        self._site = site
-        self._workshop = workshop
-        self._planner = RowPlanner(catalog, identifiers, limits.cutout, site, can_read)
-        engine = Engine(catalog, source, identifiers, limits.cutout, site, can_read, workshop)
-        self._lists = Lists(engine, limits.lists)
+        self._lists = Lists(self._engine, limits.lists)
 
     def describe(self) -> Mapping[str, Any]:
         """JSON Schema of the parameters."""
@@ -140,9 +112,9 @@ class SodaJobs:
             If there are more combinations than a job may have.
         """
         if is_list(parameters):
-            return self._lists.parse(parameters, uploads)
+            return self._lists.parse(parameters, caller, uploads)
         refuse_without_list(parameters)
-        many = parse_many(parameters, self._identifiers)
+        many = replace(parse_many(parameters, self._identifiers), caller=caller)
         if many.count > self._limits.max_rows:
             raise _too_many(many, self._limits.max_rows)
         return many
@@ -173,7 +145,7 @@ class SodaJobs:
         JobRefused
             If exposures make more of it than a job may have.
         """
-        return self._planner.rows(request, self._limits.max_rows)
+        return RowPlanner(self._engine.asked_by(request.caller)).rows(request, self._limits.max_rows)
 
     def plan_of(self, rows: Sequence[PlannedRow]) -> JobPlan:
         """Make a job of rows that are planned.
@@ -186,7 +158,13 @@ class SodaJobs:
         limits = self._limits
         _refuse_if_vain(rows)
         is_small = len(rows) <= limits.high_rows and sum(row.pixels for row in rows) <= limits.high_pixels
-        return JobPlan(tasks_of(rows), "high" if is_small else "low", sum(row.seconds for row in rows))
+        pieces = (piece for row in rows if row.plan is not None for piece in row.plan.pieces)
+        return JobPlan(
+            tasks_of(rows),
+            "high" if is_small else "low",
+            sum(row.seconds for row in rows),
+            sources=self._engine.sources(piece.dataset for piece in pieces),
+        )
 
     def split(self, work: Work) -> Expansion:
         """Plan the rows of a list, and make tasks of them."""
@@ -196,17 +174,18 @@ class SodaJobs:
         """Plan all rows of a list without making a job of them; raises what `soda.lists.service` says."""
         return self._lists.look(request)
 
-    def plan_cutout(self, request: CutoutRequest) -> CutoutPlan:
+    def plan_cutout(self, request: CutoutRequest, caller: Caller) -> CutoutPlan:
         """Plan one cutout within the limits of jobs; raises what `surveys.planner.plan_cutout` raises."""
-        return self._planner.plan(request)
+        return self._engine.asked_by(caller).plan(request)
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""
         if LIST in work.common:
             yield from self._lists.run(work)
             return
+        maker = _Maker(self._engine.owned_by(work.owner))
         for row in work.rows:
-            yield self._outcome(row)
+            yield maker.outcome(row)
 
     def finish(self, counts: Counts) -> Ending:
         """Decide how a job ends: in ERROR if nothing became of any row (no overlap is an answer)."""
@@ -217,7 +196,16 @@ class SodaJobs:
         where = "each result, or the ledger of a list, says why"
         return Ending(Phase.ERROR, JobError(f"Error: {cutouts} {could}; {where}."))
 
-    def _outcome(self, row: Row) -> Outcome:
+
+class _Maker:
+    """Makes the cutouts of one job."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._identifiers = engine.identifiers
+
+    def outcome(self, row: Row) -> Outcome:
+        """Make the cutout of a row, or say why there is none."""
         if "message" in row.payload:
             return Outcome(RowStatus(row.payload["status"]), message=row.payload["message"])
         try:
@@ -233,7 +221,7 @@ class SodaJobs:
             try:
                 return self._cut(plan, row)
             except StaleImage:
-                self._catalog.refresh()
+                self._engine.catalog.refresh()
                 plan = self._plan_again(row)
                 return self._cut(plan, row)
         except (StaleImage, BrokenImage) as fault:
@@ -250,12 +238,13 @@ class SodaJobs:
     def _plan_again(self, row: Row) -> CutoutPlan:
         """Plan from the request in its own spelling, which any version of this program reads."""
         asked = Parameters.from_pairs(parse_qsl(row.payload["query"]))
-        return self._planner.plan(parse_request(asked, self._identifiers).cutout)
+        return self._engine.plan(parse_request(asked, self._identifiers).cutout)
 
     def _cut(self, plan: CutoutPlan, row: Row) -> Outcome:
         if not plan.pieces:
             return Outcome(RowStatus.EMPTY, message=no_overlap(plan.request, self._identifiers))
-        result = execute(plan, self._catalog, self._source, self._site, self._workshop)
+        self._engine.check(plan)  # rights may have gone since it was planned
+        result = self._engine.execute(plan)
         chunks = told(result, plan.pieces[0].dataset)
         name = file_name(result.file_name, row.result_id)
         return Outcome(RowStatus.DONE, (File(row.result_id, name, row.payload["media_type"], chunks),))

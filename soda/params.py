@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dali import xtypes
+from dali.caller import ANONYMOUS, Caller
 from dali.errors import NotFound, UsageError, quoted
 from dali.parameters import Parameters, parse_max_records, parse_run_id, refuse_unknown, refuse_uploads
 from soda.pictures import Triplet, band_label, read_picture, rgb
@@ -64,6 +65,8 @@ class ManyCutouts:
         Of the results.
     run_id
         The client's RUNID, "" for none.
+    caller
+        Who asks.
     """
 
     datasets: tuple[str, ...]
@@ -74,6 +77,7 @@ class ManyCutouts:
     common: CutoutRequest
     media_type: str
     run_id: str
+    caller: Caller = ANONYMOUS
 
     @property
     def count(self) -> int:

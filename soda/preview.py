@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from dali.errors import AuthorizationError, NotFound, ServerError, UsageError
+from dali.caller import ANONYMOUS, Caller
+from dali.errors import NotFound, ServerError, UsageError
 from dali.parameters import Parameters, refuse_unknown
+from soda.engine import Engine
 from soda.gate import PixelGate
-from surveys.errors import BrokenImage, StaleImage, UnknownDataset
-from surveys.fits.source import Source
-from surveys.identifiers import Identifiers
+from soda.refusals import refusal
+from surveys.errors import AccessDenied, BrokenImage, StaleImage, UnknownDataset
 from surveys.image import ImageRecord
-from surveys.index.catalog import Catalog
-from surveys.planner import is_public
+from surveys.planner import check_access
 from surveys.preview import make_preview
-from surveys.survey import Survey
 
 #: A change of the drawing changes every ETag.
 DRAWING = 1
@@ -24,11 +22,12 @@ DRAWING = 1
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An image to be drawn, and how its picture is told from others."""
+    """An image to be drawn, how its picture is told from others, and whether caches of others may keep it."""
 
     record: ImageRecord
     etag: str
     modified_s: float
+    is_public: bool
 
 
 class PreviewService:
@@ -36,31 +35,19 @@ class PreviewService:
 
     Parameters
     ----------
-    catalog, source
-        The image index, and the files.
-    identifiers
-        Publisher DIDs of this service.
+    engine
+        Knows the images.
     gate
         Bounds the requests that work on pixels at a time.
-    can_read
-        Whether the caller may read a survey.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        source: Source,
-        identifiers: Identifiers,
-        gate: PixelGate,
-        can_read: Callable[[Survey], bool] = is_public,
-    ) -> None:
-        self._catalog = catalog
-        self._source = source
-        self._identifiers = identifiers
+    def __init__(self, engine: Engine, gate: PixelGate) -> None:
+        self._engine = engine
+        self._catalog = engine.catalog
+        self._identifiers = engine.identifiers
         self._gate = gate
-        self._can_read = can_read
 
-    def find(self, parameters: Parameters) -> Preview:
+    def find(self, parameters: Parameters, caller: Caller = ANONYMOUS) -> Preview:
         """Find the image, without reading a pixel.
 
         Raises
@@ -77,11 +64,12 @@ class PreviewService:
         try:
             dataset = self._identifiers.parse(did)
             survey = self._catalog.survey(dataset.partition("/")[0])
-            if not self._can_read(survey):
-                raise AuthorizationError(f"the survey {survey.name} is not open to you")
+            check_access(dataset, survey, self._engine.asked_by(caller).reader)
             if dataset.count("/") < 2:
                 raise UsageError(f"{dataset} is no image, and only images have previews", "Name an image.")
             record = self._catalog.record(dataset, self._catalog.generation(survey.name))
+        except AccessDenied as fault:
+            raise refusal(fault, self._identifiers) from fault
         except UnknownDataset as fault:
             raise NotFound(
                 str(fault), f"IDs here are {self._identifiers.did('survey/band/image')}."
@@ -89,7 +77,8 @@ class PreviewService:
         file = record.file
         facts = (DRAWING, record.artifact_id, file.size, file.mtime_ns, record.indexed_at, record.nodata)
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-        return Preview(record, etag, max(file.mtime_ns / 1e9, record.indexed_at.timestamp()))
+        modified_s = max(file.mtime_ns / 1e9, record.indexed_at.timestamp())
+        return Preview(record, etag, modified_s, survey.is_public)
 
     def draw(self, preview: Preview) -> bytes:
         """Draw the picture; PNG.
@@ -105,7 +94,7 @@ class PreviewService:
         with self._gate.admit():
             try:
                 path = self._catalog.path(record)
-                file = self._source.open(path, record.file.size, record.file.mtime_ns)
+                file = self._engine.source.open(path, record.file.size, record.file.mtime_ns)
                 return make_preview(record, file)
             except (BrokenImage, StaleImage) as fault:
                 raise ServerError(

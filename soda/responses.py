@@ -48,7 +48,7 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
         return nothing
     # As an answer to If-None-Match needs ETag and nothing else that costs.
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
-        return Response(status=304, headers=_validators(asked.etag, asked.modified_s))
+        return Response(status=304, headers=_validators(asked.etag, asked.modified_s, asked.is_public))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
     answer = Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
     # Of a picture that is not made the size is not known, and is not 0.
@@ -58,17 +58,18 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
 
 def preview_response(preview: Preview, service: PreviewService, request: Request) -> Response:
     """Answer with a picture; 304 where the client has it already."""
-    headers = _validators(preview.etag, preview.modified_s)
+    headers = _validators(preview.etag, preview.modified_s, preview.is_public)
     if request.if_none_match.contains_weak(preview.etag):
         return Response(status=304, headers=headers)
     return Response(service.draw(preview), headers=headers, content_type=PREVIEW_TYPE)
 
 
-def _validators(etag: str, modified_s: float) -> list[tuple[str, str]]:
+def _validators(etag: str, modified_s: float, is_public: bool) -> list[tuple[str, str]]:
+    # Asked for again each time, by caches too: rights are looked at before it is said that nothing changed.
     return [
         ("ETag", f'"{etag}"'),
         ("Last-Modified", _http_date(modified_s)),
-        ("Cache-Control", "public, no-cache"),
+        ("Cache-Control", "public, no-cache" if is_public else "private, no-cache"),
     ]
 
 
@@ -79,7 +80,7 @@ def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
     facts = sent.facts
     headers = [
-        *_validators(sent.asked.etag, sent.asked.modified_s),
+        *_validators(sent.asked.etag, sent.asked.modified_s, sent.asked.is_public),
         ("Content-Disposition", f'{shown}; filename="{sent.file_name}"'),
         ("X-Cutout-Clipped", _word(facts.clipped)),
         ("X-Cutout-Padded", _word(facts.padded)),

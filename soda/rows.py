@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dali.errors import ProtocolError, quoted
 from soda.combinations import ONLY_RESULT, Combination, combinations, numbered
+from soda.engine import Engine
 from soda.making import said
 from soda.params import ManyCutouts
 from soda.price import covered_fraction, kind_of, seconds_of
@@ -16,13 +17,10 @@ from soda.refusals import TooManyRows, refusal
 from soda.spelling import canonical_pairs, canonical_query, with_url
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.execute import record_of
-from surveys.fits.product import Site
 from surveys.identifiers import Identifiers
-from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
-from surveys.planner import MOST_IMAGES, Limits, plan_cutout
+from surveys.planner import MOST_IMAGES
 from surveys.request import CutoutRequest
-from surveys.survey import Survey
 from uws import pace
 from uws.job import Row, RowStatus
 
@@ -69,35 +67,14 @@ class RowPlanner:
 
     Parameters
     ----------
-    catalog
-        The image index.
-    identifiers
-        Publisher DIDs of this service.
-    limits
-        The largest cutout.
-    site
-        Who makes the products.
-    can_read
-        Whether the caller may read a survey.
+    engine
+        What they are planned with, and for whom.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        identifiers: Identifiers,
-        limits: Limits,
-        site: Site,
-        can_read: Callable[[Survey], bool],
-    ) -> None:
-        self._catalog = catalog
-        self._identifiers = identifiers
-        self._limits = limits
-        self._site = site
-        self._can_read = can_read
-
-    def plan(self, request: CutoutRequest) -> CutoutPlan:
-        """Plan one cutout; raises what `plan_cutout` raises."""
-        return plan_cutout(request, self._catalog, self._limits, self._can_read, self._site)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._catalog = engine.catalog
+        self._identifiers = engine.identifiers
 
     def rows(self, many: ManyCutouts, most: int) -> list[PlannedRow]:
         """Plan every combination.
@@ -152,7 +129,7 @@ class RowPlanner:
 
     def _planned(self, combination: Combination, media_type: str) -> PlannedRow:
         request = combination.request
-        plan = self.plan(request)
+        plan = self._engine.plan(request)
         if not plan.pieces:
             message = no_overlap(request, self._identifiers)
             return PlannedRow(combination.name, ended(RowStatus.EMPTY, message))

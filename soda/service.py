@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
+from soda.engine import Engine
 from soda.gate import PixelGate
 from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
 from soda.params import SodaRequest, parse_request
@@ -18,14 +19,9 @@ from soda.speed import Speeds
 from soda.spelling import canonical_query
 from soda.table import FITS, PICTURE_TYPES
 from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
-from surveys.execute import WORKSHOP, CutoutFacts, Workshop, describe_cutout, execute, record_of
-from surveys.fits.product import Site
-from surveys.fits.source import Source
-from surveys.identifiers import Identifiers
-from surveys.index.catalog import Catalog
+from surveys.execute import CutoutFacts, describe_cutout, record_of
 from surveys.plan import CutoutPlan
-from surveys.planner import MOST_IMAGES, Limits, is_public, plan_cutout
-from surveys.survey import Survey
+from surveys.planner import MOST_IMAGES, Limits
 
 #: Cutouts of plain files up to this size are light: a fraction of a millisecond, mostly to copy.
 LIGHT_BYTES = 1 << 20
@@ -49,6 +45,8 @@ class Asked:
         Who asked.
     is_light
         Whether its cutout is made in next to no time: a few pixels that lie plain in their file.
+    is_public
+        Whether it is the same for everybody, and caches of others may keep it.
     """
 
     request: SodaRequest
@@ -57,6 +55,7 @@ class Asked:
     modified_s: float
     client: Client = SOMEBODY
     is_light: bool = False
+    is_public: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -92,22 +91,12 @@ class SyncService:
 
     Parameters
     ----------
-    catalog, source
-        The image index, and the files.
-    identifiers
-        Publisher DIDs of this service.
-    limits
-        The largest cutout one request may make.
+    engine
+        Plans and makes cutouts.
     gate
         Bounds the requests that work on pixels at a time.
-    site
-        Who makes the products.
-    can_read
-        Whether the caller may read a survey.
     heavier
         Makes the larger cutouts; None where all are made here.
-    workshop
-        What the making of one may use.
     light_bytes
         Cutouts of plain files up to this size take no turn in the gate.
     speeds
@@ -116,28 +105,18 @@ class SyncService:
 
     def __init__(
         self,
-        catalog: Catalog,
-        source: Source,
-        identifiers: Identifiers,
-        limits: Limits,
+        engine: Engine,
         gate: PixelGate,
-        site: Site,
-        can_read: Callable[[Survey], bool] = is_public,
         heavier: Heavier | None = None,
-        workshop: Workshop = WORKSHOP,
         light_bytes: int = LIGHT_BYTES,
         speeds: Speeds | None = None,
     ) -> None:
-        self._catalog = catalog
-        self._source = source
-        self._identifiers = identifiers
-        self._limits = limits
+        self._engine = engine
+        self._catalog = engine.catalog
+        self._identifiers = engine.identifiers
         self._gate = gate
-        self._site = site
-        self._made_by = repr(site)
-        self._can_read = can_read
+        self._made_by = repr(engine.site)
         self._heavier = heavier
-        self._workshop = workshop
         self._light_bytes = light_bytes
         self._speeds = speeds
 
@@ -175,12 +154,13 @@ class SyncService:
 
     def _plan(self, request: SodaRequest, client: Client) -> Asked:
         try:
-            plan = self._plan_within(self._limits, request)
+            plan = self._engine.asked_by(client.caller).plan(request.cutout)
         except RequestFault as fault:
             raise self._refusal(fault, request, client) from fault
         if not plan.pieces:
             return Asked(request, plan, "", 0.0, client)
         records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
+        survey = self._catalog.survey(records[0].survey)
         # What the bytes depend on: request and program, files, when they were indexed (card DATE), and what
         # the declaration says of their pixels today.
         facts: list[str | float | None] = [request.cutout.canonical, self._made_by]
@@ -189,12 +169,12 @@ class SyncService:
             facts += [record.pixel_scale_deg, record.nodata]
         if not plan.is_plain:
             # What else decides of them: all options, grids, offsets, factors, layers; and what is declared.
-            facts += [repr(plan.request), repr(plan.parts), repr(self._catalog.survey(records[0].survey))]
+            facts += [repr(plan.request), repr(plan.parts), repr(survey)]
         etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
         modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
         few = plan.is_plain and plan.cost.bytes_out <= self._light_bytes
         is_light = few and records[0].storage == "plain" and not self._is_for_a_worker(plan)
-        return Asked(request, plan, etag, modified_s, client, is_light)
+        return Asked(request, plan, etag, modified_s, client, is_light, survey.is_public)
 
     def _refuse_if_slow(self, asked: Asked) -> None:
         if (speeds := self._speeds) is None:
@@ -211,9 +191,6 @@ class SyncService:
 
     def _is_for_a_worker(self, plan: CutoutPlan) -> bool:
         return self._heavier is not None and self._heavier.takes(plan)
-
-    def _plan_within(self, limits: Limits, request: SodaRequest) -> CutoutPlan:
-        return plan_cutout(request.cutout, self._catalog, limits, self._can_read, self._site)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
         """Make something of a plan; plan again, once, if a file has changed since."""
@@ -232,13 +209,13 @@ class SyncService:
             raise ServiceUnavailable(NO_ROOM, retry_after_s=RETRY_AFTER_S) from fault
 
     def _describe(self, asked: Asked) -> Sent:
-        product = describe_cutout(asked.plan, self._catalog, self._site)
+        product = describe_cutout(asked.plan, self._catalog, self._engine.site)
         return Sent(asked, product.file_name, product.size, CutoutFacts(asked.plan, None, product.remarks))
 
     def _cut(self, asked: Asked) -> Sent:
         # Those that are made in no time do not wait for those that are not.
         with nullcontext() if asked.is_light else self._gate.admit():
-            result = execute(asked.plan, self._catalog, self._source, self._site, self._workshop)
+            result = self._engine.execute(asked.plan)
             chunks = result.chunks()
             first = next(chunks)
         stream = self._stream(first, chunks, result.size)
@@ -265,7 +242,7 @@ class SyncService:
         self._catalog.refresh()
         if self._plan(asked.request, asked.client).etag != asked.etag:
             raise StaleImage("the image was indexed again while its cutout was made")
-        remarks = describe_cutout(asked.plan, self._catalog, self._site).remarks
+        remarks = describe_cutout(asked.plan, self._catalog, self._engine.site).remarks
         facts = CutoutFacts(asked.plan, made.covered, remarks)
         return Sent(asked, made.file_name, made.size, facts, made.chunks)
 
@@ -276,19 +253,21 @@ class SyncService:
 
     def _refusal(self, fault: RequestFault, request: SodaRequest, client: Client) -> ProtocolError:
         error = refusal(fault, self._identifiers)
-        if self._heavier is not None and self._can_be_a_job(fault, request, self._heavier.limits):
+        if self._heavier is not None and self._can_be_a_job(fault, request, client, self._heavier.limits):
             command = job_request(self._query(request), client.base_url)
             error.fix = "\n".join(filter(None, (error.fix, f"To have it made by a job: {command}")))
         return error
 
-    def _can_be_a_job(self, fault: RequestFault, request: SodaRequest, limits: Limits) -> bool:
+    def _can_be_a_job(
+        self, fault: RequestFault, request: SodaRequest, client: Client, limits: Limits
+    ) -> bool:
         if isinstance(fault, SeveralImages):
             survey = self._catalog.survey(request.cutout.dataset.partition("/")[0])
             return survey.kind == "exposures" and len(fault.datasets) <= MOST_IMAGES
         if not isinstance(fault, TooLarge):
             return False
         try:
-            self._plan_within(limits, request)
+            self._engine.within(limits).asked_by(client.caller).plan(request.cutout)
         except RequestFault:
             return False
         return True

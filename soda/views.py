@@ -69,7 +69,7 @@ def make_blueprint(
 
     @blueprint.route("/preview")
     def preview() -> Response:
-        found = previews.find(read_parameters(request))
+        found = previews.find(read_parameters(request), caller_of())
         request.environ[LOG_FIELDS] = {"dataset": found.record.dataset}
         return preview_response(found, previews, request)
 

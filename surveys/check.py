@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from surveys.access import OPERATOR
 from surveys.errors import SurveyError
 from surveys.execute import execute
 from surveys.fits.source import Source
@@ -78,7 +79,7 @@ def _check(
         stencil = _random_box(record, rng)
         if stencil is None:
             return StampCheck(dataset, None, None, "no pixel with a position on the sky was found")
-        plan = plan_cutout(CutoutRequest(dataset, stencil), catalog, _LIMITS, lambda _: True)
+        plan = plan_cutout(CutoutRequest(dataset, stencil), catalog, _LIMITS, OPERATOR)
         box = plan.pieces[0].box
         product = execute(plan, catalog, source).tobytes()
         with catalog.path(record).open("rb") as original:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from surveys.access import parse_access
 from surveys.errors import DeclarationError
 from surveys.fits.header import STRUCTURE
 from surveys.recipe import read_recipes
@@ -106,7 +107,7 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
         time=_time(keys.table("time")),
         pol_states=tuple(keys.texts("pol_states", ())),
         overviews=_overviews(keys),
-        access=_access(keys),
+        access=parse_access(keys),
         recipes=read_recipes(
             keys.table("recipes"),
             tuple(band.label for band in bands),
@@ -320,13 +321,6 @@ def _publisher(keys: Keys) -> Publisher:
     publisher = Publisher(**{key: keys.text(key, "") for key in Publisher.__dataclass_fields__})
     keys.finish()
     return publisher
-
-
-def _access(keys: Keys) -> str | dict[str, object]:
-    access: object = keys.take("access", "public")
-    if access != "public" and not isinstance(access, dict):
-        raise keys.fault("access", '"public" or a table')
-    return cast("str | dict[str, object]", access)
 
 
 def _check_whole(survey: Survey, keys: Keys) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from surveys.access import EVERYBODY, Reader
 from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site, fits_size
@@ -19,21 +20,23 @@ from surveys.planning.limits import check_bytes, check_image, check_parts
 from surveys.planning.mosaics import holder_of
 from surveys.planning.parts import parts_of
 from surveys.planning.tiles import MOST_IMAGES as MOST_IMAGES
-from surveys.planning.tiles import Tiles, TileSearch, one_image, the_only_exposure, wanted_bands
+from surveys.planning.tiles import (
+    Tiles,
+    TileSearch,
+    closed_here,
+    one_image,
+    the_only_exposure,
+    wanted_bands,
+)
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
-
-
-def is_public(survey: Survey) -> bool:
-    """Whether everybody may read `survey`: the rule while no accounts are configured."""
-    return survey.is_public
 
 
 def plan_cutout(
     request: CutoutRequest,
     catalog: Catalog,
     limits: Limits,
-    can_read: Callable[[Survey], bool] = is_public,
+    reader: Reader = EVERYBODY,
     site: Site = DEFAULT_SITE,
 ) -> CutoutPlan:
     """Decide what to read and what to make of it.
@@ -46,8 +49,8 @@ def plan_cutout(
         The image index.
     limits
         The largest cutout allowed here.
-    can_read
-        Whether the caller may read a survey.
+    reader
+        Who asks.
     site
         Who makes the product: its names are part of the size.
 
@@ -60,18 +63,59 @@ def plan_cutout(
     ------
     UnknownDataset, AccessDenied, NeedsStencil, SeveralImages, TooLarge, RequestFault
         None of them is worth a retry.
+
+    Notes
+    -----
+    Of what somebody may not read nothing is left out silently: a region that needs such an image is refused.
+    Exposures, of which a request chooses one, are chosen among those that they may read.
     """
-    name, *rest = request.dataset.split("/")
-    survey = catalog.survey(name)
-    if not can_read(survey):
+    survey = catalog.survey(request.dataset.partition("/")[0])
+    check_access(request.dataset, survey, reader)
+    plan = _planned(request, survey, catalog, limits, reader, site)
+    if not survey.is_public:
+        check_pieces(plan, survey, reader)
+    return plan
+
+
+def check_access(dataset: str, survey: Survey, reader: Reader) -> None:
+    """Refuse a dataset that is not open to somebody, and whatever is said to be of a survey that is not.
+
+    Raises
+    ------
+    AccessDenied
+        Whether or not there is such an image.
+    """
+    if survey.is_public:
+        return
+    if not survey.access.may_enter(reader):
         raise AccessDenied(f"the survey {survey.name} is not open to you")
+    if dataset.count("/") >= 2 and not survey.access.may_read(dataset, reader):
+        raise AccessDenied(f"the image {dataset} is not open to you")
+
+
+def check_pieces(plan: CutoutPlan, survey: Survey, reader: Reader) -> None:
+    """Refuse a cutout that needs an image which is not open to somebody.
+
+    Raises
+    ------
+    AccessDenied
+        Without its name.
+    """
+    if not all(survey.access.may_read(piece.dataset, reader) for piece in plan.pieces):
+        raise closed_here(survey)
+
+
+def _planned(
+    request: CutoutRequest, survey: Survey, catalog: Catalog, limits: Limits, reader: Reader, site: Site
+) -> CutoutPlan:
+    rest = request.dataset.split("/")[1:]
     check_filters(request, survey)
     generation = catalog.generation(survey.name)
     if len(rest) >= 2:
         found = in_image(request, catalog.record(request.dataset, generation))
         tiles = [] if found is None else [one_image(survey.band(found.record.band), found)]
     else:
-        tiles = _tiles(request, survey, rest[0] if rest else None, catalog, generation, limits)
+        tiles = _tiles(request, survey, rest[0] if rest else None, catalog, generation, limits, reader)
     if not tiles:
         return CutoutPlan(request, generation, (), Cost(0, 0, 0))
     if request.picture is not None:
@@ -114,10 +158,11 @@ def _tiles(
     catalog: Catalog,
     generation: int,
     limits: Limits,
+    reader: Reader,
 ) -> list[Tiles]:
     """Find the images of a survey, or of one of its bands, that answer a request."""
     bands = wanted_bands(request, survey, label)
-    search = TileSearch(request, survey, generation, catalog, limits)
+    search = TileSearch(request, survey, generation, catalog, limits, reader)
     if request.picture is not None and bands:
         bands = [survey.band(label) for label in dict.fromkeys(look_of(request, survey).bands)]
     tiles = search.run(bands)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from surveys.access import Access
 from surveys.errors import UnknownDataset
 from surveys.recipe import Recipe
 from surveys.template import PathTemplate
@@ -197,7 +198,7 @@ class Survey:
         Factors by which images are made smaller when they are indexed, for pictures of much sky; each is a
         multiple of the one before.
     access
-        ``public``, or the rules of access, kept as declared.
+        Who may read it.
     recipes
         How its pixels become pictures; of those that suit the bands of a picture the first is the default.
     """
@@ -225,13 +226,14 @@ class Survey:
     time: TimeCards = TimeCards()
     pol_states: tuple[str, ...] = ()
     overviews: tuple[int, ...] = ()
-    access: str | Mapping[str, object] = "public"
+    # Not part of what pixels depend on, which goes by this text.
+    access: Access = field(default=Access(), repr=False)
     recipes: tuple[Recipe, ...] = ()
 
     @property
     def is_public(self) -> bool:
-        """Whether everybody may read it."""
-        return self.access == "public"
+        """Whether everybody may read all of it, for good."""
+        return self.access.is_public
 
     @property
     def pixel_scale_deg(self) -> float | None:

@@ -84,6 +84,8 @@ class JobPlan:
         The results are a package (ledger, archive), and not one result of the job for each row.
     estimate
         What is expected of the job, kept with it; JSON.
+    sources
+        What its pixels are of, in words of the job type: who may not read that may not have the results.
     """
 
     tasks: Sequence[Sequence[Row]]
@@ -93,6 +95,7 @@ class JobPlan:
     total_rows: int | None = None
     packaged: bool = False
     estimate: Mapping[str, Any] | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -143,12 +146,15 @@ class Expansion:
         Number of rows, of both: they are numbered from 0 without a gap.
     seconds
         How long the tasks would take one worker; None leaves what was said before.
+    sources
+        As a `JobPlan` has them.
     """
 
     tasks: Iterable[TaskPlan]
     ended: Iterable[RowReport]
     total: int
     seconds: float | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dali.caller import Caller
 from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError
 from dali.parameters import Parameters
 from dali.uploads import Spool
@@ -22,6 +23,8 @@ from soda.rows import PlannedRow
 from soda.service import SyncService
 from soda.spelling import canonical_query
 from surveys.identifiers import Identifiers
+from surveys.plan import CutoutPlan
+from surveys.request import CutoutRequest
 from uws.forecast import Workload
 from uws.jobtype import JobRefused
 from uws.pace import expectation_of_all
@@ -155,7 +158,7 @@ class EstimateService:
             if isinstance(refused, TooManyRows):
                 nearest = {"rows": refused.most}
             elif (largest := first_request(looked)) is not None:
-                nearest = nearest_size(largest, self._kind.plan_cutout) or {}
+                nearest = nearest_size(largest, self._planning(request.caller)) or {}
             return Estimate(found, total, refused=refused, nearest=nearest)
         tasks = tasks_of_list(looked)
         split = expectation_of_all(1, splitting(total))
@@ -179,7 +182,10 @@ class EstimateService:
         if many.count > 1 or len(rows) != 1:
             return {}
         (only,) = combinations(many, self._identifiers)
-        return nearest_size(only.request, self._kind.plan_cutout) or {}
+        return nearest_size(only.request, self._planning(many.caller)) or {}
+
+    def _planning(self, caller: Caller) -> Callable[[CutoutRequest], CutoutPlan]:
+        return lambda request: self._kind.plan_cutout(request, caller)
 
 
 def _all(verdict: Verdict, count: int) -> Found:

@@ -17,8 +17,10 @@ from soda.lists.products import Product, labelled, products_of
 from soda.params import ManyCutouts, parse_box_size, parse_dataset, parse_media_type, parse_products
 from soda.refusals import refusal
 from soda.table import BY_NAME, FITS, PARAMETERS, PICTURE_TYPES
-from surveys.errors import AccessDenied, RequestFault
+from surveys.access import Reader
+from surveys.errors import RequestFault
 from surveys.identifiers import Identifiers
+from surveys.planner import check_access
 from surveys.sky.stencil import Size
 from surveys.survey import Survey
 
@@ -84,8 +86,8 @@ class Levels:
         Publisher DIDs of this service.
     survey
         Finds a survey by its name.
-    can_read
-        Whether the caller may read a survey.
+    reader
+        Who asks.
     """
 
     def __init__(
@@ -93,12 +95,12 @@ class Levels:
         job: JobLevel,
         identifiers: Identifiers,
         survey: Callable[[str], Survey],
-        can_read: Callable[[Survey], bool],
+        reader: Reader,
     ) -> None:
         self._job = job
         self._identifiers = identifiers
         self._survey = survey
-        self._can_read = can_read
+        self._reader = reader
         self._asked: dict[tuple[object, ...], ManyCutouts] = {}
 
     def check(self) -> None:
@@ -224,8 +226,7 @@ class Levels:
         name, *rest = dataset.split("/")
         try:
             survey = self._survey(name)
-            if not self._can_read(survey):
-                raise AccessDenied(f"the survey {survey.name} is not open to you")
+            check_access(dataset, survey, self._reader)
             if rest:
                 survey.band(rest[0])
         except RequestFault as fault:

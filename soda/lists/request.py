@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from dali.caller import ANONYMOUS, Caller
 from dali.errors import UsageError, quoted
 from dali.parameters import Parameters, parse_max_records, parse_run_id, refuse_unknown
 from soda.lists.levels import JobLevel, parse_radius
@@ -47,6 +48,8 @@ class ListRequest:
         Settings of all of them.
     run_id
         The client's RUNID, "" for none.
+    caller
+        Who asks.
     """
 
     upload: UploadSource
@@ -54,6 +57,7 @@ class ListRequest:
     on_bad: OnBad
     job: JobLevel
     run_id: str
+    caller: Caller = ANONYMOUS
 
 
 def is_list(parameters: Parameters) -> bool:

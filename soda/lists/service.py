@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from dali.caller import Caller
 from dali.errors import ProtocolError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
-from soda.lists.engine import Engine
+from soda.engine import Engine
 from soda.lists.levels import Levels, Resolved
 from soda.lists.request import ListRequest, parse_list
 from soda.lists.rows import LIST, VERSION
@@ -97,7 +98,9 @@ class Lists:
         self._engine = engine
         self._limits = limits
 
-    def parse(self, parameters: Parameters, uploads: Mapping[str, UploadSource]) -> ListRequest:
+    def parse(
+        self, parameters: Parameters, caller: Caller, uploads: Mapping[str, UploadSource]
+    ) -> ListRequest:
         """Make a request of what a client sent.
 
         Raises
@@ -105,8 +108,8 @@ class Lists:
         UsageError
             If a value is wrong, in the words of sync.
         """
-        request = parse_list(parameters, self._engine.identifiers, uploads)
-        self._levels(request).check()
+        request = replace(parse_list(parameters, self._engine.identifiers, uploads), caller=caller)
+        self._levels(request, self._engine.asked_by(caller)).check()
         return request
 
     def plan(self, request: ListRequest) -> JobPlan:
@@ -124,7 +127,8 @@ class Lists:
         if request.upload.url:  # a worker fetches it
             return JobPlan((), "low", CUTOUT_S, split, None, packaged=True)
         table = self._read(request)
-        resolved = Resolved(self._levels(request), table.settings, len(table))
+        levels = self._levels(request, self._engine.asked_by(request.caller))
+        resolved = Resolved(levels, table.settings, len(table))
         self._refuse_wrong(request, table, resolved)
         total = self._count(table, resolved)
         seconds = total * self._seconds_each(request, resolved)
@@ -146,15 +150,15 @@ class Lists:
                 "a table that is fetched by its URL is read by a worker, when there is a job",
                 "Send the file itself: UPLOAD=targets,param:t.",
             )
-        table = self._read(request)
-        resolved = Resolved(self._levels(request), table.settings, len(table))
+        table, engine = self._read(request), self._engine.asked_by(request.caller)
+        resolved = Resolved(self._levels(request, engine), table.settings, len(table))
         refused: ProtocolError | None = None
         self._count(table, resolved)
         try:
             self._refuse_wrong(request, table, resolved)
         except (JobRefused, UsageError) as fault:
             refused = fault
-        units = UnitPlanner(table, self._engine).plan(units_of(table, resolved))
+        units = UnitPlanner(table, engine).plan(units_of(table, resolved))
         if refused is None and len(units) > self._limits.max_rows:
             refused = too_many_units(len(units), self._limits.max_rows)
         return Looked(table, units, self._lane(len(units)), refused)
@@ -165,25 +169,25 @@ class Lists:
     def split(self, work: Work) -> Expansion:
         """Plan the rows of a list, and make tasks of them; raises what `plan` raises."""
         try:
-            request = parse_list(work.parameters, self._engine.identifiers, work.uploads)
-            levels = self._levels(request)
+            engine = self._engine.owned_by(work.owner)
+            request = parse_list(work.parameters, engine.identifiers, work.uploads)
+            levels = self._levels(request, engine)
             levels.check()
             table = self._read(request)
             resolved = Resolved(levels, table.settings, len(table))
             if request.upload.url:  # nobody has looked at it before
                 self._refuse_wrong(request, table, resolved)
                 self._count(table, resolved)
-            return split_list(table, resolved, self._engine, self._limits.max_rows)
+            return split_list(table, resolved, engine, self._limits.max_rows)
         except (OperationalError, InterfaceError, NoConnection) as away:
             raise database_away() from away
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""
-        return run_list(work, self._engine)
+        return run_list(work, self._engine.owned_by(work.owner))
 
-    def _levels(self, request: ListRequest) -> Levels:
-        engine = self._engine
-        return Levels(request.job, engine.identifiers, engine.catalog.survey, engine.can_read)
+    def _levels(self, request: ListRequest, engine: Engine) -> Levels:
+        return Levels(request.job, engine.identifiers, engine.catalog.survey, engine.reader)
 
     def _read(self, request: ListRequest) -> TargetTable:
         upload = request.upload

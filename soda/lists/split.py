@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from soda.lists.engine import Engine
+from soda.engine import Engine
 from soda.lists.levels import Resolved
 from soda.lists.lots import Lot, has_ended, lots_of
 from soda.lists.names import Namer, places_of
@@ -54,7 +54,9 @@ def split_list(table: TargetTable, resolved: Resolved, engine: Engine, most: int
     if len(units) > most:
         raise too_many_units(len(units), most)
     made = _Split(table, units, engine)
-    return Expansion(made.tasks(), made.ended(), len(units), made.seconds)
+    return Expansion(
+        made.tasks(), made.ended(), len(units), made.seconds, engine.sources(sorted(units.datasets))
+    )
 
 
 def too_many_units(count: int, most: int) -> TooManyRows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dali.errors import ProtocolError, UsageError
 from soda.combinations import numbered
-from soda.lists.engine import Engine
+from soda.engine import Engine
 from soda.lists.levels import Resolved
 from soda.lists.products import Product
 from soda.lists.rows import PlannedImage
@@ -81,6 +81,8 @@ class Units:
         Why a unit cannot be made, by its index.
     images
         What is copied, by artifact.
+    datasets
+        Images that pixels may be of, and surveys of which that is not known yet.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -88,6 +90,7 @@ class Units:
     sizes: list[Size]
     faults: dict[int, ProtocolError] = field(default_factory=dict)
     images: dict[int, PlannedImage] = field(default_factory=dict)
+    datasets: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.columns["target"])
@@ -199,6 +202,7 @@ class UnitPlanner:
         for product, size, group in groups:
             if len(groups) > MOST_GROUPS and len(group) < FEW and self._can_wait(product):
                 units["seconds"][group] = CUTOUT_S
+                units.datasets.add(self._survey(product).name)
                 continue
             several |= self._plan_group(units, product, size, group)
         return several
@@ -245,7 +249,7 @@ class UnitPlanner:
                 self._table.dec_deg[targets],
                 engine.catalog,
                 engine.limits,
-                engine.can_read,
+                engine.reader,
                 engine.site,
                 lambda request: with_url(request, engine.identifiers),
             )
@@ -255,6 +259,7 @@ class UnitPlanner:
         for name in _OF_PLANS:
             units[name][group] = getattr(plans, name)
         units["seconds"][group] = _seconds(product, plans, units)
+        units.datasets.update(plans.datasets)
         several: dict[int, SeveralImages] = {}
         for row, refused in plans.faults.items():
             unit = int(group[row])
@@ -292,7 +297,7 @@ def _with_exposures(units: Units, several: dict[int, SeveralImages], engine: Eng
     source = np.repeat(np.arange(len(units)), counts)
     first = np.cumsum(counts) - counts
     columns = {name: values[source] for name, values in units.columns.items()}
-    made = Units(columns, units.products, units.sizes, images=units.images)
+    made = Units(columns, units.products, units.sizes, images=units.images, datasets=units.datasets)
     made.faults = {int(first[unit]): fault for unit, fault in units.faults.items()}
     for unit, exposures in several.items():
         product = units.products[int(units["product"][unit])]

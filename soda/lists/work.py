@@ -10,7 +10,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from dali.errors import AuthorizationError, ProtocolError, ServiceUnavailable
-from soda.lists.engine import Engine
+from soda.engine import Engine
 from soda.lists.facts import Facts, image_facts, made_facts, places, planned_places, share
 from soda.lists.rows import Common, ListRow, PlannedImage
 from soda.making import DATABASE_RETRY_S, database_away, said, told
@@ -128,6 +128,7 @@ class _Task:
             return Outcome(
                 RowStatus.EMPTY, message=message, verdict="no_overlap", label=asked.label, facts=asked.facts
             )
+        self._engine.check(plan)  # rights may have gone since it was planned
         result = self._engine.execute(plan)
         clipped = plan.parts[0].clipped if copy is not None else plan.clipped
         if copy is not None:

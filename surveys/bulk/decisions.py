@@ -13,11 +13,12 @@ from surveys.bulk.matching import Integers, Pairs, Targets
 from surveys.bulk.plans import Planner, Verdict
 from surveys.bulk.rows import Rows
 from surveys.bulk.single import Copies
-from surveys.errors import RequestFault
+from surveys.errors import AccessDenied, RequestFault
 from surveys.image import ImageRecord
+from surveys.plan import CutoutPlan
 from surveys.planner import plan_cutout
 from surveys.planning.limits import too_many_images
-from surveys.planning.tiles import MOST_IMAGES, several_exposures, too_many_exposures
+from surveys.planning.tiles import MOST_IMAGES, closed_here, several_exposures, too_many_exposures
 from surveys.sky.sphere import Booleans
 from surveys.survey import Survey
 
@@ -82,7 +83,7 @@ class Decisions:
         starts = (np.cumsum(counts) - counts)[touched]
         artifacts = np.array([found.records[image].artifact_id for image in pairs.images[starts].tolist()])
         rows.nearest[numbers[touched]] = artifacts if len(artifacts) else -1
-        refused = self._refuse(numbers, found, counts)
+        refused = self._refuse(numbers, found, counts) | self._refuse_closed(numbers, found, counts)
         chosen = self._chosen(numbers, found, counts)
         chosen[refused | found.left] = -1
         self._copy(numbers, found, chosen)
@@ -107,6 +108,32 @@ class Decisions:
             self._rows.refuse(int(numbers[row]), fault)
             refused[row] = True
         return refused
+
+    def _refuse_closed(self, numbers: Integers, found: Found, counts: Integers) -> Booleans:
+        """Refuse rows that need images which are not open to whoever asks; which."""
+        refused = np.zeros(len(numbers), bool)
+        access, reader = self._survey.access, self._planner.reader
+        closed = [
+            image for image, record in found.records.items() if not access.may_read(record.dataset, reader)
+        ]
+        if not closed:
+            return refused
+        of_closed = found.pairs.rows[np.isin(found.pairs.images, closed)]
+        for row, count in zip(*map(np.ndarray.tolist, np.unique(of_closed, return_counts=True)), strict=True):
+            # Of several images that overlap, those that are open may be enough.
+            if count == counts[row] or self._needs_closed(int(numbers[row])):
+                self._rows.refuse(int(numbers[row]), closed_here(self._survey))
+                refused[row] = True
+        return refused
+
+    def _needs_closed(self, row: int) -> bool:
+        try:
+            self._plan(row)
+        except AccessDenied:
+            return True
+        except RequestFault:
+            return False
+        return False
 
     def _several(self, datasets: tuple[str, ...]) -> RequestFault:
         if len(datasets) > MOST_IMAGES:
@@ -165,13 +192,16 @@ class Decisions:
 
     def _ask(self, row: int) -> None:
         """Ask `plan_cutout` what becomes of a row that no image seems to have."""
-        planner = self._planner
-        request = planner.request(self._targets.ra_deg[row], self._targets.dec_deg[row])
         try:
-            plan = plan_cutout(request, planner.catalog, planner.limits, planner.can_read, planner.site)
+            plan = self._plan(row)
         except RequestFault as fault:
             self._rows.refuse(row, fault)
             return
         if plan.parts:
             self._rows.verdict[row] = Verdict.COVERED
             self._rows.images[row] = len(plan.pieces)
+
+    def _plan(self, row: int) -> CutoutPlan:
+        planner = self._planner
+        request = planner.request(self._targets.ra_deg[row], self._targets.dec_deg[row])
+        return plan_cutout(request, planner.catalog, planner.limits, planner.reader, planner.site)

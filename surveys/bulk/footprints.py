@@ -15,8 +15,8 @@ from sqlalchemy import BigInteger, Integer, Select, Values, bindparam, column, s
 from surveys.fits.source import Lru
 from surveys.index.catalog import Catalog
 from surveys.index.cells import ranges_at
-from surveys.index.queries import preferred, valid_in
-from surveys.index.tables import ArtifactRow, CellRow, DatasetRow
+from surveys.index.queries import footprints, valid_in
+from surveys.index.tables import CellRow, DatasetRow
 from surveys.sky.sphere import Floats, normalized, separation_deg, unit_vectors
 from surveys.survey import Survey
 
@@ -146,25 +146,13 @@ class FootprintIndex:
         return Footprints.of(list(found.values()), self._bands)
 
     def _query(self) -> Select[*tuple[Any, ...]]:
-        query: Select[*tuple[Any, ...]] = (
-            select(
-                ArtifactRow.id,
-                DatasetRow.key,
-                DatasetRow.band,
-                DatasetRow.s_ra,
-                DatasetRow.s_dec,
-                DatasetRow.cover,
-            )
-            .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
-            .where(
-                DatasetRow.survey_id == bindparam("survey_id"),
-                DatasetRow.band.in_(self._bands),
-                DatasetRow.cover.is_not(None),
-                *valid_in(DatasetRow, bindparam("generation")),
-            )
-        )
         prefer = self._survey.prefer
-        return query if prefer is None else query.where(preferred(prefer.order))
+        return footprints(prefer.order if prefer else None).where(
+            DatasetRow.survey_id == bindparam("survey_id"),
+            DatasetRow.band.in_(self._bands),
+            DatasetRow.cover.is_not(None),
+            *valid_in(DatasetRow, bindparam("generation")),
+        )
 
     def _values(self) -> dict[str, object]:
         return {"survey_id": self._catalog.key_of(self._survey.name), "generation": self._generation}

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveys.access import EVERYBODY, NAMED_DATASETS, Reader
 from surveys.bulk.decisions import Decisions, Found
 from surveys.bulk.footprints import FootprintIndex, Footprints
 from surveys.bulk.matching import Integers, Pairs, Targets, boxes_on, crowded, found_of, in_order, near
 from surveys.bulk.plans import ManyPlans, Planner, Spelling
 from surveys.bulk.rows import Rows
-from surveys.errors import AccessDenied
 from surveys.fits.product import DEFAULT_SITE, Site
 from surveys.image import ImageRecord
 from surveys.index.catalog import MOST_CANDIDATES, Catalog
 from surveys.picture.look import look_of
-from surveys.planner import check_filters, is_public
+from surveys.planner import check_access, check_filters
 from surveys.planning.images import is_wanted
 from surveys.planning.limits import Limits
 from surveys.planning.tiles import search_radius_deg, wanted_bands
 from surveys.request import CutoutRequest
 from surveys.sky.sphere import Floats
 from surveys.sky.stencil import Size
-from surveys.survey import Survey
 
 #: Positions that are looked at together, and pairs of a position and an image: bounds the memory.
 CHUNK = 50_000
@@ -39,7 +38,7 @@ def plan_many(
     dec_deg: ArrayLike,
     catalog: Catalog,
     limits: Limits,
-    can_read: Callable[[Survey], bool] = is_public,
+    reader: Reader = EVERYBODY,
     site: Site = DEFAULT_SITE,
     spell: Spelling | None = None,
 ) -> ManyPlans:
@@ -53,7 +52,7 @@ def plan_many(
         Of the boxes.
     ra_deg, dec_deg
         Positions, ICRS; finite.
-    catalog, limits, can_read, site
+    catalog, limits, reader, site
         As `plan_cutout` has them.
     spell
         Completes the request of a row by its canonical spelling.
@@ -69,7 +68,7 @@ def plan_many(
     ra, dec = np.asarray(ra_deg, float).ravel(), np.asarray(dec_deg, float).ravel()
     if len(ra) != len(dec) or not (np.isfinite(ra).all() and np.isfinite(dec).all()):
         raise ValueError("each position has a right ascension and a declination")
-    return _Planning(Planner(template, size, catalog, limits, can_read, site, spell), ra, dec).run()
+    return _Planning(Planner(template, size, catalog, limits, reader, site, spell), ra, dec).run()
 
 
 class _Planning:
@@ -79,8 +78,7 @@ class _Planning:
         self._planner, self._request, self._catalog = planner, planner.template, planner.catalog
         name, *rest = self._request.dataset.split("/")
         self._survey = self._catalog.survey(name)
-        if not planner.can_read(self._survey):
-            raise AccessDenied(f"the survey {self._survey.name} is not open to you")
+        check_access(self._request.dataset, self._survey, planner.reader)
         check_filters(self._request, self._survey)
         self._generation = self._catalog.generation(self._survey.name)
         self._image: ImageRecord | None = None
@@ -95,9 +93,9 @@ class _Planning:
         self._targets = Targets.of(ra_deg, dec_deg, planner.size, radius_deg)
         self._rows = Rows.empty(len(ra_deg), len(self._bands))
         wants_one = self._survey.kind == "exposures" and self._request.mosaic.combine == "auto"
-        self._decisions = Decisions(
-            planner, self._survey, self._targets, self._rows, wants_one and self._image is None
-        )
+        self._wants_one = wants_one and self._image is None
+        self._decisions = Decisions(planner, self._survey, self._targets, self._rows, self._wants_one)
+        self._datasets: set[str] = set()
 
     def _labels(self, label: str | None) -> tuple[str, ...]:
         bands = wanted_bands(self._request, self._survey, label)
@@ -119,7 +117,8 @@ class _Planning:
                     self._search(numbers[start : start + CHUNK], footprints)
         columns = {one.name: getattr(self._rows, one.name) for one in fields(self._rows)}
         ra, dec = self._targets.ra_deg, self._targets.dec_deg
-        return ManyPlans(self._planner, ra, dec, self._generation, self._bands, **columns)
+        planner, generation = self._planner, self._generation
+        return ManyPlans(planner, ra, dec, generation, self._bands, **columns, datasets=self._datasets)
 
     def _plan_in_image(self, numbers: Integers, record: ImageRecord) -> None:
         """Plan rows of one image that is named."""
@@ -129,6 +128,7 @@ class _Planning:
         left = np.full(len(numbers), is_sliced(self._request, record))
         # There is but one, so that rows are in order once they are sorted.
         pairs = pairs.taken(np.argsort(pairs.rows, kind="stable"))
+        self._note(record)
         self._decisions.take(numbers, Found(pairs, {0: record}, np.zeros(1, np.int16), left))
 
     def _search(self, numbers: Integers, footprints: Footprints) -> None:
@@ -153,7 +153,9 @@ class _Planning:
         left = np.zeros(len(targets), bool)
         for image, rows in candidates:
             record = self._catalog.artifact(int(footprints.artifacts[image]))
-            if not is_wanted(self._request, record):
+            is_open = self._survey.access.may_read(record.dataset, self._planner.reader)
+            # Exposures are chosen among those that are open; a region that needs a closed tile is refused.
+            if not is_wanted(self._request, record) or (self._wants_one and not is_open):
                 continue
             if is_sliced(self._request, record):
                 left[rows] = True
@@ -161,7 +163,14 @@ class _Planning:
             if len(pairs):
                 records[image] = record
                 parts.append(pairs)
+                if is_open:
+                    self._note(record)
         return Found(in_order(Pairs.joined(parts), targets, footprints), records, footprints.bands, left)
+
+    def _note(self, record: ImageRecord) -> None:
+        # Where all is open to everybody it does not matter which of many there are.
+        if not self._survey.is_public or len(self._datasets) <= NAMED_DATASETS:
+            self._datasets.add(record.dataset)
 
 
 def is_sliced(request: CutoutRequest, record: ImageRecord) -> bool:

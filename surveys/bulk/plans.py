@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from surveys.access import Reader
 from surveys.errors import RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site
 from surveys.image import ImageRecord
@@ -21,7 +22,6 @@ from surveys.sky.overlap import box_shape
 from surveys.sky.pixels import PixelBox
 from surveys.sky.sphere import Booleans, Floats
 from surveys.sky.stencil import CenteredBox, Size
-from surveys.survey import Survey
 
 Integers = NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class Planner:
         What is asked of each position, but for the position.
     size
         Of each box.
-    catalog, limits, can_read, site
+    catalog, limits, reader, site
         As `plan_cutout` has them.
     spell
         Completes a request by its canonical spelling; the template's stays where it is None.
@@ -58,7 +58,7 @@ class Planner:
     size: Size
     catalog: Catalog
     limits: Limits
-    can_read: Callable[[Survey], bool]
+    reader: Reader
     site: Site = DEFAULT_SITE
     spell: Spelling | None = None
 
@@ -101,6 +101,8 @@ class ManyPlans:
         canonical spellings differ in length by a card, `bytes_out` may be off by a block.
     faults
         Why rows are refused, by their number.
+    datasets
+        Images that are touched and open to whoever asks; where a survey is open to everybody, some of them.
     """
 
     planner: Planner
@@ -122,6 +124,7 @@ class ManyPlans:
     pixels_out: Integers
     bytes_out: Integers
     faults: Mapping[int, RequestFault]
+    datasets: Collection[str] = ()
 
     def __len__(self) -> int:
         return len(self.ra_deg)
@@ -171,7 +174,7 @@ class ManyPlans:
             return plan_of(request, record, box, self.generation, planner.catalog, planner.site)
         if not self.images[row]:
             return CutoutPlan(request, self.generation, (), Cost(0, 0, 0))
-        return plan_cutout(request, planner.catalog, planner.limits, planner.can_read, planner.site)
+        return plan_cutout(request, planner.catalog, planner.limits, planner.reader, planner.site)
 
 
 def plan_of(

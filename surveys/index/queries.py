@@ -81,6 +81,19 @@ def band_names(bands: int) -> list[str]:
     return [f"band{number}" for number in range(bands)]
 
 
+def footprints(prefer: Order | None) -> Select[*tuple[Any, ...]]:
+    """Query for ``(artifact, dataset, band, ra, dec, cover)`` of images; `prefer` as of `candidates_in`."""
+    query: Select[*tuple[Any, ...]] = select(
+        ArtifactRow.id,
+        DatasetRow.key,
+        DatasetRow.band,
+        DatasetRow.s_ra,
+        DatasetRow.s_dec,
+        DatasetRow.cover,
+    ).join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+    return query if prefer is None else query.where(preferred(prefer))
+
+
 @lru_cache(maxsize=256)
 def candidates_in(ranges: int, bands: int, prefer: Order | None) -> Select[*tuple[Any, ...]]:
     """Query for the images of some bands with a cell in one of some ranges.
@@ -100,16 +113,8 @@ def candidates_in(ranges: int, bands: int, prefer: Order | None) -> Select[*tupl
             for level, first, last in map(range_names, range(ranges))
         )
     )
-    query: Select[*tuple[Any, ...]] = (
-        select(
-            ArtifactRow.id,
-            DatasetRow.key,
-            DatasetRow.band,
-            DatasetRow.s_ra,
-            DatasetRow.s_dec,
-            DatasetRow.cover,
-        )
-        .join(ArtifactRow, ArtifactRow.dataset_id == DatasetRow.id)
+    return (
+        footprints(prefer)
         .where(
             DatasetRow.id.in_(cells),
             or_(*(DatasetRow.band == bindparam(name) for name in band_names(bands))),
@@ -117,7 +122,6 @@ def candidates_in(ranges: int, bands: int, prefer: Order | None) -> Select[*tupl
         )
         .limit(bindparam("most"))
     )
-    return query if prefer is None else query.where(preferred(prefer))
 
 
 @lru_cache(maxsize=256)

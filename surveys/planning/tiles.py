@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lsst.sphgeom import ConvexPolygon, Region, UnitVector3d
 
-from surveys.errors import NeedsStencil, RequestFault, SeveralImages
+from surveys.access import EVERYBODY, Reader
+from surveys.errors import AccessDenied, NeedsStencil, RequestFault, SeveralImages
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
 from surveys.planning.coverage import outline
@@ -82,6 +83,8 @@ class TileSearch:
         The image index.
     limits
         How many images a cutout may be made of.
+    reader
+        Who asks: only those exposures are looked for that are open to them.
 
     Raises
     ------
@@ -90,7 +93,13 @@ class TileSearch:
     """
 
     def __init__(
-        self, request: CutoutRequest, survey: Survey, generation: int, catalog: Catalog, limits: Limits
+        self,
+        request: CutoutRequest,
+        survey: Survey,
+        generation: int,
+        catalog: Catalog,
+        limits: Limits,
+        reader: Reader = EVERYBODY,
     ) -> None:
         if request.stencil is None:
             band = " band" if "/" in request.dataset else ""
@@ -106,6 +115,8 @@ class TileSearch:
         self._limits = limits
         #: Whether exposures are looked for, of which there may be many and only one is wanted.
         self.wants_one = survey.kind == "exposures" and request.mosaic.combine == "auto"
+        self._reader = reader
+        self._is_chosen = self.wants_one and not survey.is_public
 
     def run(self, bands: Sequence[Band]) -> list[Tiles]:
         """Find the images of some bands, in the order of the bands; those without any are left out.
@@ -114,6 +125,8 @@ class TileSearch:
         ------
         SeveralImages
             If there are more exposures than can be told apart.
+        AccessDenied
+            If all that a band has here is closed to the reader.
         TooLarge
             If more images are needed than one cutout may have.
         """
@@ -127,6 +140,8 @@ class TileSearch:
             if (found := overlap(self._stencil, record)) is not None:
                 overlaps[record.band].append(found)
                 self._check_number(overlaps, overlaps[record.band])
+        if not self._survey.is_public:
+            self._refuse_closed(overlaps.values())
         return [
             Tiles(band, tuple(records[band.label]), tuple(overlaps[band.label]), self._about(band))
             for band in bands
@@ -137,8 +152,17 @@ class TileSearch:
         """Yield images about a region: where there are too many, most of them are never read."""
         for candidate in self._catalog.search(self._survey.name, labels, region, self._generation):
             record = self._catalog.artifact(candidate.artifact_id)
+            if self._is_chosen and not self._survey.access.may_read(record.dataset, self._reader):
+                continue
             if passes(self._request, record):
                 yield record
+
+    def _refuse_closed(self, overlaps: Iterable[list[Overlap]]) -> None:
+        """Refuse what can come to nothing else, before anything is told of the images."""
+        access, reader = self._survey.access, self._reader
+        for some in overlaps:
+            if some and not any(access.may_read(found.record.dataset, reader) for found in some):
+                raise closed_here(self._survey)
 
     def _check_number(self, overlaps: dict[str, list[Overlap]], of_band: list[Overlap]) -> None:
         if self.wants_one:
@@ -154,6 +178,11 @@ class TileSearch:
             return () if hull is None else list(self._records([band.label], hull))
 
         return about
+
+
+def closed_here(survey: Survey) -> AccessDenied:
+    """Tell that a region needs what somebody may not read."""
+    return AccessDenied(f"{survey.name} has images of this region that are not open to you")
 
 
 def datasets_of(overlaps: Sequence[Overlap]) -> tuple[str, ...]:

@@ -27,9 +27,6 @@ from soda.habits import Habits
 from soda.service import SyncService
 from soda.views import make_blueprint
 from surveys.errors import DeclarationError
-from surveys.fits.product import Site
-from surveys.identifiers import Identifiers
-from surveys.planner import Limits
 from tests.support.service import did, index_all, make_service, settings_of, write_surveys
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027", "RUNID": "mine"}
@@ -180,15 +177,7 @@ def test_http_13_too_many_at_once_over_http(folder: Path) -> None:
     index_all(settings)
     parts = assemble(settings)
     gate = PixelGate(1, settings.sync.wait_s)
-    busy = SyncService(
-        parts.catalog,
-        parts.source,
-        Identifiers(settings.identifiers.base),
-        Limits(10**6, 10**7),
-        gate,
-        Site(),
-        light_bytes=0,
-    )
+    busy = SyncService(parts.soda, gate, light_bytes=0)
     app = Flask(__name__)
     habits = Habits(parts.surveys, parts.identifiers)
     app.register_blueprint(make_blueprint(busy, parts.previews, habits, lambda: "http://localhost"))

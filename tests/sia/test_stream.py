@@ -103,6 +103,7 @@ def failing(settings: Settings, images: int) -> Flask:
         RowLimits(10_000, 10_000),
         SyncLimits(1, 1),
         lambda field, url: (),
+        parts.rights.reader,
     )
     app = Flask("failing")
     app.register_blueprint(make_blueprint(service, lambda: "http://localhost"))

@@ -63,7 +63,7 @@ def kind(parts: Parts) -> SodaJobs:
 
 
 def kind_of(parts: Parts, limits: JobLimits = LIMITS) -> SodaJobs:
-    return SodaJobs(parts.catalog, parts.source, parts.identifiers, limits, Site())
+    return SodaJobs(replace(parts.soda, site=Site()), limits)
 
 
 def plan(kind: SodaJobs, *pairs: tuple[str, str]) -> JobPlan:
@@ -292,13 +292,8 @@ def test_a_large_file_that_breaks_while_it_is_sent_says_so(parts: Parts, folder:
         header = hdus[0].header
     fits.PrimaryHDU(np.zeros((3000, 3000), np.float32), header).writeto(wide, overwrite=True)
     index_survey(parts.engine, parts.catalog.survey("tiny"))
-    large = SodaJobs(
-        parts.catalog,
-        Source("pread"),
-        parts.identifiers,
-        replace(LIMITS, cutout=Limits(10**8, 10**9)),
-        Site(),
-    )
+    engine = replace(parts.soda, source=Source("pread"), site=Site())
+    large = SodaJobs(engine, replace(LIMITS, cutout=Limits(10**8, 10**9)))
     (outcome,) = run(large, plan(large, ("ID", did("tiny/g/a"))))
     chunks = iter(outcome.files[0].chunks)
     next(chunks)

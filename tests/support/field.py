@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
-from config.app import Parts, assemble, create_app, site_of
+from config.app import Parts, assemble, create_app
 from dali.caller import ANONYMOUS
 from dali.parameters import Parameters
 from soda.jobtype import JobLimits, SodaJobs
@@ -107,9 +107,7 @@ class Field:
         """Make the cutouts of a job."""
         limits = JobLimits(Limits(10**6, 10**7), 100, 10, 10**6)
         parts = self.parts
-        kind = SodaJobs(
-            parts.catalog, parts.source, parts.identifiers, limits, site_of(self.settings, parts.identifiers)
-        )
+        kind = SodaJobs(parts.soda, limits)
         plan = kind.plan(kind.parse(Parameters.from_pairs(pairs), ANONYMOUS))
         rows = tuple(row for task in plan.tasks for row in task)
         return list(kind.run(Work("job", "owner", rows)))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from surveys.access import OPERATOR
 from surveys.declaration import parse_survey
 from surveys.errors import AccessDenied, NeedsStencil, RequestFault, SeveralImages, TooLarge, UnknownDataset
 from surveys.execute import execute
@@ -151,7 +152,7 @@ def test_a_survey_that_is_not_open(catalog: Catalog) -> None:
     for dataset in ("closed", "closed/g", "closed/g/a", "closed/g/none"):
         with pytest.raises(AccessDenied):
             plan(catalog, dataset, circle(60))
-    open_to_all = plan_cutout(CutoutRequest("closed/g", circle(60)), catalog, LIMITS, lambda survey: True)
+    open_to_all = plan_cutout(CutoutRequest("closed/g", circle(60)), catalog, LIMITS, OPERATOR)
     assert open_to_all.pieces[0].dataset == "closed/g/a"
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ LIMITS = JobLimits(
 
 
 def kind_of(parts: Parts, limits: JobLimits = LIMITS, site: Site | None = None) -> SodaJobs:
-    return SodaJobs(parts.catalog, parts.source, parts.identifiers, limits, site or Site())
+    return SodaJobs(replace(parts.soda, site=site or Site()), limits)
 
 
 def csv_of(rows: Sequence[Mapping[str, object]]) -> str:

@@ -291,7 +291,7 @@ def test_a_table_that_is_gone_is_asked_for_later(kind: SodaJobs, tmp_path: Path)
 
 
 def kind_of_limits(kind: SodaJobs, limits: Any) -> SodaJobs:
-    return SodaJobs(kind._catalog, kind._source, kind._identifiers, limits, kind._site)
+    return SodaJobs(kind._engine, limits)
 
 
 def test_more_cutouts_than_a_job_may_have_are_refused(kind: SodaJobs, tmp_path: Path) -> None:

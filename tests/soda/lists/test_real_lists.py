@@ -13,6 +13,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from soda.engine import Engine
 from soda.jobtype import SodaJobs
 from soda.params import parse_box_size
 from soda.spelling import with_url
@@ -73,7 +74,7 @@ def targets_of(catalog: Catalog) -> list[dict[str, Any]]:
 
 def test_a_list_over_real_surveys(catalog: Catalog, tmp_path: Path) -> None:
     identifiers, source, limits = Identifiers(BASE), Source(), replace(LIMITS, max_rows=1000)
-    kind = SodaJobs(catalog, source, identifiers, limits, Site())
+    kind = SodaJobs(Engine(catalog, source, identifiers, limits.cutout, Site()), limits)
     rows = targets_of(catalog)
     found = ListJob(kind, tmp_path, rows, ("SIZE", "48px")).run()
     assert len(found) == len(rows)

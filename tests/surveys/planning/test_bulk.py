@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from surveys.bulk.planning import plan_many
 from surveys.bulk.plans import ManyPlans, Verdict
 from surveys.declaration import parse_survey
-from surveys.errors import AccessDenied, RequestFault, SeveralImages, TooLarge, UnknownDataset
+from surveys.errors import RequestFault, SeveralImages, TooLarge, UnknownDataset
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
 from surveys.plan import CutoutPlan
@@ -208,8 +208,6 @@ def test_what_is_wrong_wherever_it_is_asked_is_raised(catalog: Catalog) -> None:
         planned(catalog, "grid", where, size, filters=("K",))
     with pytest.raises(RequestFault, match="declares no pixel scale"):
         planned(catalog, "nights", where, size)
-    with pytest.raises(AccessDenied):
-        plan_many(CutoutRequest("grid"), size, *where, catalog, LIMITS, can_read=lambda survey: False)
     with pytest.raises(ValueError, match="right ascension and a declination"):
         planned(catalog, "grid", (np.array([np.nan]), np.array([0.0])), size)
 

@@ -83,6 +83,9 @@ DATABASE_RETRY_S = 10
 #: What a database gives that is away, or read-only, or has too much to do.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, NoConnection)
 
+#: What somebody unknown may do about a refusal.
+SIGN_IN = "Sign in, or send a token in the Authorization header."
+
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
 JOBS = "fountain.jobs"
@@ -324,7 +327,9 @@ def answer_errors(app: Flask) -> None:
 
     def protocol_error(error: ProtocolError) -> Response:
         if isinstance(error, AuthorizationError) and not caller_in(request.environ).name:
-            error = AuthenticationError(error.sentence, "Sign in, or send a token in the Authorization header.")
+            error = AuthenticationError(
+                error.sentence, "Sign in, or send a token in the Authorization header."
+            )
         if error.status >= 500 and isinstance(error, ServerError):
             log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
         return error_response(error, request)

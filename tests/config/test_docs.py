@@ -64,8 +64,9 @@ def test_every_parameter_of_lists_is_in_their_guide() -> None:
 
 def test_the_example_of_the_guide_is_a_survey() -> None:
     text = (DOCS / "surveys.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    survey = parse_survey(tomllib.loads(example), "mine.toml", "mine", Path("/data"))
+    example, access = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    survey = parse_survey(tomllib.loads(f"{example}\n{access}"), "mine.toml", "mine", Path("/data"))
+    assert [rule.match for rule in survey.access.datasets] == ["*/deep-*", "r/first-light"]
     assert [band.label for band in survey.bands] == ["g", "r"]
     assert survey.roots == (Path("/data/my-survey"),)
 

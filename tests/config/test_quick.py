@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-import soda.service
+import soda.engine
 from surveys.plan import CutoutPlan
 from tests.support.service import did
 
@@ -83,12 +83,12 @@ def test_what_is_not_answered_quickly_is_not_planned_twice(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[object] = []
-    usual = soda.service.plan_cutout
+    usual = soda.engine.plan_cutout
 
     def plan(*arguments: Any) -> CutoutPlan:
         planned.append(1)
         return usual(*arguments)
 
-    monkeypatch.setattr(soda.service, "plan_cutout", plan)
+    monkeypatch.setattr(soda.engine, "plan_cutout", plan)
     answer = client.get("/sync", query_string=SMALL | {"RESPONSEFORMAT": "png"})
     assert (answer.status_code, len(planned)) == (200, 1)

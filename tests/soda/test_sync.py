@@ -204,8 +204,9 @@ def test_a_survey_has_no_whole(client: FlaskClient, dataset: str) -> None:
 
 def test_http_14_a_survey_that_is_not_open(client: FlaskClient) -> None:
     answer = get(client, ID=did("secret/g/a"), CIRCLE=CIRCLE)
-    assert answer.status_code == 403
-    assert answer.text.startswith("AuthorizationError: ")
+    assert answer.status_code == 401
+    assert answer.text.startswith("AuthenticationError: ")
+    assert answer.headers["WWW-Authenticate"].startswith("ivoa_bearer ")
 
 
 def test_too_large_names_what_is_allowed(client: FlaskClient) -> None:

@@ -71,6 +71,8 @@ class LdapProvider:
         Attributes: what is typed, what never changes, and what people read.
     groups_base, groups_filter, member, group_name
         Where groups are, which entries are groups, and their attributes. Without a base there are none.
+    members
+        What `member` holds: the DN of people, or what they are named by (posixGroup).
     member_of
         Attribute of people that names their groups, where there is one.
     groups
@@ -96,6 +98,7 @@ class LdapProvider:
     groups_base: str
     groups_filter: str
     member: str
+    members: Literal["dn", "login"]
     group_name: str
     member_of: str
     groups: GroupNames
@@ -211,15 +214,15 @@ def read_providers(paths: Iterable[Path], environ: Mapping[str, str] = os.enviro
 
     Notes
     -----
-    An issuer's accounts are the same whether somebody signs in there or sends its token, so declarations of one
-    issuer have one label; any two others have different ones.
+    An issuer's accounts are the same whether somebody signs in there or sends its token, so declarations of
+    one issuer have one label; any two others have different ones.
     """
     providers = tuple(read_provider(path, environ) for path in paths)
     for one, other in combinations(providers, 2):
         same_issuer = _issuer_of(one) == _issuer_of(other) != ""
         if same_issuer and (type(one) is type(other) or one.label != other.label):
             raise ProviderError(
-                f"the issuer {_issuer_of(one)} is declared twice: an oidc and a jwt may be, with the same label"
+                f"the issuer {_issuer_of(one)} is declared twice; an oidc and a jwt may be, with one label"
             )
         if one.label == other.label and not same_issuer:
             raise ProviderError(f"two providers have the label {one.label}")
@@ -296,6 +299,7 @@ def _ldap(keys: Keys, environ: Mapping[str, str]) -> LdapProvider:
         groups_base=groups.text("base", ""),
         groups_filter=_filter(groups, "filter", "(objectClass=groupOfNames)"),
         member=_attribute(groups, "member", "member"),
+        members=groups.choice("members", ("dn", "login"), "dn"),
         group_name=_attribute(groups, "name", "cn"),
         groups=_groups(groups),
         basic=keys.truth("basic", True),

@@ -23,7 +23,8 @@ SEEN_EVERY_MS = 300_000
 LONGEST_SUBJECT = 255
 DAY_MS = 86_400_000
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_GROUP = re.compile(r"[^\s,\x00-\x1f\x7f]{1,255}")
+#: Names of groups: they stand in lists.
+GROUP = re.compile(r"[^\s,\x00-\x1f\x7f]{1,255}")
 
 Kind = Literal["person", "service"]
 Role = Literal["user", "admin"]
@@ -272,7 +273,7 @@ class People:
         UsageError
             If the group has a name that none may have.
         """
-        if not _GROUP.fullmatch(group):
+        if not GROUP.fullmatch(group):
             raise UsageError(
                 f"{quoted(group)} cannot be the name of a group", "Names have no spaces and no commas."
             )

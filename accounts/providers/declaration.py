@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from accounts.people import GROUP, LOCAL
 from accounts.providers.keys import Keys, ProviderError
 
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*\Z")
-#: Accounts that an operator makes are of this provider, which nobody else is.
-LOCAL = "local"
 #: Signatures by a key pair. Others are not for what anybody may read the key of, `none` is no signature.
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
@@ -45,8 +44,8 @@ class GroupNames:
 
     def of(self, found: Iterable[str]) -> frozenset[str]:
         """Give the groups here of somebody who is in `found` there."""
-        known = {group: self.names.get(group, group if self.take_all else "") for group in found}
-        return frozenset(name for name in known.values() if name and name.isprintable())
+        known = {self.names.get(group, group if self.take_all else "") for group in found}
+        return frozenset(name for name in known if GROUP.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +324,8 @@ def _filter(keys: Keys, key: str, default: str) -> str:
 def _groups(keys: Keys) -> GroupNames:
     """Read how groups are named, the last keys of their table."""
     groups = GroupNames(keys.words("names"), keys.choice("take", ("named", "all"), "named") == "all")
+    if not all(GROUP.fullmatch(name) for name in groups.names.values()):
+        raise keys.fault("names", "names without spaces and commas")
     keys.finish()
     return groups
 

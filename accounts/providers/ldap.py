@@ -22,8 +22,10 @@ from flask_ldap3_login import AuthenticationResponseStatus, LDAP3LoginManager
 from ldap3.core import exceptions as ldap_errors
 from ldap3.utils.dn import escape_rdn, parse_dn
 
+from accounts.people import Identity, check_identity
+from accounts.providers.answers import ProviderAway, line
 from accounts.providers.declaration import LdapProvider
-from accounts.providers.known import Known, ProviderAway, shown
+from dali.errors import UsageError
 
 #: That a login takes at most, whatever the servers do.
 DEADLINE_S = 2.5
@@ -63,12 +65,12 @@ class Directory:
         self._manager = _Manager(self._app, provider)
         self._threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="ldap")
 
-    def ask(self, name: str, password: str) -> Known | None:
+    def ask(self, name: str, password: str) -> Identity | None:
         """Tell whose name and password these are.
 
         Returns
         -------
-        Known or None
+        Identity or None
             None if there is nobody of this name, or more than one, or the password is another.
 
         Raises
@@ -92,7 +94,7 @@ class Directory:
         """Wait for nobody."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, name: str, password: str) -> Known | None:
+    def _ask(self, name: str, password: str) -> Identity | None:
         with self._app.app_context():
             answer = self._manager.authenticate(name, password)
             if answer.status is AuthenticationResponseStatus.success:
@@ -103,16 +105,11 @@ class Directory:
                 raise ProviderAway(f"{self.provider.label}: {type(answer.exception).__name__}")
         return None
 
-    def _known(self, dn: str, entry: dict[str, Any]) -> Known | None:
+    def _known(self, dn: str, entry: dict[str, Any]) -> Identity | None:
         said, attributes = self.provider, {key.lower(): value for key, value in entry.items()}
-        subject = _only(attributes.get(said.subject.lower()))
+        log, subject = structlog.get_logger(), _only(attributes.get(said.subject.lower()))
         if not subject:
-            structlog.get_logger().error(
-                "somebody's entry has no single value of the attribute that accounts are named by",
-                provider=said.label,
-                attribute=said.subject,
-                dn=dn,
-            )
+            log.error("the attribute that names accounts has not one value", provider=said.label, dn=dn)
             return None
         found = [_group_of(value) for value in _values(attributes.get(said.member_of.lower()))]
         found += _values(attributes.get(said.member_of.lower()))
@@ -122,13 +119,19 @@ class Directory:
                 found += _values(
                     {key.lower(): value for key, value in group.items()}.get(said.group_name.lower())
                 )
-        return Known(
+        identity = Identity(
             said.label,
             subject,
-            shown(next(iter(_values(attributes.get(said.name.lower()))), "")),
-            shown(next(iter(_values(attributes.get(said.email.lower()))), "")),
+            line(next(iter(_values(attributes.get(said.name.lower()))), "")),
+            line(next(iter(_values(attributes.get(said.email.lower()))), "")),
             said.groups.of(found),
         )
+        try:
+            check_identity(identity)
+        except UsageError:
+            log.error("somebody cannot have an account of this name", provider=said.label, dn=dn)
+            return None
+        return identity
 
 
 def _settings(provider: LdapProvider) -> dict[str, object]:

@@ -1,0 +1,21 @@
+"""What is the same of all providers: that they are away, and how their texts are taken."""
+
+from __future__ import annotations
+
+#: Longest text that is taken.
+LONGEST = 255
+
+
+class ProviderAway(Exception):
+    """A provider does not answer as it should: nobody can sign in there now. The message is for the log."""
+
+
+class NotLetIn(Exception):
+    """Somebody may not sign in here, or was not let in by the provider; the message tells why."""
+
+
+def line(text: object) -> str:
+    """Give a text of a provider as people may read it: on one line, and not too long; "" for what is none."""
+    if not isinstance(text, str):
+        return ""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from accounts.audit import Audit
 from accounts.callers import Callers
 from accounts.people import People
 from accounts.rights import Data, can
@@ -20,7 +21,7 @@ Named = Callable[[str], Caller | None]
 
 def make_rights(settings: Settings, engine: Engine) -> AccountRights:
     """Make the rights of the accounts in a database."""
-    return AccountRights(Callers(People(engine), settings.accounts.admin_groups).named)
+    return AccountRights(Callers(People(engine, Audit(engine)), settings.accounts.admin_groups).named)
 
 
 class AccountRights:

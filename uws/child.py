@@ -27,7 +27,7 @@ from uws.containers import ContainerWriter
 from uws.job import JobError, Row, RowReport, RowStatus, Stored, TaskKind, ended_by_engine
 from uws.jobtype import File, JobType, JobTypes, Outcome, Work
 from uws.params import gathered
-from uws.splitting import Drained, SplitWork, sources_of, storable, storable_facts, write
+from uws.splitting import Drained, SplitWork, sources_of, storable, write, written_facts
 from uws.verdict import Answer, Left
 
 #: The shared cell: index of the row in hand (or NO_ROW), when it was begun (`time.monotonic_ns`), whether to
@@ -318,7 +318,7 @@ def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
         outcome.transient,
         outcome.verdict,
         storable(outcome.label),
-        storable_facts(outcome.facts) if outcome.facts else {},
+        written_facts(outcome.facts) or "",
     )
 
 

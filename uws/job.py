@@ -334,7 +334,7 @@ class RowReport:
     label
         The user's name of the row.
     facts
-        What the ledger tells of it; JSON.
+        What the ledger tells of it: JSON, or the text of it, which is written once and copied from then on.
     seconds
         How long it took.
     detail
@@ -349,7 +349,7 @@ class RowReport:
     transient: bool = False
     verdict: str = ""
     label: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] | str = field(default_factory=dict)
     seconds: float = 0.0
     detail: str = ""
 

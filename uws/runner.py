@@ -81,14 +81,8 @@ class Child:
             self._tasks = 0
         return self._process.is_ready(within_s)
 
-    def do(
-        self,
-        claim: Claim,
-        path: Path,
-        watch: Callable[[], Halt | None],
-        split: SplitWork | None = None,
-    ) -> Ended:
-        """Have a task done; `ready` has said that it can be.
+    def begin(self, claim: Claim, path: Path, split: SplitWork | None = None) -> None:
+        """Hand it a task; `ready` has said that it takes one, and `end` is to be called next.
 
         Parameters
         ----------
@@ -96,8 +90,6 @@ class Child:
             The task.
         path
             Where its container goes.
-        watch
-            Called every now and then; the child is killed if it gives a reason.
         split
             What is needed if the task is a split.
         """
@@ -107,8 +99,29 @@ class Child:
         process = self._process
         if process is None:
             raise RuntimeError("the child was not made ready")
+        process.cell[ROW] = NO_ROW
+        process.cell[BEGAN] = time.monotonic_ns()
+        process.cell[DRAIN] = 0
         try:
-            ended = self._await(process, task, watch)
+            process.send(task)
+        except BaseException:
+            process.kill()
+            self._process = None
+            raise
+
+    def end(self, watch: Callable[[], Halt | None]) -> Ended:
+        """Wait for the end of the task that it was handed.
+
+        Parameters
+        ----------
+        watch
+            Called every now and then; the child is killed if it gives a reason.
+        """
+        process = self._process
+        if process is None:
+            raise RuntimeError("the child has no task")
+        try:
+            ended = self._await(process, watch)
         except BaseException:
             # It may still be at work: what it says next would be taken for the answer to the next task.
             process.kill()
@@ -132,12 +145,7 @@ class Child:
             self._process.stop()
             self._process = None
 
-    def _await(self, process: _Process, task: Task, watch: Callable[[], Halt | None]) -> Ended:
-        process.cell[ROW] = NO_ROW
-        process.cell[BEGAN] = time.monotonic_ns()
-        process.cell[DRAIN] = 0
-        if not process.send(task):
-            return Died(process.row, process.kill())
+    def _await(self, process: _Process, watch: Callable[[], Halt | None]) -> Ended:
         while True:
             if process.wait(POLL_S):
                 answer = process.receive()
@@ -200,13 +208,12 @@ class _Process:
         """Wait until it has something to say, or is dead."""
         return bool(connection.wait([self._pipe, self._death], within_s))
 
-    def send(self, task: Task) -> bool:
-        """Give it a task; False if it takes nothing any more."""
+    def send(self, task: Task) -> None:
+        """Give it a task; if it takes nothing any more, it is found dead."""
         try:
             self._pipe.send(task)
         except OSError:
-            return False
-        return True
+            self._process.kill()
 
     def receive(self) -> Any:
         """Take what it says, None if it is dead."""

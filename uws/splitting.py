@@ -115,7 +115,7 @@ def write(expansion: Expansion, folder: Path, go_on: Callable[[], None]) -> Spli
             _note(seen, report.n)
             by_status[report.status.value] = by_status.get(report.status.value, 0) + 1
             file.write(_line(_written(report)))
-            file.write(_line(report.facts or None))
+            file.write(f"{written_facts(report.facts) or 'null'}\n")
     if not all(seen):
         raise ValueError("the rows of a split are not numbered from 0 without a gap")
     return Split(folder, expansion.total, tasks, by_status, expansion.seconds)
@@ -143,15 +143,17 @@ def storable(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
-def storable_facts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Facts as every database takes them.
+def written_facts(facts: Mapping[str, Any] | str) -> str | None:
+    """Facts as their column has them: JSON that every database takes, None for {}.
 
     Raises
     ------
     TypeError, ValueError
         If they are no JSON.
     """
-    return json.loads(json.dumps(facts, default=_plain_number), parse_constant=_nothing)  # type: ignore[no-any-return]
+    if not facts:
+        return None
+    return facts if isinstance(facts, str) else _written_json(facts)
 
 
 def _source(
@@ -185,11 +187,15 @@ def _written(report: RowReport) -> list[Any]:
 
 
 def _line(values: Any) -> str:
+    return _written_json(values) + "\n"
+
+
+def _written_json(values: Any) -> str:
     try:
-        return json.dumps(values, allow_nan=False, separators=(",", ":"), default=_plain_number) + "\n"
+        return _STRICT.encode(values)
     except ValueError:  # a number that is not finite, which JSON does not have
         plain = json.loads(json.dumps(values, default=_plain_number), parse_constant=_nothing)
-        return json.dumps(plain, separators=(",", ":")) + "\n"
+        return _STRICT.encode(plain)
 
 
 def _json(line: str) -> str | None:
@@ -208,3 +214,6 @@ def _plain_number(value: Any) -> Any:
 
 def _nothing(name: str) -> None:
     return None
+
+
+_STRICT = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_plain_number)

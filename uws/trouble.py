@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+#: What a database gives that is away, or read-only, or has too much to do, or has ended the transaction of
+#: one who was frozen: it is asked again.
+DatabaseAway = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+
 _log = logging.getLogger(__name__)
 
 

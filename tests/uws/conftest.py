@@ -32,7 +32,7 @@ from uws.queue.board import QueueBoard
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
-from uws.splitting import SplitWork, storable_facts
+from uws.splitting import SplitWork, written_facts
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.pace import Paces
@@ -257,7 +257,7 @@ def _report(writer: ContainerWriter, n: int, result_id: str, outcome: Outcome) -
         outcome.transient,
         outcome.verdict,
         outcome.label,
-        storable_facts(outcome.facts),
+        written_facts(outcome.facts) or "",
     )
 
 

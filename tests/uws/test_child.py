@@ -54,6 +54,11 @@ def claim_of(rows: tuple[Row, ...], **changes: Any) -> Claim:
     return Claim(**{**values, **changes})
 
 
+def have_done(child: Child, claim: Claim, path: Path, watch: Callable[[], Halt | None]) -> Ended:
+    child.begin(claim, path)
+    return child.end(watch)
+
+
 @pytest.fixture
 def make_child() -> Iterator[Callable[..., Child]]:
     made: list[Child] = []
@@ -77,7 +82,7 @@ def run(make_child: Callable[..., Child], tmp_path: Path) -> Runs:
         claim = {name: changes.pop(name) for name in ("job_type",) if name in changes}
         child = children.setdefault("it", make_child(**changes)) if changes else make_child()
         until(lambda: child.ready(1))
-        return child.do(claim_of(rows, **claim), tmp_path / "it.zip", watch)
+        return have_done(child, claim_of(rows, **claim), tmp_path / "it.zip", watch)
 
     return do
 
@@ -223,14 +228,14 @@ def test_f04_a_drained_child_finishes_the_row_in_hand(
             (tmp_path / "go").touch()
 
     rows = toy_rows(("ok", "wait", "ok", "ok"), folder=tmp_path)
-    ended = child.do(claim_of(rows), tmp_path / "it.zip", watch)
+    ended = have_done(child, claim_of(rows), tmp_path / "it.zip", watch)
     assert isinstance(ended, Answer)
     assert ended.left is Left.DRAIN
     assert [report.n for report in ended.reports] == [0, 1]
     assert times(tmp_path, 2) == 0
     assert zipfile.is_zipfile(tmp_path / "it.zip")
     # The next task is none of it.
-    again = child.do(claim_of(rows), tmp_path / "again.zip", lambda: None)
+    again = have_done(child, claim_of(rows), tmp_path / "again.zip", lambda: None)
     assert statuses(again) == [RowStatus.DONE] * 4
 
 
@@ -242,7 +247,7 @@ def test_one_process_does_many_tasks_and_is_replaced_in_time(
     for _ in range(6):
         until(lambda: child.ready(1))
         pids.append(child.pid)
-        child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
+        have_done(child, claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
     assert len(set(pids[:3])) == len(set(pids[3:])) == 1
     assert len(set(pids)) == 2
 
@@ -251,9 +256,9 @@ def test_a_process_that_keeps_memory_is_replaced(make_child: Callable[..., Child
     child = make_child(memory_bytes=300 << 20)
     until(lambda: child.ready(1))
     first = child.pid
-    child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
+    have_done(child, claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
     assert child.pid == first
-    child.do(claim_of(toy_rows(("keep",))), tmp_path / "it.zip", lambda: None)
+    have_done(child, claim_of(toy_rows(("keep",))), tmp_path / "it.zip", lambda: None)
     assert child.pid is None
     assert first is not None
     assert not is_alive(first)
@@ -269,7 +274,7 @@ def test_one_that_died_in_between_is_replaced(make_child: Callable[..., Child], 
     until(lambda: not is_alive(first))
     until(lambda: child.ready(1))
     assert child.pid != first
-    assert statuses(child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)) == [
+    assert statuses(have_done(child, claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)) == [
         RowStatus.DONE
     ]
 
@@ -280,7 +285,9 @@ def test_one_that_dies_with_the_task_says_so(make_child: Callable[..., Child], t
     until(lambda: child.ready(1))
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
-    assert child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None) == Died(None, "SIGKILL")
+    assert have_done(child, claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None) == Died(
+        None, "SIGKILL"
+    )
 
 
 def test_an_answer_is_never_taken_for_that_of_another_task(
@@ -293,10 +300,10 @@ def test_an_answer_is_never_taken_for_that_of_another_task(
         raise RuntimeError("the watch has stopped")
 
     with pytest.raises(RuntimeError, match="the watch has stopped"):
-        child.do(claim_of(toy_rows(("wait",), folder=tmp_path)), tmp_path / "it.zip", watch)
+        have_done(child, claim_of(toy_rows(("wait",), folder=tmp_path)), tmp_path / "it.zip", watch)
     (tmp_path / "go").touch()
     until(lambda: child.ready(1))
-    ended = child.do(claim_of(toy_rows(("empty",))), tmp_path / "it.zip", lambda: None)
+    ended = have_done(child, claim_of(toy_rows(("empty",))), tmp_path / "it.zip", lambda: None)
     assert statuses(ended) == [RowStatus.EMPTY]
 
 
@@ -307,7 +314,7 @@ def test_f06_one_that_is_frozen_before_its_first_row_is_not_waited_for_without_e
     until(lambda: child.ready(1))
     assert child.pid is not None
     os.kill(child.pid, signal.SIGSTOP)
-    ended = child.do(claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
+    ended = have_done(child, claim_of(toy_rows(("ok",))), tmp_path / "it.zip", lambda: None)
     assert ended == Killed(None, Halt.ROW_LIMIT)
 
 

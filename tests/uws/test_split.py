@@ -16,7 +16,7 @@ from uws import splitting
 from uws.job import Counts, Row, RowReport, RowStatus
 from uws.jobtype import Expansion, TaskPlan
 from uws.phase import Phase
-from uws.splitting import WrittenTask, read_ended, read_tasks, storable_facts, write
+from uws.splitting import WrittenTask, read_ended, read_tasks, write, written_facts
 from uws.store.ledger import Ledger
 from uws.store.settling import LostClaim
 from uws.tables import TaskRow
@@ -237,6 +237,8 @@ def test_a_split_stops_when_it_is_told_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("facts", [{"a": 1, "b": [1.5, None, {"c": "d"}]}, {}])
 def test_facts_are_json(facts: Mapping[str, Any]) -> None:
-    assert storable_facts(facts) == facts
+    text = written_facts(facts)
+    assert written_facts(text or "") == text, "what is written stays as it is"
+    assert json.loads(text or "{}") == facts
     with pytest.raises((TypeError, AttributeError)):
-        storable_facts({"a": object()})
+        written_facts({"a": object()})

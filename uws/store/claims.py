@@ -69,10 +69,13 @@ class Claims:
         self._lease_ms = math.ceil(lease_s * 1000)
         self._served = Served()
 
-    def claim(self, lanes: Sequence[Lane]) -> Claim | None:
-        """Take the next task of the first lane that has one; None if nothing can be claimed."""
+    def claim(self, lanes: Sequence[Lane], ended: Claim | None = None) -> Claim | None:
+        """Take the next task of the first lane that has one; None if nothing can be claimed.
+
+        `ended`: a task that is over, though that is not written down yet: it does not count as running.
+        """
         for lane in lanes:
-            if (claim := self._claim_in(lane)) is not None:
+            if (claim := self._claim_in(lane, ended)) is not None:
                 return claim
         return None
 
@@ -127,11 +130,12 @@ class Claims:
         """Let go of a task whose job has ended: nobody does it any more."""
         drop(self._writing, claim)
 
-    def _claim_in(self, lane: Lane) -> Claim | None:
+    def _claim_in(self, lane: Lane, ended: Claim | None) -> Claim | None:
         tried: list[str] = []
         for _ in range(MOST_LOOKS):
             with self._reading.connect() as connection:
-                jobs = connection.execute(best_jobs(lane, tried, self._served)).scalars().all()
+                wanted = best_jobs(lane, tried, self._served, 0 if ended is None else ended.task_id)
+                jobs = connection.execute(wanted).scalars().all()
             for job_id in jobs:
                 try:
                     claim = self._claim_of(job_id, lane)

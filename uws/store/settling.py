@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from dali.clock import NowMs, now_ms
 from uws.job import Claim, Counts, JobError, RowReport, RowStatus, Settlement
 from uws.jobtype import Ending
 from uws.phase import Phase
-from uws.splitting import WrittenEnd, read_ended, read_tasks
+from uws.splitting import WrittenEnd, read_ended, read_tasks, written_facts
 from uws.store.inserts import chunks, insert_written_tasks
 from uws.store.rows import counts_of, tell, written_error, written_rows
 from uws.tables import JobRow, ResultRow, TaskRow
@@ -160,7 +159,7 @@ def _reports(reports: Iterable[RowReport], attempts: int) -> Iterator[dict[str, 
             "message": report.message,
             "label": report.label,
             "verdict": report.verdict or report.status.value,
-            "facts": json.dumps(dict(report.facts)) if report.facts else None,
+            "facts": written_facts(report.facts),
             "attempts": attempts,
             "seconds": report.seconds,
         }

@@ -59,7 +59,9 @@ class Served:
         return self._rank if self._in_a_row >= MOST_OF_A_RANK else None
 
 
-def best_jobs(lane: Lane, but: Collection[str] = (), served: Served | None = None) -> Select[str]:
+def best_jobs(
+    lane: Lane, but: Collection[str] = (), served: Served | None = None, ended: int = 0
+) -> Select[str]:
     """Jobs that have a task to claim, in the order in which it is their turn.
 
     Rank decides, then which owner has less of the workers, for what he is entitled to, then size. Jobs of
@@ -76,9 +78,11 @@ def best_jobs(lane: Lane, but: Collection[str] = (), served: Served | None = Non
         Jobs that have been tried.
     served
         Whom the worker has served lately.
+    ended
+        A task of the worker that is over, though the database does not know yet: its owner does not have it.
     """
     served = served or Served()
-    busy, in_hand = _running_by(TaskRow.owner), _running_by(TaskRow.job_id)
+    busy, in_hand = _running_by(TaskRow.owner, ended), _running_by(TaskRow.job_id)
     tasks: Any = func.coalesce(busy.c.tasks, 0)
     if served.tasks:
         lately = {owner: literal(round(count, 3)) for owner, count in served.tasks.items()}
@@ -140,10 +144,10 @@ def is_full(connection: Connection, job_id: str) -> bool:
     return bool(most) and connection.execute(running).scalar_one() >= most
 
 
-def _running_by(column: Any) -> Any:
+def _running_by(column: Any, but: int = 0) -> Any:
     return (
         select(column.label("key"), func.count().label("tasks"))
-        .where(TaskRow.state == "running")
+        .where(TaskRow.state == "running", TaskRow.task_id != but)
         .group_by(column)
         .subquery()
     )

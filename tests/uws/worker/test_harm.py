@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from tests.support.shop import SETTINGS, Shop, both
 from tests.support.toy import times
 from uws.job import Counts
+from uws.pen import UNRECORDED
 from uws.phase import Phase
 from uws.store.claims import Claims
 from uws.tables import TaskRow
-from uws.worker import UNRECORDED
 
 
 @pytest.mark.faults
@@ -153,11 +153,11 @@ class TestDatabase:
         asked: list[int] = []
         claim = Claims.claim
 
-        def claim_later(self: Claims, lanes: Any) -> Any:
+        def claim_later(self: Claims, lanes: Any, ended: Any) -> Any:
             asked.append(1)
             if len(asked) == 1:
                 raise OperationalError("claim", {}, Exception("the server is gone"))
-            return claim(self, lanes)
+            return claim(self, lanes, ended)
 
         monkeypatch.setattr(Claims, "claim", claim_later)
 

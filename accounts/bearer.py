@@ -7,119 +7,23 @@ the keys are those of its key set. Headers that bring keys (`jwk`, `jku`, `x5c`,
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import requests
-import structlog
 from joserfc import jws, jwt
-from joserfc.errors import ExpiredTokenError, JoseError
-from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
+from joserfc.errors import ExpiredTokenError
 
 from accounts.gate import NEW_TOKEN, WRONG_TOKEN, Borne
 from accounts.people import Identity, check_identity
+from accounts.providers.answers import line, words_of
 from accounts.providers.declaration import JwtProvider
+from accounts.providers.keyset import MALFORMED, Keys
 from dali.caller import Scope
-from dali.errors import AuthenticationError, ServiceUnavailable, UsageError
+from dali.errors import AuthenticationError, UsageError
 
 LONGEST = 8000
-#: Keys are asked for again after this time, and once in a while when a token names one that is not there.
-KEPT_S = 600.0
-AGAIN_S = 60.0
-#: The issuer has so long to answer, and so many bytes.
-WITHIN_S = 2.5
-MOST_BYTES = 1_000_000
-_ASYMMETRIC = (RSAKey, ECKey, OKPKey)
 _WITHOUT_NAMES: frozenset[Scope] = frozenset(("read", "submit"))
-#: What a library may raise over what somebody made up; whatever it is, the token is not valid.
-_MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
-
-class Keys:
-    """Public keys of an issuer.
-
-    Parameters
-    ----------
-    provider
-        Its declaration: a file, or a URL that is asked when a key is needed.
-    clock
-        Seconds of a clock that is never set.
-    """
-
-    def __init__(self, provider: JwtProvider, clock: Callable[[], float] = time.monotonic) -> None:
-        self._provider = provider
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._keys: tuple[Any, ...] = ()
-        self._asked_s: float | None = None
-
-    def find(self, key_id: str | None) -> Any:
-        """Give the key of an id, or the only key where none is named; None if there is no such key.
-
-        Raises
-        ------
-        ServiceUnavailable
-            If the issuer does not tell its keys, and has not told them before.
-        """
-        if self._is_old(KEPT_S):
-            self._ask(KEPT_S)
-        found = self._named(key_id)
-        if found is None and self._is_old(AGAIN_S):
-            self._ask(AGAIN_S)  # it may be new there
-            found = self._named(key_id)
-        if found is None and not self._keys:
-            raise ServiceUnavailable(
-                f"{self._provider.title} does not answer, so its tokens cannot be checked now",
-                "Try again a little later.",
-                retry_after_s=10,
-            )
-        return found
-
-    def _named(self, key_id: str | None) -> Any:
-        if key_id is None:
-            return self._keys[0] if len(self._keys) == 1 else None
-        return next((key for key in self._keys if key.kid == key_id), None)
-
-    def _is_old(self, seconds: float) -> bool:
-        return self._asked_s is None or self._clock() - self._asked_s >= seconds
-
-    def _ask(self, seconds: float) -> None:
-        with self._lock:
-            if not self._is_old(seconds):  # somebody else has asked meanwhile
-                return
-            try:
-                self._keys = _public(self._read())
-            except (OSError, *_MALFORMED) as error:
-                # What was told before still holds.
-                structlog.get_logger().error("no keys", provider=self._provider.label, exc_info=error)
-            self._asked_s = self._clock()
-
-    def _read(self) -> Any:
-        if self._provider.jwks_file:
-            return json.loads(Path(self._provider.jwks_file).read_bytes())
-        until = time.monotonic() + WITHIN_S
-        asked = requests.get(self._provider.jwks_url, timeout=WITHIN_S, allow_redirects=False, stream=True)
-        with asked as answer:
-            if answer.status_code != 200:
-                raise ValueError(f"status {answer.status_code}")
-            body = b""
-            for chunk in answer.iter_content(65536):
-                body += chunk
-                if len(body) > MOST_BYTES or time.monotonic() > until:
-                    raise ValueError("the key set is too large or too slow")
-        return json.loads(body)
-
-
-def _public(document: Any) -> tuple[Any, ...]:
-    """Read the keys for signatures; a key that two sides share is no public key."""
-    return tuple(
-        key
-        for key in KeySet.import_key_set(document)
-        if isinstance(key, _ASYMMETRIC) and key.get("use", "sig") == "sig"
-    )
 
 
 class JwtBearers:
@@ -141,7 +45,7 @@ class JwtBearers:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._issuers = {provider.issuer: (provider, Keys(provider, clock)) for provider in providers}
+        self._issuers = {provider.issuer: (provider, Keys.of(provider, clock)) for provider in providers}
         self._now = now
 
     def read(self, text: str) -> Borne:
@@ -166,7 +70,7 @@ class JwtBearers:
             raise AuthenticationError(WRONG_TOKEN, NEW_TOKEN)
         try:
             claims = jwt.decode(text, key, algorithms=list(provider.algorithms)).claims
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise AuthenticationError(WRONG_TOKEN, NEW_TOKEN) from error
         self._check(claims, provider)
         return _borne(claims, provider)
@@ -183,7 +87,7 @@ class JwtBearers:
             rules.validate(claims)
         except ExpiredTokenError as error:
             raise AuthenticationError("the token has expired", "Get a new one from its issuer.") from error
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise AuthenticationError(
                 "the token is not for this service, or not valid now",
                 "It must have its issuer, this service as its audience, and an end.",
@@ -200,7 +104,7 @@ def _unchecked(text: str) -> tuple[Mapping[str, Any], str]:
         header = parts.headers()
         if not isinstance(issuer, str):
             raise TypeError
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise AuthenticationError(WRONG_TOKEN, NEW_TOKEN) from error
     return header, issuer
 
@@ -221,8 +125,8 @@ def _borne(claims: Mapping[str, Any], provider: JwtProvider) -> Borne:
     identity = Identity(
         provider.label,
         str(client) if is_client else subject if isinstance(subject, str) else "",
-        _line(claims.get(provider.claims.name)),
-        _line(claims.get(provider.claims.email)),
+        line(claims.get(provider.claims.name)),
+        line(claims.get(provider.claims.email)),
         provider.groups.of(words_of(claims.get(provider.claims.groups))),
         "service" if is_client else "person",
     )
@@ -239,16 +143,3 @@ def _scopes(claims: Mapping[str, Any], provider: JwtProvider) -> frozenset[Scope
     given = {*words_of(claims.get("scope")), *words_of(claims.get("scp"))}
     known: tuple[Scope, ...] = ("read", "submit", "admin")
     return frozenset(scope for scope in known if provider.scopes.get(scope) in given)
-
-
-def words_of(claim: object) -> tuple[str, ...]:
-    """Read a claim of several texts: a list, or one text with spaces, commas or semicolons between them."""
-    if isinstance(claim, str):
-        return (claim, *claim.replace(",", " ").replace(";", " ").split())
-    return tuple(word for word in claim if isinstance(word, str)) if isinstance(claim, list) else ()
-
-
-def _line(claim: object) -> str:
-    if not isinstance(claim, str):
-        return ""
-    return " ".join("".join(one if one.isprintable() else " " for one in claim[:255]).split())

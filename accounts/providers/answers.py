@@ -19,3 +19,10 @@ def line(text: object) -> str:
     if not isinstance(text, str):
         return ""
     return " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())
+
+
+def words_of(claim: object) -> tuple[str, ...]:
+    """Read a claim of several texts: a list, or one text with spaces, commas or semicolons between them."""
+    if isinstance(claim, str):
+        return (claim, *claim.replace(",", " ").replace(";", " ").split())
+    return tuple(word for word in claim if isinstance(word, str)) if isinstance(claim, list) else ()

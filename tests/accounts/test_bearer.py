@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from accounts.bearer import KEPT_S, JwtBearers, Keys
+from accounts.bearer import JwtBearers
 from accounts.gate import Borne
 from accounts.providers.declaration import JwtProvider, read_provider
+from accounts.providers.keyset import KEPT_S, Keys
 from dali.errors import AuthenticationError, ServiceUnavailable
 from tests.support.accounts import parts_of
 from tests.support.listening import listening
@@ -254,7 +255,7 @@ def test_claims_that_must_be(tmp_path: Path) -> None:
 def test_a_new_key_is_asked_for_but_not_for_every_token(tmp_path: Path) -> None:
     clock = [0.0]
     provider = declared(tmp_path)
-    keys = Keys(provider, clock=lambda: clock[0])
+    keys = Keys.of(provider, clock=lambda: clock[0])
     (tmp_path / "keys.json").write_text('{"keys": []}')
     with pytest.raises(ServiceUnavailable):
         keys.find("one")

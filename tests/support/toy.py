@@ -29,7 +29,7 @@ from uws.jobtype import Ending, Expansion, File, JobPlan, JobRefused, JobTypes, 
 from uws.phase import Phase
 from uws.settings import JobSettings
 
-MOST_ROWS = 20_000
+MOST_ROWS = 100_000
 MEDIA_TYPE = "application/octet-stream"
 CHUNK = 65536
 _KNOWN = ("ROWS", "DO", "BYTES", "FILES", "PER_TASK", "LANE", "FOLDER", "SECONDS")
@@ -327,6 +327,11 @@ def _slow(row: Row) -> Iterator[Outcome]:
     yield from _ok(row)
 
 
+def _stub(row: Row) -> Iterator[Outcome]:
+    time.sleep(0.02)
+    yield from _ok(row)
+
+
 _kept: list[bytes] = []
 
 _DEEDS: Mapping[str, Callable[[Row], Iterator[Outcome]]] = {
@@ -356,4 +361,5 @@ _DEEDS: Mapping[str, Callable[[Row], Iterator[Outcome]]] = {
     "fork": _fork,
     "keep": _keep,
     "slow": _slow,
+    "stub": _stub,
 }

@@ -153,9 +153,9 @@ def test_parameters_in_the_query_of_a_post_count_too(client: Client) -> None:
 
 def test_uws_23_a_refused_job_leaves_nothing_behind(house: House) -> None:
     ann = house.client("ann")
-    refused = ann.post(ROWS="20001", PHASE="RUN")
+    refused = ann.post(ROWS="100001", PHASE="RUN")
     assert is_refused(refused)
-    assert "at most 20000 rows" in refused.text
+    assert "at most 100000 rows" in refused.text
     assert ids(ann.get()) == []
 
 

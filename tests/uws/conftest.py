@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from config.app import answer_errors
 from config.proxies import public_url
-from dali.caller import ANONYMOUS, Caller
+from dali.caller import ANONYMOUS, CALLER, Caller, caller_in
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.redis import own_redis
 from tests.support.toy import toy_settings, toy_types
@@ -98,9 +98,13 @@ class House:
         app.url_map.strict_slashes = False
         app.url_map.merge_slashes = False
 
-        def caller() -> Caller:
+        @app.before_request
+        def know() -> None:
             name = request.headers.get("X-Caller", "")
-            return Caller(name, is_admin=name == "admin") if name else ANONYMOUS
+            request.environ[CALLER] = Caller(name, is_admin=name == "admin") if name else ANONYMOUS
+
+        def caller() -> Caller:
+            return caller_in(request.environ)
 
         for kind, path in (("toy", "/async"), ("other", "/others"), ("list", "/lists")):
             blueprint = make_blueprint(

@@ -17,8 +17,8 @@ from joserfc.errors import ExpiredTokenError
 from accounts.gate import NEW_TOKEN, WRONG_TOKEN, Borne
 from accounts.people import Identity, check_identity
 from accounts.providers.answers import line, words_of
-from accounts.providers.declaration import JwtProvider
 from accounts.providers.keyset import MALFORMED, Keys
+from accounts.providers.kinds import JwtProvider
 from dali.caller import Scope
 from dali.errors import AuthenticationError, UsageError
 

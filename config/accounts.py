@@ -14,7 +14,8 @@ from accounts.challenges import Challenges
 from accounts.gate import Gate
 from accounts.known import Known
 from accounts.people import People
-from accounts.providers.declaration import JwtProvider, read_providers
+from accounts.providers.declaration import read_providers
+from accounts.providers.kinds import JwtProvider
 from accounts.secret import Secret, SecretError, read_secret
 from accounts.sessions import SessionLimits, Sessions
 from accounts.tiers import Tiers

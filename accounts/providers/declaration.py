@@ -9,14 +9,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from accounts.people import GROUP, LOCAL
 from accounts.providers.keys import Keys, ProviderError
+from accounts.providers.kinds import Claims, GroupNames, JwtProvider, LdapProvider, OidcProvider, Provider
 
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*\Z")
@@ -24,183 +23,6 @@ _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*\Z")
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
 )  # fmt: skip
-Scope = Literal["base", "level", "subtree"]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupNames:
-    """How groups of a provider are called here.
-
-    Parameters
-    ----------
-    names
-        Names here, by names there.
-    take_all
-        Whether groups without such a line are taken too, by the name they have there.
-    """
-
-    names: Mapping[str, str] = field(default_factory=dict)
-    take_all: bool = False
-
-    def of(self, found: Iterable[str]) -> frozenset[str]:
-        """Give the groups here of somebody who is in `found` there."""
-        known = {self.names.get(group, group if self.take_all else "") for group in found}
-        return frozenset(name for name in known if GROUP.fullmatch(name))
-
-
-@dataclass(frozen=True, slots=True)
-class LdapProvider:
-    """A directory, asked by LDAP.
-
-    Parameters
-    ----------
-    label, title
-        Part of account names; what people read.
-    urls
-        Of its servers, each ``ldap://`` or ``ldaps://``; the next is asked where one cannot be reached.
-    tls
-        Of ``ldap://``: ``starttls``, or ``none`` on purpose.
-    ca_file
-        Certificates to trust instead of the system's.
-    bind_dn, bind_password
-        Who looks people up; "" is nobody in particular.
-    people_base, people_scope, people_filter
-        Where people are, and which entries are people.
-    login, subject, name, email
-        Attributes: what is typed, what never changes, and what people read.
-    groups_base, groups_filter, member, group_name
-        Where groups are, which entries are groups, and their attributes. Without a base there are none.
-    members
-        What `member` holds: the DN of people, or what they are named by (posixGroup).
-    member_of
-        Attribute of people that names their groups, where there is one.
-    groups
-        What they are called here.
-    basic
-        Whether scripts may send the password with each request (HTTP Basic).
-    """
-
-    label: str
-    title: str
-    urls: tuple[str, ...]
-    tls: Literal["starttls", "none"]
-    ca_file: str
-    bind_dn: str
-    bind_password: str = field(repr=False)
-    people_base: str
-    people_scope: Scope
-    people_filter: str
-    login: str
-    subject: str
-    name: str
-    email: str
-    groups_base: str
-    groups_filter: str
-    member: str
-    members: Literal["dn", "login"]
-    group_name: str
-    member_of: str
-    groups: GroupNames
-    basic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """Which claims of a token say what, and what some must be.
-
-    Parameters
-    ----------
-    name, email, groups
-        Claims with what people read, and with groups: a list, or words with commas or semicolons.
-    required
-        Values of which a claim must have one, by its name.
-    """
-
-    name: str
-    email: str
-    groups: str
-    required: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class OidcProvider:
-    """An OpenID provider, known by its discovery document.
-
-    Parameters
-    ----------
-    label, title
-        Part of account names; what people read.
-    issuer
-        Exactly as the provider's tokens say it; the discovery document lies beneath.
-    client_id, client_secret
-        Of this service; a public client has no secret.
-    scopes
-        That are asked for.
-    ask
-        Further parameters of the request, such as ``selected_idp`` of CILogon.
-    algorithms
-        Signatures that are believed.
-    userinfo
-        Whether the provider is asked for the claims that the token lacks.
-    claims, groups
-        What tokens say, and what groups are called here.
-    """
-
-    label: str
-    title: str
-    issuer: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    scopes: tuple[str, ...]
-    ask: Mapping[str, str]
-    algorithms: tuple[str, ...]
-    userinfo: bool
-    claims: Claims
-    groups: GroupNames
-
-
-@dataclass(frozen=True, slots=True)
-class JwtProvider:
-    """An issuer whose JSON web tokens are taken as bearer tokens.
-
-    Parameters
-    ----------
-    label, title
-        Part of account names; what people read.
-    issuer, audience
-        What the claims `iss` and `aud` must be; one of several audiences.
-    jwks_file, jwks_url
-        Where its public keys are: one of the two.
-    algorithms
-        Signatures that are believed.
-    types
-        Header `typ`, of which a token has one.
-    leeway_s
-        How far its clock and ours may be apart, in seconds.
-    scopes
-        Names of the scopes `read`, `submit` and `admin` there; without any, a token may `read` and `submit`.
-    client_claim
-        Claim that names the client of a token that is nobody's; such an account is a service.
-    claims, groups
-        What tokens say, and what groups are called here.
-    """
-
-    label: str
-    title: str
-    issuer: str
-    audience: tuple[str, ...]
-    jwks_file: str
-    jwks_url: str
-    algorithms: tuple[str, ...]
-    types: tuple[str, ...]
-    leeway_s: int
-    scopes: Mapping[str, str]
-    client_claim: str
-    claims: Claims
-    groups: GroupNames
-
-
-Provider = LdapProvider | OidcProvider | JwtProvider
 
 
 def read_providers(paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> tuple[Provider, ...]:
@@ -333,7 +155,7 @@ def _groups(keys: Keys) -> GroupNames:
 def _oidc(keys: Keys, environ: Mapping[str, str]) -> OidcProvider:
     label, title = _label(keys), keys.text("title")
     issuer = keys.text("issuer")
-    if not _is_safe_url(issuer):
+    if not is_safe_url(issuer):
         raise keys.fault("issuer", "an https URL")
     scopes = keys.texts("scopes", ("openid", "profile", "email"))
     if "openid" not in scopes:
@@ -358,7 +180,7 @@ def _jwt(keys: Keys) -> JwtProvider:
     jwks_file, jwks_url = keys.text("jwks_file", ""), keys.text("jwks_url", "")
     if bool(jwks_file) == bool(jwks_url):
         raise keys.fault("jwks_url", "one of jwks_file and jwks_url")
-    if jwks_url and not _is_safe_url(jwks_url):
+    if jwks_url and not is_safe_url(jwks_url):
         raise keys.fault("jwks_url", "an https URL")
     if jwks_file and not Path(jwks_file).is_file():
         raise keys.fault("jwks_file", "a file with public keys")
@@ -401,7 +223,7 @@ def _claims(keys: Keys) -> Claims:
     return claims
 
 
-def _is_safe_url(text: str) -> bool:
+def is_safe_url(text: str) -> bool:
     """Whether what is sent there stays between us: https, or this machine."""
     parts = urlsplit(text)
     if not parts.hostname or parts.query or parts.fragment:

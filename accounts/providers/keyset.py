@@ -13,7 +13,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
-from accounts.providers.declaration import JwtProvider
+from accounts.providers.kinds import JwtProvider
 from accounts.providers.site import read_json
 from dali.errors import ServiceUnavailable
 

@@ -24,7 +24,7 @@ from ldap3.utils.dn import escape_rdn, parse_dn
 
 from accounts.people import Identity, check_identity
 from accounts.providers.answers import ProviderAway, line
-from accounts.providers.declaration import LdapProvider
+from accounts.providers.kinds import LdapProvider
 from dali.errors import UsageError
 
 #: That a login takes at most, whatever the servers do.

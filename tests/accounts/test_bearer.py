@@ -22,8 +22,9 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from accounts.bearer import JwtBearers
 from accounts.gate import Borne
-from accounts.providers.declaration import JwtProvider, read_provider
+from accounts.providers.declaration import read_provider
 from accounts.providers.keyset import KEPT_S, Keys
+from accounts.providers.kinds import JwtProvider
 from dali.errors import AuthenticationError, ServiceUnavailable
 from tests.support.accounts import parts_of
 from tests.support.listening import listening

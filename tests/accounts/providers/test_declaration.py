@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 
 import config
-from accounts.providers.declaration import (
-    GroupNames,
-    JwtProvider,
-    LdapProvider,
-    OidcProvider,
-    read_provider,
-    read_providers,
-)
+from accounts.providers.declaration import read_provider, read_providers
 from accounts.providers.keys import ProviderError
+from accounts.providers.kinds import GroupNames, JwtProvider, LdapProvider, OidcProvider
 
 EXAMPLES = sorted((Path(config.__file__).parent / "providers" / "examples").glob("*.toml"))
 LDAP = """

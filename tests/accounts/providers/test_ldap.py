@@ -11,7 +11,8 @@ import pytest
 
 from accounts.people import Identity
 from accounts.providers.answers import ProviderAway
-from accounts.providers.declaration import LdapProvider, read_provider
+from accounts.providers.declaration import read_provider
+from accounts.providers.kinds import LdapProvider
 from accounts.providers.ldap import Directory
 from tests.support.slapd import ADMIN_PASSWORD, GROUPS, PEOPLE, SUFFIX, Slapd, declaration, slapd
 

@@ -26,6 +26,7 @@ from dali.errors import ProtocolError
 from uws.containers import ContainerWriter
 from uws.job import JobError, Row, RowReport, RowStatus, Stored, TaskKind, ended_by_engine
 from uws.jobtype import File, JobType, JobTypes, Outcome, Work
+from uws.memory import data_bytes, own_bytes
 from uws.params import gathered
 from uws.splitting import Drained, SplitWork, sources_of, storable, write, written_facts
 from uws.verdict import Answer, Left
@@ -142,7 +143,7 @@ class Doer:
         except OSError as error:
             _log.warning("results could not be written: %s", error, extra={"job_id": task.job_id})
             answer = answer.without_files()
-        return replace(answer, rss_bytes=_rss_bytes())
+        return replace(answer, rss_bytes=own_bytes())
 
     def _split(self, task: Task) -> Answer:
         """Have the job type make the tasks; what it says is written for the worker to read."""
@@ -160,7 +161,7 @@ class Doer:
         except (Exception, SystemExit) as error:
             answer = Answer((self._failure(task, task.rows[0], error),))
         self._begin(NO_ROW)
-        return replace(answer, rss_bytes=_rss_bytes())
+        return replace(answer, rss_bytes=own_bytes())
 
     def _stop_if_told(self) -> None:
         if self._cell[DRAIN]:
@@ -172,7 +173,7 @@ class Doer:
             return
         most = self._most_bytes
         if kind == "light":
-            most = min(most, max(self._light_bytes, _data_bytes() + self._light_bytes // 2))
+            most = min(most, max(self._light_bytes, data_bytes() + self._light_bytes // 2))
         if most != self._memory_bytes:
             _limit(resource.RLIMIT_DATA, most)
             self._memory_bytes = most
@@ -335,27 +336,3 @@ def _close(outcomes: Iterator[Outcome]) -> None:
             close()
         except Exception:
             _log.exception("the job type failed when it was stopped")
-
-
-def _rss_bytes() -> int:
-    """Memory this process has for itself.
-
-    Files that are mapped do not count: images are large, and their pages are the system's to take back.
-    """
-    resident, shared = _held_pages(1, 2)
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _data_bytes() -> int:
-    """Give what of it is limited."""
-    (data,) = _held_pages(5)
-    return data * os.sysconf("SC_PAGE_SIZE")
-
-
-def _held_pages(*columns: int) -> list[int]:
-    """Read columns of statm (proc_pid_statm(5)); 0 where there is none."""
-    try:
-        found = Path("/proc/self/statm").read_text().split()
-    except OSError:
-        return [0] * len(columns)
-    return [int(found[column]) for column in columns]

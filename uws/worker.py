@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import secrets
-import signal
 import socket
 import threading
 import time
@@ -20,7 +18,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from sqlalchemy import Engine
@@ -29,6 +26,8 @@ from uws.bell import Bell, BellSilent
 from uws.job import Claim, Lane
 from uws.jobtype import JobTypes
 from uws.learning import Learner
+from uws.memory import own_bytes
+from uws.orders import Orders
 from uws.pen import Done, Pen, Tools, say_unstored
 from uws.phase import Phase
 from uws.results import ResultStore
@@ -47,6 +46,8 @@ ANSWER_S = 30.0
 #: How often the database is asked for work while Redis is silent; how long it is left alone when it fails.
 ASK_S = 2.0
 BEAT_S = 5.0
+#: How often one that is drained sees whether it is to take tasks again.
+REST_S = 0.5
 #: In a flood of work for the first lane the others get a task now and then.
 TURN_S = 10.0
 #: A main thread that hangs for so many leases with a task in hand never gets it done.
@@ -114,7 +115,8 @@ class Worker:
         self._tally = Tally()
         self._learner = Learner(engine, settings)
         self._warm: int | None = None  # process that has done a task
-        self._stop = threading.Event()
+        self._orders = Orders()
+        self._stop, self._rest = self._orders.stop, self._orders.rest
         self._gone = threading.Event()
         self._in_hand: dict[tuple[int, int], Claim] = {}  # by task and fence; the heart renews them
         self._pulse = 0  # grows as long as the main thread and the pen go on
@@ -139,13 +141,16 @@ class Worker:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; the row in hand is finished first. Call it from the main thread."""
-        _stop_on_signals(self._stop)
+        self._orders.obey_signals()
         heart = threading.Thread(target=self._live, name="heart", daemon=True)
         heart.start()
         _log.info("the worker serves", extra={"worker": self.worker_id, "lanes": " ".join(self._lanes)})
         try:
             while not self._stop.is_set():
-                self._serve()
+                if self._rest.is_set():
+                    self._stop.wait(REST_S)
+                else:
+                    self._serve()
         finally:
             self._child.stop()
             self._pen.close()
@@ -158,21 +163,21 @@ class Worker:
         try:
             # Work may have come while nobody listened.
             self._answer()
-            self._bell.serve(self._lanes, self._answer, self._stop)
+            self._bell.serve(self._lanes, self._answer, self._rest)
         except BellSilent:
             _log.warning("nobody rings: the database is asked for work")
-            while not self._stop.is_set():
+            while not self._rest.is_set():
                 self._answer()
                 if self._bell.check() is None:
                     return
-                self._stop.wait(ASK_S)
+                self._rest.wait(ASK_S)
 
     def _answer(self) -> None:
         """Do what there is to do in the lanes; pass the ring on if that is too much for one."""
         until = time.monotonic() + ANSWER_S
         try:
             try:
-                while time.monotonic() < until and not self._stop.is_set():
+                while time.monotonic() < until and not self._rest.is_set():
                     if not self._step():
                         break
                 else:
@@ -198,12 +203,12 @@ class Worker:
         """Do one task; False if there is none, or this is to stop."""
         if self._done is not None and not (self._done.can_wait and self._child.ready(0)):
             self._write_down()
-        while not self._stop.is_set() and not self._child.ready(WARM_S):
+        while not self._rest.is_set() and not self._child.ready(WARM_S):
             pass
         self._pen.wait()  # no more than two claims are in hand
         asked_at = time.monotonic()
         ended = None if self._done is None else self._done.claim
-        if self._stop.is_set() or (claim := self._claims.claim(self._lanes_now(), ended)) is None:
+        if self._rest.is_set() or (claim := self._claims.claim(self._lanes_now(), ended)) is None:
             self._write_down()
             self._pen.wait()
             return ended is not None  # there may be something to do by now
@@ -285,13 +290,21 @@ class Worker:
                 # A claim is renewed while it is being settled too, and after it has been drained.
                 for claim in list(self._in_hand.values()):
                     self._claims.renew(claim)
-                self._upkeep.beat(self.worker_id, socket.gethostname(), os.getpid(), self._lanes)
+                self._beat()
                 self._tally.store(self._upkeep.count)
                 self._learner.store()
                 self._heart.over()
             except Exception as fault:
                 self._heart.say(fault)
             self._gone.wait(pause)
+
+    def _beat(self) -> None:
+        """Tell of this worker, and obey what it is told."""
+        in_hand = next(reversed(self._in_hand.copy()), (None, 0))[0]
+        held = own_bytes() + (own_bytes(pid) if (pid := self._child.pid) is not None else 0)
+        host = socket.gethostname()
+        wanted = self._upkeep.beat(self.worker_id, host, os.getpid(), self._lanes, held, in_hand)
+        self._orders.obey(wanted)
 
     def _leave(self) -> None:
         try:
@@ -311,20 +324,3 @@ def _end_stuck(worker_id: str) -> NoReturn:
     """End at once: whoever started this process starts another, and the lease of the task ends."""
     _log.critical("the worker hangs, and ends itself", extra={"worker": worker_id})
     os._exit(os.EX_SOFTWARE)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """Set `stop` when told to end, however often."""
-    told: queue.SimpleQueue[int] = queue.SimpleQueue()
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        # The handler may interrupt whoever holds the lock of the event; this queue may be put to at any time.
-        told.put(number)
-
-    def wait() -> None:
-        _log.info("told to stop", extra={"signal": signal.Signals(told.get()).name})
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-    threading.Thread(target=wait, name="signals", daemon=True).start()

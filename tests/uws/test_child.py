@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from tests.support.toy import broken_types, content, times, toy_rows, toy_settings, toy_types
-from uws.child import Doer, Task, _rss_bytes
+from uws.child import Doer, Task
 from uws.job import Claim, Row, RowStatus
 from uws.jobtype import JobTypes
+from uws.memory import own_bytes
 from uws.runner import Child
 from uws.verdict import Answer, Died, Ended, Halt, Killed, Left
 
@@ -422,7 +423,7 @@ def test_images_that_are_mapped_are_no_memory_of_the_child(tmp_path: Path) -> No
     path, size = tmp_path / "image", 64 << 20
     with path.open("wb") as file:
         file.truncate(size)
-    before = _rss_bytes()
+    before = own_bytes()
     with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped:
         assert sum(mapped[at] for at in range(0, size, mmap.PAGESIZE)) == 0
-        assert _rss_bytes() - before < size // 4
+        assert own_bytes() - before < size // 4

@@ -282,7 +282,7 @@ def test_uws_49_jobs_of_nobody_and_of_somebody_else(house: House) -> None:
         assert is_refused(bob.post(url + path, **form))
         assert is_refused(bob.post(f"/{'0' * 32}{path}", **form), 404)
     assert is_refused(bob.send("DELETE", url))
-    assert is_refused(house.client().get(url))
+    assert is_refused(house.client().get(url), 401)
     assert ann.phase(url) == house.client("admin").phase(url) == "PENDING"
 
 

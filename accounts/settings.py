@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -22,3 +23,23 @@ class AccountSettings:
     max_tokens: int
     kept_s: float
     personal_days: int
+
+    @property
+    def is_told(self) -> bool:
+        """Whether everybody is told that one can be known here."""
+        return bool(self.providers) or not self.anonymous
+
+
+def wrong_settings(settings: AccountSettings) -> Iterator[tuple[str, str, object]]:
+    """Name the settings that are wrong, each with what is expected and what was got."""
+    for name in ("session_idle_s", "session_s", "proof_s", "token_days", "max_token_days", "max_tokens"):
+        if (number := getattr(settings, name)) <= 0:
+            yield name, "more than 0", number
+    if not 0 <= settings.kept_s <= 60:
+        yield "kept_s", "0 to 60", settings.kept_s
+    if settings.personal_days < 0:
+        yield "personal_days", "0 or more", settings.personal_days
+    for name, most in (("session_idle_s", "session_s"), ("token_days", "max_token_days")):
+        few, many = getattr(settings, name), getattr(settings, most)
+        if few > many:
+            yield name, f"at most accounts.{most} ({many})", few

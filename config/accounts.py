@@ -15,7 +15,7 @@ from accounts.gate import Gate
 from accounts.known import Known
 from accounts.people import People
 from accounts.providers.declaration import read_providers
-from accounts.providers.kinds import JwtProvider
+from accounts.providers.kinds import JwtProvider, Provider
 from accounts.secret import Secret, SecretError, read_secret
 from accounts.sessions import SessionLimits, Sessions
 from accounts.tiers import Tiers
@@ -51,12 +51,22 @@ def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
     limits = TokenLimits(accounts.token_days, accounts.max_token_days, accounts.max_tokens)
     tokens = Tokens(engine, limits, audit, known)
     sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), known)
-    providers = read_providers(map(Path, accounts.providers))
-    issuers = [provider for provider in providers if isinstance(provider, JwtProvider)]
+    issuers = [provider for provider in declared_providers(settings) if isinstance(provider, JwtProvider)]
     callers = Callers(people, accounts.admin_groups, Tiers(settings.priority).place)
     gate = Gate(people, tokens, sessions, callers, known, bearers=JwtBearers(issuers) if issuers else None)
     challenges = Challenges(settings.record.title, gate.takes_passwords)
     return AccountParts(people, tokens, sessions, audit, callers, known, gate, challenges)
+
+
+def declared_providers(settings: Settings) -> tuple[Provider, ...]:
+    """Read the declarations of those who sign people in, or issue tokens.
+
+    Raises
+    ------
+    ProviderError
+        If one is wrong.
+    """
+    return read_providers(Path(path).expanduser() for path in settings.accounts.providers)
 
 
 def secret_of(settings: Settings) -> Secret:

@@ -18,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from accounts import token_views
+from accounts.challenges import BASIC, TOKEN
 from config.accounts import make_accounts
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
@@ -73,7 +75,7 @@ from uws.queue import views as queue_views
 from uws.uploads import Uploads
 from vosi import views as vosi_views
 from vosi.availability import Monitor
-from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param
+from vosi.capabilities import VOSI_CAPABILITIES, Capability, Interface, Param, with_ways
 from vosi.views import Described
 
 #: A new index is served after this time at the latest; asking for it takes longer than a look-up.
@@ -239,6 +241,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
+    app.register_blueprint(token_views.make_blueprint(accounts.people, accounts.tokens))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
@@ -261,16 +264,19 @@ def describe(settings: Settings, parts: Parts) -> Described:
     """Gather what is told of the service."""
     started = datetime.now(UTC)
     discovery = Discovery(settings, parts.engine, parts.catalog, parts.identifiers, started)
+    capabilities: tuple[Capability, ...] = (
+        *VOSI_CAPABILITIES,
+        soda_capability(SYNC, MEDIA_TYPES["fits"]),
+        soda_capability(ASYNC, ASYNC.content_type),
+        links_capability(),
+        query_capability(),
+        hips_capability(),
+    )
+    if settings.accounts.is_told:
+        capabilities = with_ways(capabilities, (BASIC, TOKEN), anonymous=settings.accounts.anonymous)
     return Described(
         title=f"Examples of {settings.record.title}",
-        capabilities=(
-            *VOSI_CAPABILITIES,
-            soda_capability(SYNC, MEDIA_TYPES["fits"]),
-            soda_capability(ASYNC, ASYNC.content_type),
-            links_capability(),
-            query_capability(),
-            hips_capability(),
-        ),
+        capabilities=capabilities,
         tables=(QUERY_TABLE,),
         changed=started,
         examples=discovery.examples,

@@ -8,6 +8,8 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from accounts.secret import SecretError, is_sample, read_secret
+from accounts.settings import wrong_settings
 from accounts.tiers import problems
 from uws.packages.destination import Destination
 
@@ -26,14 +28,8 @@ _MORE_THAN_0 = (
     "packages_bytes",
     "destruction_s",
 )
-_ACCOUNTS_MORE_THAN_0 = (
-    "session_idle_s",
-    "session_s",
-    "proof_s",
-    "token_days",
-    "max_token_days",
-    "max_tokens",
-)
+#: Addresses that nobody else reaches.
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 #: An execution is told as an xs:int of seconds; a destruction a hundred years from now still is a date.
 _LONGEST_S = {"execution_duration_s": 2**31 - 1, "destruction_s": 3_155_760_000}
 
@@ -96,7 +92,9 @@ def check(settings: Settings) -> None:
     for name, entry in problems(settings.priority):
         more = "=NUMBER" if name == "shares" else ""
         _require(f"priority.{name}", False, f"group:NAME{more} or user:ACCOUNT{more}", entry)
-    _check_accounts(settings)
+    check_secret(settings, server.host)
+    for key, expected, got in wrong_settings(settings.accounts):
+        _require(f"accounts.{key}", False, expected, got)
     for folder in settings.delivery.folders:
         _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:
@@ -137,16 +135,27 @@ def _check_jobs(settings: Settings) -> None:
     _check_redis_url(jobs.redis_url)
 
 
-def _check_accounts(settings: Settings) -> None:
+def check_secret(settings: Settings, host: str) -> None:
+    """Look at the secret that the settings have or name, of a service that listens at `host`.
+
+    Raises
+    ------
+    SettingsError
+        If it is too short, cannot be read, or is one that everybody knows and others can reach the service.
+    """
     accounts = settings.accounts
-    for name in _ACCOUNTS_MORE_THAN_0:
-        number = getattr(accounts, name)
-        _require(f"accounts.{name}", number > 0, "more than 0", number)
-    _require("accounts.kept_s", 0 <= accounts.kept_s <= 60, "0 to 60", accounts.kept_s)
-    _require("accounts.personal_days", accounts.personal_days >= 0, "0 or more", accounts.personal_days)
-    for name, most in (("session_idle_s", "session_s"), ("token_days", "max_token_days")):
-        few, many = getattr(accounts, name), getattr(accounts, most)
-        _require(f"accounts.{name}", few <= many, f"at most accounts.{most} ({many})", few)
+    if not (accounts.secret or accounts.secret_file):
+        return
+    try:
+        read_secret(accounts, settings.data.path)
+        is_known = is_sample(accounts)
+    except SecretError as error:
+        raise SettingsError(str(error)) from error
+    if is_known and (settings.server.base_url or host not in _THIS_MACHINE):
+        raise SettingsError(
+            "accounts.secret is the sample, which everybody knows: it is for demonstrations on one machine;"
+            " set a secret of your own"
+        )
 
 
 def _check_redis_url(url: str) -> None:

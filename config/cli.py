@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config import operations, queues, sky_viewers
+from config import account_commands, operations, queues, sky_viewers
 from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 
@@ -74,6 +74,8 @@ for command in (
     queues.queue,
     queues.workers,
     batch,
+    account_commands.accounts,
+    account_commands.token,
 ):
     main.add_command(command)
 

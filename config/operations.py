@@ -54,7 +54,9 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     (SIGTERM) lets requests finish; Ctrl-C does not.
     """
     from config import server
+    from config.accounts import declared_providers
     from config.app import declared_surveys
+    from config.checks import check_secret
     from config.jobs import result_store
     from config.kernels import compile_kernels
     from config.logs import configure_logs
@@ -67,6 +69,8 @@ def serve(host: str | None, port: int | None, no_workers: bool, self_check: bool
     _warn_unregistered(settings)
     # What is wrong is said here, once, and not by each process.
     declared_surveys(settings)
+    declared_providers(settings)
+    check_secret(settings, host or settings.server.host)
     result_store(settings)
     compile_kernels(click.echo)
     with database(settings):

@@ -20,6 +20,7 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from config.app import JOBS, MONITOR, create_app
+from config.identity import SAFETY
 from config.kernels import load_kernels_soon
 from config.settings import Settings
 from dali.errors import ProtocolError, ServerError, UsageError
@@ -185,6 +186,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 error = ServerError("the service failed on this request")
         body = error_text(error, "-").encode()
         head = f"HTTP/1.1 {error.status} Refused\r\nConnection: close\r\nContent-Type: {TEXT}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in SAFETY)
         try:
             write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         except OSError:

@@ -51,6 +51,8 @@ class Interface:
         HTTP methods, media type of answers, parameters.
     test_query
         Query string that gives an answer; "" for none.
+    security
+        Identifier of the way to be known that this interface wants; "" where nobody need be known.
     """
 
     path: str
@@ -61,6 +63,7 @@ class Interface:
     result_type: str = ""
     params: tuple[Param, ...] = ()
     test_query: str = ""
+    security: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Capability:
     interfaces: tuple[Interface, ...]
 
 
+_FOR_EVERYBODY = ("ivo://ivoa.net/std/VOSI#capabilities", "ivo://ivoa.net/std/VOSI#availability")
 #: What every service of ours has. Anonymous: an interface without a securityMethod.
 VOSI_CAPABILITIES = (
     Capability("ivo://ivoa.net/std/VOSI#capabilities", (Interface("capabilities"),)),
@@ -78,6 +82,25 @@ VOSI_CAPABILITIES = (
     Capability("ivo://ivoa.net/std/VOSI#tables-1.1", (Interface("tables"),)),
     Capability("ivo://ivoa.net/std/DALI#examples", (Interface("examples", kind="vr:WebBrowser"),)),
 )
+
+
+def with_ways(
+    capabilities: Sequence[Capability], ways: Sequence[str], *, anonymous: bool
+) -> tuple[Capability, ...]:
+    """Say of capabilities in which ways those who ask may be known, and whether they have to be.
+
+    Notes
+    -----
+    VOResource 1.1, erratum 1: each way is an interface of its own, and one without any is for everybody. What
+    tells how the service is, and what it can do, is told to everybody (VOSI 1.1, section 4).
+    """
+    told = []
+    for capability in capabilities:
+        is_open = capability.standard_id in _FOR_EVERYBODY or (anonymous and capability in VOSI_CAPABILITIES)
+        known = [replace(one, security=way) for way in ways for one in capability.interfaces]
+        unknown = capability.interfaces if anonymous or is_open else ()
+        told.append(replace(capability, interfaces=(*unknown, *(() if is_open else known))))
+    return tuple(told)
 
 
 def write_capabilities(capabilities: Sequence[Capability], base_url: str) -> bytes:
@@ -113,6 +136,8 @@ def _add_interface(parent: etree._Element, interface: Interface, base_url: str) 
     if interface.version:
         element.set("version", interface.version)
     _add_text(element, "accessURL", f"{base_url}/{interface.path}").set("use", interface.use)
+    if interface.security:
+        etree.SubElement(element, "securityMethod", standardID=interface.security)
     for query_type in interface.query_types:
         _add_text(element, "queryType", query_type)
     if interface.result_type:

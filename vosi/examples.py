@@ -13,7 +13,8 @@ MEDIA_TYPE = "application/xhtml+xml"
 VOCABULARY = "http://www.ivoa.net/rdf/examples#"
 XHTML = "http://www.w3.org/1999/xhtml"
 
-_STYLE = """
+#: Of the page; a browser is told its hash, since nothing else may stand in a page.
+STYLE = """
 body { font: 1rem/1.5 sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
 dt { font-weight: bold } code, dd { font-family: monospace; overflow-wrap: anywhere }
 """
@@ -52,7 +53,7 @@ def write_examples(examples: Sequence[Example], title: str, base_url: str) -> by
     shown = [_example(example, base_url) for example in examples]
     page = _e(
         "html",
-        _e("head", _e("title", title), _e("style", _STYLE)),
+        _e("head", _e("title", title), _e("style", STYLE)),
         _e("body", _e("h1", title), *empty, *shown, vocab=VOCABULARY),
     )
     return etree.tostring(page, xml_declaration=True, encoding="UTF-8", pretty_print=True)

@@ -154,7 +154,10 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
         broken.shutdown(socket.SHUT_WR)
         with broken.makefile("rb") as answer:
             assert answer.readline().startswith(b"HTTP/1.1 400 ")
-            assert said in answer.read()
+            told = answer.read()
+            assert said in told
+            assert b"\r\nX-Content-Type-Options: nosniff\r\n" in told
+            assert b"frame-ancestors 'none'" in told
 
 
 @pytest.mark.deployment

@@ -73,6 +73,8 @@ def somebody(
         parts.people.join(identity.name, group, by=MAKER)
     role = "admin" if admin else None
     account = parts.people.change(identity.name, by=MAKER, role=role, may_act=may_act or None)
+    for old in parts.tokens.of(account.name)[10:]:  # an account has so many, and no more
+        parts.tokens.revoke(old.token_id, by=MAKER)
     made = parts.tokens.make(account.name, "tests", scopes, by=MAKER)
     return Somebody(account, made.token, made.text)
 

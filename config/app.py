@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response
 
 from accounts import token_views
 from accounts.challenges import BASIC, TOKEN
+from accounts.quota import views as quota_views
 from config.accounts import make_accounts
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
@@ -28,6 +29,7 @@ from config.hips import hips_capability, make_hips
 from config.identity import Identity
 from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
 from config.logs import RequestLog
+from config.metering import make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.proxies import PublicAddress, public_url
@@ -235,28 +237,32 @@ def create_app(settings: Settings) -> Flask:
         queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
     )
     planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
-    estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms_of(settings))
+    terms = terms_of(settings)
+    estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms, jobs.quotas)
     app.register_blueprint(soda_views.make_estimate_blueprint(estimates, base_url))
     app.register_blueprint(sia_views.make_blueprint(query, base_url))
     app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     app.register_blueprint(token_views.make_blueprint(accounts.people, accounts.tokens))
+    app.register_blueprint(quota_views.make_blueprint(jobs.quotas.stand))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
     app.after_request(_allow_scripts)
     answer_errors(app)
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)
+    metering = make_metering(settings, quick, jobs.quotas)
+    app.before_request(raise_refusal(lambda: request.environ))
     identity = Identity(
-        quick,
+        metering,
         accounts.gate,
         accounts.challenges,
         settings.server.base_url,
         anonymous=settings.accounts.anonymous,
     )
     address = PublicAddress(identity, settings.server.trusted_proxies, settings.server.base_url)
-    app.wsgi_app = RequestLog(address, metrics.request)  # type: ignore[method-assign]  # Flask's own way to add middleware
+    app.wsgi_app = RequestLog(address, metrics.request, metering.answered)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from accounts.quota.settings import problems as quota_problems
 from accounts.secret import SecretError, is_sample, read_secret
 from accounts.settings import wrong_settings
 from accounts.tiers import problems
@@ -99,6 +100,11 @@ def check(settings: Settings) -> None:
         _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:
         _require("server.trusted_proxies", _is_network(network), "IP addresses or networks", network)
+    for kind, entry in quota_problems(settings.quotas):
+        _require(f"quotas.{kind}", False, "CLASS=NUMBER, group:NAME=NUMBER or user:ACCOUNT=NUMBER", entry)
+    _require("quotas.burst_s", settings.quotas.burst_s >= 0, "0 or more", settings.quotas.burst_s)
+    for network in settings.quotas.unmetered:
+        _require("quotas.unmetered", _is_network(network), "IP addresses or networks", network)
     for base in (settings.identifiers.base, *settings.identifiers.former):
         is_ivoid = base.startswith("ivo://") and "?" not in base and "#" not in base
         _require("identifiers.base and .former", is_ivoid, "ivo://authority/resource", base)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config import account_commands, operations, queues, sky_viewers
+from config import account_commands, limits, operations, queues, sky_viewers
 from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 
@@ -73,6 +73,7 @@ for command in (
     operations.jobs,
     queues.queue,
     queues.workers,
+    limits.quota,
     batch,
     account_commands.accounts,
     account_commands.token,

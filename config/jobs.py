@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from config import redis_server
 from config.kernels import load_kernels_soon
 from config.logs import configure_logs
+from config.quotas import QuotaParts, make_quotas
 from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
 from soda.estimate.service import Terms
 from soda.jobtype import JobLimits, SodaJobs
@@ -64,10 +65,12 @@ class JobParts:
     queues: QueueStore
     board: QueueBoard
     settings: JobSettings
+    quotas: QuotaParts
 
     def close(self) -> None:
-        """End its thread and its connections to Redis; the engine is not touched."""
+        """End its threads and its connections to Redis; the engine is not touched."""
         self.waiting.close()
+        self.quotas.meter.close()
         self.bell.close()
 
 
@@ -91,10 +94,11 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
         If there is no safe place for the socket of the private Redis.
     """
     types = types or make_job_types(settings)
-    jobs, results = Jobs(engine), result_store(settings)
+    quotas = make_quotas(settings, engine)
+    jobs, results = Jobs(engine, quotas), result_store(settings)
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
-    service = JobService(jobs, types, results, bell, waiting, settings.jobs)
+    service = JobService(jobs, types, results, bell, waiting, settings.jobs, quotas)
     paces, queues = Paces(engine), QueueStore(engine, settings.jobs.lease_s)
     return JobParts(
         jobs=jobs,
@@ -108,6 +112,7 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
         queues=queues,
         board=QueueBoard(queues, paces, settings.jobs),
         settings=settings.jobs,
+        quotas=quotas,
     )
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,10 @@ class Answered:
         That of the URL map which the path fits, "" for none.
     sent
         Bytes of the answer.
+    seconds, cpu_s
+        From the request to the end of the answer; and how long this thread worked of them.
+    environ
+        Of the request.
     """
 
     method: str
@@ -85,6 +89,8 @@ class Answered:
     status: int
     sent: int
     seconds: float
+    cpu_s: float = 0.0
+    environ: WSGIEnvironment = field(default_factory=dict)
 
 
 class RequestLog:
@@ -94,13 +100,13 @@ class RequestLog:
     ----------
     app
         What it wraps.
-    listener
+    listeners
         Told of each request then.
     """
 
-    def __init__(self, app: WSGIApplication, listener: Callable[[Answered], None] | None = None) -> None:
+    def __init__(self, app: WSGIApplication, *listeners: Callable[[Answered], None]) -> None:
         self._app = app
-        self._listener = listener
+        self._listeners = listeners
         self._log = structlog.get_logger()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -109,7 +115,7 @@ class RequestLog:
         # Told to everybody, and no secret: to ask the kernel for one would let go of the interpreter.
         request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else f"{getrandbits(64):016x}"
         environ[REQUEST_ID] = request_id
-        answer = _Answer(self._log, environ, self._listener)
+        answer = _Answer(self._log, environ, self._listeners)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             answer.status = int(status[:3])
@@ -131,12 +137,13 @@ class _Answer:
     rule = ""
 
     def __init__(
-        self, log: Any, environ: WSGIEnvironment, listener: Callable[[Answered], None] | None
+        self, log: Any, environ: WSGIEnvironment, listeners: Iterable[Callable[[Answered], None]]
     ) -> None:
         self._log = log
         self._environ = environ
-        self._listener = listener
+        self._listeners = listeners
         self._began = time.perf_counter()
+        self._began_cpu = time.thread_time()
         self._sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -165,8 +172,12 @@ class _Answer:
             **_who(environ),
             **environ.get(LOG_FIELDS, {}),
         )
-        if self._listener is not None:
-            self._listener(Answered(environ["REQUEST_METHOD"], self.rule, self.status, self._sent, seconds))
+        cpu_s = time.thread_time() - self._began_cpu
+        answered = Answered(
+            environ["REQUEST_METHOD"], self.rule, self.status, self._sent, seconds, cpu_s, environ
+        )
+        for listener in self._listeners:
+            listener(answered)
 
 
 def _who(environ: WSGIEnvironment) -> dict[str, str]:

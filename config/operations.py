@@ -222,7 +222,7 @@ def retry(job_id: str) -> None:
     with _job_parts() as parts:
         job = _find(parts, job_id)
         if job.packaged or parts.jobs.uploads(job_id):
-            again = parts.service.retry(job)
+            again = parts.service.retry(job, owner_of(job))
         else:
             again = parts.service.create(
                 job.type, gathered(job.parameters), owner_of(job), run=True, run_id=job.run_id
@@ -325,6 +325,7 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
     from config.database import make_engine
     from config.jobs import make_job_types, package_folder, redis_url, result_store
     from config.processes import stop_on_signals
+    from config.quotas import bookkeeping, make_quotas
     from uws.bell import Bell
     from uws.reconcile import Reconciler
     from uws.store.upkeep import Upkeep
@@ -339,6 +340,7 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
         make_job_types(settings),
         settings.jobs,
         package_folder(settings),
+        bookkeeping(make_quotas(settings, engine).ledger, engine, settings.accounts.personal_days),
     )
     if once:
         reconciler.once()

@@ -36,7 +36,7 @@ def public_url(request: Request, configured: str) -> str:
 
 
 class PublicAddress:
-    """WSGI middleware: believes X-Forwarded-Proto, -Host and -Prefix of trusted peers, and of nobody else.
+    """WSGI middleware: believes X-Forwarded-For, -Proto, -Host and -Prefix of trusted peers alone.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class PublicAddress:
         """Answer a request."""
         if self._networks and _is_within(environ.get("REMOTE_ADDR", ""), self._networks):
             _believe(environ)
+            environ["REMOTE_ADDR"] = _client_of(environ, self._networks)
         _strip(environ, self._prefix)
         return self._app(environ, start_response)
 
@@ -81,6 +82,28 @@ def _believe(environ: WSGIEnvironment) -> None:
     if _PREFIX.fullmatch(prefix):
         environ["SCRIPT_NAME"] = prefix
         _strip(environ, prefix)
+
+
+def _client_of(environ: WSGIEnvironment, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str:
+    """Give the address of whoever the nearest proxy that is not trusted saw: each appends what it sees."""
+    peer = str(environ["REMOTE_ADDR"])
+    for said in reversed(str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")):
+        address = said.strip()
+        if not _is_address(address):
+            break
+        peer = address
+        if not _is_within(peer, trusted):
+            break
+    return peer
+
+
+@lru_cache(maxsize=1024)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _last(environ: WSGIEnvironment, header: str) -> str:

@@ -15,12 +15,13 @@ from urllib.parse import parse_qsl
 from werkzeug.sansio.utils import get_host
 
 from config.logs import RULE
+from config.metering import REFUSED
 from dali.caller import caller_in
 from dali.parameters import Parameters
 from dali.responses import LOG_FIELDS
 from soda.heavier import Client
 from soda.responses import cutout_headers
-from soda.service import SyncService
+from soda.service import SENT, SyncService
 from soda.views import ASKED
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _SPECIAL = frozenset(
         "HTTP_ORIGIN",
         "HTTP_TRANSFER_ENCODING",
         "CONTENT_LENGTH",
+        REFUSED,
     )
 )
 
@@ -87,6 +89,7 @@ class QuickCutouts:
         except Exception:  # the usual way meets it too, and tells of it
             return None
         environ[RULE] = PATH
+        environ[SENT] = sent
         environ[LOG_FIELDS] = {
             "dataset": sent.asked.request.cutout.dataset,
             "run_id": sent.asked.request.run_id,

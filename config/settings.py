@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from platformdirs import user_data_path
 
+from accounts.quota.settings import QuotaSettings
 from accounts.settings import AccountSettings
 from accounts.tiers import PrioritySettings
 from config.checks import SettingsError as SettingsError
@@ -215,6 +216,7 @@ class Settings:
     log: LogSettings
     delivery: DeliverySettings
     accounts: AccountSettings
+    quotas: QuotaSettings
 
     def missing_in_record(self) -> list[str]:
         """Name the settings without which a registry record says too little."""

@@ -8,6 +8,7 @@
     │   └── NotFound                      404  no such identifier or resource
     ├── AuthenticationError               401  not without saying who asks
     ├── AuthorizationError                403  not for this caller
+    │   └── QuotaExceeded                 403  more than this caller may use
     ├── TooManyRequests                   429  not so fast: worth another try after `retry_after_s`
     ├── ServiceUnavailable                503  not now: worth another try after `retry_after_s`
     └── ServerError                       500  our fault; label ``Error``
@@ -88,6 +89,10 @@ class AuthorizationError(ProtocolError):
     label = "AuthorizationError"
     fault_word = "DefaultFault"
     status = 403
+
+
+class QuotaExceeded(AuthorizationError):
+    """The caller would use more than a quota allows."""
 
 
 class AuthenticationError(ProtocolError):

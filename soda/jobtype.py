@@ -15,6 +15,7 @@ from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from soda.combinations import ONLY_RESULT
 from soda.engine import Engine
+from soda.lists.facts import sources
 from soda.lists.request import ListRequest, is_list, refuse_without_list
 from soda.lists.rows import LIST
 from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists, Looked
@@ -247,7 +248,8 @@ class _Maker:
         result = self._engine.execute(plan)
         chunks = told(result, plan.pieces[0].dataset)
         name = file_name(result.file_name, row.result_id)
-        return Outcome(RowStatus.DONE, (File(row.result_id, name, row.payload["media_type"], chunks),))
+        file = File(row.result_id, name, row.payload["media_type"], chunks)
+        return Outcome(RowStatus.DONE, (file,), facts={"source_datasets": sources(plan)})
 
 
 def file_name(product_name: str, result_id: str) -> str:

@@ -8,7 +8,7 @@ from flask import Request, Response
 from werkzeug.http import http_date
 
 from soda.preview import Preview, PreviewService
-from soda.service import Asked, Sent, SyncService
+from soda.service import SENT, Asked, Sent, SyncService
 from soda.table import PICTURE_TYPES
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
@@ -50,6 +50,7 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
     if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
         return Response(status=304, headers=_validators(asked.etag, asked.modified_s, asked.is_public))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
+    request.environ[SENT] = sent
     answer = Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
     # Of a picture that is not made the size is not known, and is not 0.
     answer.automatically_set_content_length = sent.size is not None

@@ -23,6 +23,9 @@ from surveys.execute import CutoutFacts, describe_cutout, record_of
 from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits
 
+#: Key of the WSGI environment of a request: the cutout it is answered with (`Sent`).
+SENT = "soda.sent"
+
 #: Cutouts of plain files up to this size are light: a fraction of a millisecond, mostly to copy.
 LIGHT_BYTES = 1 << 20
 
@@ -77,6 +80,8 @@ class Sent:
         What else is told of it.
     chunks
         Its bytes, the first of them already made; None where only the headers were asked for.
+    made_here
+        Whether this process makes it, and not a worker.
     """
 
     asked: Asked
@@ -84,6 +89,7 @@ class Sent:
     size: int | None
     facts: CutoutFacts
     chunks: Iterator[bytes] | None = None
+    made_here: bool = True
 
 
 class SyncService:
@@ -244,7 +250,7 @@ class SyncService:
             raise StaleImage("the image was indexed again while its cutout was made")
         remarks = describe_cutout(asked.plan, self._catalog, self._engine.site).remarks
         facts = CutoutFacts(asked.plan, made.covered, remarks)
-        return Sent(asked, made.file_name, made.size, facts, made.chunks)
+        return Sent(asked, made.file_name, made.size, facts, made.chunks, made_here=False)
 
     def _query(self, request: SodaRequest) -> str:
         query = canonical_query(request.cutout, self._identifiers)

@@ -18,6 +18,7 @@ from uws.jobtype import JobPlan
 from uws.params import flat
 from uws.phase import ACTIVE, Phase
 from uws.planning import Planned, Planner
+from uws.quota import Quotas, within
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.waiting import Waiting
@@ -44,6 +45,8 @@ class HiddenJobs:
         Waits for jobs.
     settings
         When jobs are destroyed.
+    quotas
+        Keeps count of what jobs need; `jobs` asks the same.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class HiddenJobs:
         herald: Herald,
         waiting: Waiting,
         settings: JobSettings,
+        quotas: Quotas,
     ) -> None:
         self._jobs = jobs
         self._planner = planner
@@ -61,6 +65,7 @@ class HiddenJobs:
         self._herald = herald
         self._waiting = waiting
         self._settings = settings
+        self._quotas = quotas
 
     def run(
         self,
@@ -93,7 +98,7 @@ class HiddenJobs:
             rank=caller.rank,
             share=caller.share,
         )
-        job = self._jobs.create(new, planned.start)
+        job = within(self._quotas, caller, lambda: self._jobs.create(new, planned.start, caller))
         self._herald.announce(job.job_id, planned)
         deadline = time.monotonic() + seconds
         job = self._wait(job, deadline, is_gone)

@@ -51,6 +51,8 @@ class Reconciler:
         How often, and how long.
     packages
         Packages of jobs, which go with them; None where there are none on this machine.
+    others
+        What else is done each time, with its name for the log.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Reconciler:
         types: JobTypes,
         settings: JobSettings,
         packages: PackageFolder | None = None,
+        others: Sequence[tuple[str, Callable[[], object]]] = (),
     ) -> None:
         self._upkeep = upkeep
         self._results = results
@@ -75,6 +78,7 @@ class Reconciler:
             ("destroying jobs", self._destroy),
             ("ringing", self._ring),
             ("forgetting workers", self._forget_workers),
+            *others,
         )
         self._file_steps = _steps(("forgetting jobs", self._forget))
         self._scan_steps = _steps(("looking for orphans", self._scan))
@@ -175,10 +179,10 @@ class Reconciler:
             self._bell.tell(job_id, phase)
 
 
-_Steps = Sequence[tuple[Trouble, Callable[[], None]]]
+_Steps = Sequence[tuple[Trouble, Callable[[], object]]]
 
 
-def _steps(*named: tuple[str, Callable[[], None]]) -> _Steps:
+def _steps(*named: tuple[str, Callable[[], object]]) -> _Steps:
     return [(Trouble(what), step) for what, step in named]
 
 

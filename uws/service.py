@@ -10,7 +10,15 @@ from dataclasses import replace
 from sqlalchemy.exc import OperationalError
 
 from dali.caller import Caller
-from dali.errors import AuthorizationError, NotFound, ProtocolError, ServiceUnavailable, UsageError, quoted
+from dali.errors import (
+    AuthorizationError,
+    NotFound,
+    ProtocolError,
+    QuotaExceeded,
+    ServiceUnavailable,
+    UsageError,
+    quoted,
+)
 from dali.parameters import Parameters, plain_name, upper_name
 from dali.uploads import Spool
 from uws.bell import Bell
@@ -22,6 +30,7 @@ from uws.moment import format_moment
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.planning import Planner
+from uws.quota import NO_QUOTAS, Quotas, within
 from uws.refusals import illegal, missing, nothing_missing, on_behalf, require_pending
 from uws.results import ResultStore
 from uws.settings import JobSettings
@@ -53,6 +62,8 @@ class JobService:
         Waits for jobs.
     settings
         Limits.
+    quotas
+        Keeps count of what jobs need; `jobs` asks the same.
     """
 
     def __init__(
@@ -63,13 +74,15 @@ class JobService:
         bell: Bell,
         waiting: Waiting,
         settings: JobSettings,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         self._jobs = jobs
         self._types = types
         self._uploads = Uploads(results, settings)
         self._herald = Herald(bell, waiting)
         self._planner = Planner(jobs, types, settings)
-        self._hidden = HiddenJobs(jobs, self._planner, bell, self._herald, waiting, settings)
+        self._hidden = HiddenJobs(jobs, self._planner, bell, self._herald, waiting, settings, quotas)
+        self._quotas = quotas
         self._results = results
         self._waiting = waiting
         self._settings = settings
@@ -99,8 +112,8 @@ class JobService:
 
         Raises
         ------
-        JobRefused
-            If a limit forbids it.
+        JobRefused, QuotaExceeded
+            If a limit or a quota forbids it.
         UsageError
             If UPLOAD and the files that were sent do not fit.
         ServiceUnavailable
@@ -129,7 +142,13 @@ class JobService:
             share=caller.share,
             parallel=self._settings.max_parallel,
         )
-        job = self._jobs.create(new, planned.start if run else None)
+        try:
+            job = within(
+                self._quotas, caller, lambda: self._jobs.create(new, planned.start if run else None, caller)
+            )
+        except QuotaExceeded:
+            self._uploads.remove(uploads)
+            raise
         if run:
             self._herald.announce(job.job_id, planned)
         return job
@@ -288,9 +307,10 @@ class JobService:
         ------
         UsageError
             With status 403 if it is not PENDING.
-        JobRefused, ServiceUnavailable
+        JobRefused, QuotaExceeded, ServiceUnavailable
             As from `create`; it stays PENDING.
         """
+        payer = on_behalf(caller, job)
 
         def attempt(job: Job) -> bool:
             require_pending(job, "PHASE=RUN is taken")
@@ -299,21 +319,23 @@ class JobService:
             parameters = gathered(job.parameters)
             named = self._uploads.named(parameters, self.takes_uploads(job.type), stored)
             with self._uploads.at_hand(named, {}, stored) as sources:
-                planned = self._planner.plan(job.type, parameters, on_behalf(caller, job), sources)
-            if not self._jobs.start(job.job_id, planned.start, seq=job.event_seq):
+                planned = self._planner.plan(job.type, parameters, payer, sources)
+            if not self._jobs.start(job.job_id, planned.start, seq=job.event_seq, caller=payer):
                 return False
             self._herald.announce(job.job_id, planned)
             return True
 
-        self._attempt(job, attempt)
+        within(self._quotas, payer, lambda: self._attempt(job, attempt))
 
-    def retry(self, job: Job) -> Job:
+    def retry(self, job: Job, caller: Caller) -> Job:
         """Make a job that takes over what is finished of one that has ended, and does what is missing.
 
         Raises
         ------
         UsageError
             With status 403 if it has not ended, or nothing is missing of it.
+        QuotaExceeded
+            If a quota forbids it.
         ServiceUnavailable
             If there is no room for results.
         """
@@ -322,7 +344,12 @@ class JobService:
         self._make_sure_of_room()
         child_id, settings = secrets.token_hex(16), self._settings
         duration_s, destruction_s = settings.execution_duration_s, settings.destruction_s
-        born = self._jobs.retry(job.job_id, child_id, duration_s, destruction_s)
+        payer = on_behalf(caller, job)
+        born = within(
+            self._quotas,
+            payer,
+            lambda: self._jobs.retry(job.job_id, child_id, duration_s, destruction_s, payer),
+        )
         child = self._jobs.get(child_id) if born is not None else None
         if born is None or child is None:
             raise nothing_missing(self._again(job))

@@ -163,7 +163,7 @@ class _Tree:
             case "DELETE":
                 self._service.destroy(job)
             case "RETRY":
-                return self._see(self._service.retry(job))
+                return self._see(self._service.retry(job, self._caller_of()))
         return _see(self._list_url())
 
     def delete(self, job_id: str) -> AnyResponse:

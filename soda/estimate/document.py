@@ -12,6 +12,7 @@ from soda.estimate.asked import Page
 from soda.estimate.service import Estimate, Terms
 from soda.estimate.verdicts import Found, Verdict
 from uws.planning import Outlook
+from uws.quota import Allowance
 
 #: So many faults are told one by one.
 TOLD_FAULTS = 100
@@ -48,6 +49,7 @@ def estimate_document(
         **_when(estimate.outlook, now),
         "expiry": _moment(now + timedelta(seconds=terms.kept_s)),
         "limits": terms.limits,
+        "quota": [_quota(allowance) for allowance in estimate.quota],
         "async": None if refused else command,
         "sync": estimate.sync or None,
         "not_sync": estimate.not_sync or None,
@@ -74,6 +76,18 @@ def _when(outlook: Outlook | None, now: datetime) -> dict[str, Any]:
             "end": _moment(now + timedelta(seconds=told.p90_s)),
             "workers": queue.serving,
         },
+    }
+
+
+def _quota(allowance: Allowance) -> dict[str, Any]:
+    limit, taken = allowance.limit, allowance.taken
+    return {
+        "subject": allowance.whose,
+        "kind": allowance.kind,
+        "limit": limit,
+        "needed": allowance.needed,
+        "left": None if limit is None else max(0, limit - taken),
+        "left_after": None if limit is None else max(0, limit - taken - allowance.needed),
     }
 
 

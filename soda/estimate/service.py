@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dali.caller import Caller
 from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError
@@ -29,6 +29,7 @@ from uws.forecast import Workload
 from uws.jobtype import JobRefused
 from uws.pace import expectation_of_all
 from uws.planning import Outlook, Planner
+from uws.quota import NO_QUOTAS, Allowance, Need, Quotas
 from uws.uploads import Uploads
 
 
@@ -60,6 +61,8 @@ class Estimate:
         Why it would be no job.
     nearest
         The nearest request that would be one, as parameters; empty where none is known.
+    quota
+        What is left of what the caller may use, before it and after.
     """
 
     found: Found | None
@@ -69,6 +72,7 @@ class Estimate:
     not_sync: str = ""
     refused: ProtocolError | None = None
     nearest: Mapping[str, str | int] = field(default_factory=dict)
+    quota: Sequence[Allowance] = ()
 
 
 class EstimateService:
@@ -88,6 +92,8 @@ class EstimateService:
         Publisher DIDs of this service.
     terms
         What jobs may ask for.
+    quotas
+        Keeps count of what callers use.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class EstimateService:
         sync: SyncService,
         identifiers: Identifiers,
         terms: Terms,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         self._kind = kind
         self._planner = planner
@@ -105,6 +112,7 @@ class EstimateService:
         self._sync = sync
         self._identifiers = identifiers
         self.terms = terms
+        self._quotas = quotas
 
     def spool(self) -> Spool:
         """Where the files of a request go; raises ServiceUnavailable if nowhere."""
@@ -123,13 +131,24 @@ class EstimateService:
             with self._uploads.at_hand(named, parameters.files, {}) as sources:
                 request = self._kind.parse(parameters, client.caller, sources)
                 if isinstance(request, ListRequest):
-                    return self._of_list(request, client)
-                return self._of_combinations(request, parameters, client)
+                    found = self._of_list(request, client)
+                else:
+                    found = self._of_combinations(request, parameters, client)
+                return self._with_quota(found, client)
         except JobRefused as refused:
             nearest = {"rows": refused.most} if isinstance(refused, TooManyRows) else {}
             return Estimate(None, 0, refused=refused, nearest=nearest)
         except (NotFound, AuthorizationError) as refused:
             return Estimate(None, 0, refused=refused)
+
+    def _with_quota(self, estimate: Estimate, client: Client) -> Estimate:
+        """Add how the job would change what is left of what the caller may use."""
+        if estimate.refused is not None or estimate.outlook is None:
+            return estimate
+        size = 0 if estimate.found is None else estimate.found.size
+        need = Need(estimate.total, estimate.outlook.forecast.run.work_s, size)
+        quota, refused = self._quotas.look(client.caller, need)
+        return replace(estimate, quota=quota, refused=refused)
 
     def _of_combinations(self, many: ManyCutouts, parameters: Parameters, client: Client) -> Estimate:
         try:

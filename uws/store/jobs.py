@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, case, delete, insert, select, update
 
+from dali.caller import ANONYMOUS, Caller
 from dali.clock import NowMs, now_ms
 from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
+from uws.quota import NO_QUOTAS, Quotas
 from uws.store.family import Born, NothingMissing, make_child
 from uws.store.inserts import insert_split, insert_tasks, insert_uploads, uploads_of
 from uws.store.rows import (
@@ -22,6 +24,7 @@ from uws.store.rows import (
     written_error,
     written_parameters,
 )
+from uws.store.use import needed
 from uws.tables import JobRow, ResultRow, UploadRow
 
 _PHASES = [phase.value for phase in ACTIVE]
@@ -42,15 +45,24 @@ class Jobs:
     ----------
     engine
         Its database.
+    quotas
+        Keeps count of what jobs need that are run here.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, quotas: Quotas = NO_QUOTAS) -> None:
         self.engine = engine
+        self._quotas = quotas
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
 
-    def create(self, new: NewJob, start: JobPlan | JobError | None = None) -> Job:
-        """Store a job; with `start` it is run in the same transaction: QUEUED, or in ERROR at once."""
+    def create(self, new: NewJob, start: JobPlan | JobError | None = None, caller: Caller = ANONYMOUS) -> Job:
+        """Store a job; with `start` it is run in the same transaction: QUEUED, or in ERROR at once.
+
+        Raises
+        ------
+        QuotaExceeded
+            If `caller` may not run it; then there is no job.
+        """
         with self._writing.begin() as connection:
             connection.execute(
                 insert(JobRow).values(
@@ -78,7 +90,7 @@ class Jobs:
             )
             insert_uploads(connection, new.job_id, new.uploads)
             if start is not None:
-                self._start(connection, new.job_id, start)
+                self._start(connection, new.job_id, start, caller)
             return self._get(connection, new.job_id)
 
     def get(self, job_id: str) -> Job | None:
@@ -176,13 +188,25 @@ class Jobs:
         clamped = case((latest < moment_ms, latest), else_=moment_ms)
         return self._change(job_id, (*ACTIVE, *TERMINAL), "destruction", destruction_ms=clamped)
 
-    def start(self, job_id: str, start: JobPlan | JobError, *, seq: int | None = None) -> bool:
+    def start(
+        self,
+        job_id: str,
+        start: JobPlan | JobError,
+        *,
+        seq: int | None = None,
+        caller: Caller = ANONYMOUS,
+    ) -> bool:
         """Run a PENDING job: QUEUED with its tasks, or in ERROR at once.
 
         False if it is not PENDING, or has changed since event `seq`: the plan may be of other parameters.
+
+        Raises
+        ------
+        QuotaExceeded
+            If `caller` may not run it; it stays as it is.
         """
         with self._writing.begin() as connection:
-            return self._start(connection, job_id, start, seq)
+            return self._start(connection, job_id, start, caller, seq)
 
     def end(self, job_id: str, phase: Phase, error: JobError | None = None) -> bool:
         """End an active job, in ABORTED or ERROR; False if it has ended already, or is gone.
@@ -194,15 +218,27 @@ class Jobs:
         )
 
     def retry(
-        self, parent_id: str, child_id: str, execution_duration_s: int, destruction_s: int
+        self,
+        parent_id: str,
+        child_id: str,
+        execution_duration_s: int,
+        destruction_s: int,
+        caller: Caller = ANONYMOUS,
     ) -> Born | None:
         """Make a job, QUEUED, that does what is missing of one that has ended, and has what is finished.
 
         None if nothing is missing, or the parent is gone, or has not ended: there is no new job then.
+
+        Raises
+        ------
+        QuotaExceeded
+            If `caller` may not run it; then there is no new job either.
         """
         try:
             with self._writing.begin() as connection:
-                return make_child(connection, parent_id, child_id, execution_duration_s, destruction_s)
+                born = make_child(connection, parent_id, child_id, execution_duration_s, destruction_s)
+                self._quotas.reserve(connection, child_id, caller, needed(connection, child_id))
+                return born
         except NothingMissing:
             return None
 
@@ -258,6 +294,7 @@ class Jobs:
         connection: Connection,
         job_id: str,
         start: JobPlan | JobError,
+        caller: Caller,
         seq: int | None = None,
     ) -> bool:
         if isinstance(start, JobError):
@@ -291,6 +328,9 @@ class Jobs:
             )
             if start.split is not None:
                 insert_split(connection, job_id, owner, start.split)
+            if start.has_work:
+                # Last, as others of the same owner wait from here to the commit.
+                self._quotas.reserve(connection, job_id, caller, needed(connection, job_id))
         return True
 
     def _change(

@@ -1,0 +1,168 @@
+"""How fast clients may go on, and what is counted of the cutouts that are made at once.
+
+A request is refused before anything looks at it closely; what its cutout was is counted when it has been
+sent. Jobs are another matter: they are counted by the ledger, and whoever looks at them is never refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from accounts.quota.buckets import Buckets, Rate
+from accounts.quota.kinds import Kind
+from config.logs import Answered
+from config.quotas import QuotaParts
+from config.settings import Settings
+from dali.caller import Caller, caller_in
+from dali.errors import ProtocolError, TooManyRequests
+from soda.service import SENT, Sent
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Key of the WSGI environment: why a request is refused, which the application says.
+REFUSED = "fountain.refused"
+#: What is asked for by these counts, by whatever method; of jobs it is their making alone.
+CUTOUTS = frozenset(("/sync", "/cutout"))
+METERED = CUTOUTS | {"/preview", "/estimate", "/query", "/links"}
+JOBS = "/async"
+PIXELS = 1 << 20
+#: File of the data folder that the processes of a service share.
+RATES = "rates"
+#: Networks of one client: providers give each a whole one.
+_IPV6_BITS = 64
+
+
+class Metering:
+    """WSGI middleware.
+
+    Parameters
+    ----------
+    app
+        What it wraps.
+    quotas
+        Who may have how much.
+    buckets
+        How fast each client was until now.
+    unmetered
+        Addresses or networks whose requests are not limited as long as nobody is known by them.
+    pixels
+        A cutout costs 1 more for each so many that are read or made.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        quotas: QuotaParts,
+        buckets: Buckets,
+        unmetered: Collection[str] = (),
+        pixels: int = PIXELS,
+    ) -> None:
+        self._app = app
+        self._quotas = quotas
+        self._buckets = buckets
+        self._burst_s = quotas.burst_s
+        self._pixels = pixels
+        self._unmetered = tuple(ip_network(network) for network in unmetered)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO", "").rstrip("/")
+        method = environ["REQUEST_METHOD"]
+        if (path in METERED and method != "OPTIONS") or (path == JOBS and method == "POST"):
+            try:
+                self._admit(environ, path)
+            except ProtocolError as refusal:
+                environ[REFUSED] = refusal
+        return self._app(environ, start_response)
+
+    def answered(self, answered: Answered) -> None:
+        """Count what a request came to."""
+        sent: Sent | None = answered.environ.get(SENT)
+        if sent is None or sent.chunks is None:
+            return
+        plan, caller = sent.asked.plan, caller_in(answered.environ)
+        if more := max(plan.cost.pixels_in, plan.cost.pixels_out) // self._pixels:
+            client, rate = self._client(answered.environ, caller)
+            if rate is not None:
+                self._buckets.charge(client, rate, more)
+        # What a worker has made is counted with its job.
+        if sent.made_here:
+            survey = plan.request.dataset.partition("/")[0]
+            self._quotas.meter.count(
+                caller, survey, len(plan.pieces), answered.sent, answered.cpu_s, answered.seconds
+            )
+
+    def _admit(self, environ: WSGIEnvironment, path: str) -> None:
+        caller = caller_in(environ)
+        client, rate = self._client(environ, caller)
+        if rate is not None and (wait_s := self._buckets.take(client, rate)):
+            raise TooManyRequests(
+                f"{_whose(caller)} may send {rate.per_minute} requests a minute; these are more",
+                f"Go on after {math.ceil(wait_s)} s; a job makes many cutouts by one request, of /async.",
+                retry_after_s=math.ceil(wait_s),
+            )
+        if path in CUTOUTS:
+            self._quotas.meter.refuse(caller)
+
+    def _client(self, environ: WSGIEnvironment, caller: Caller) -> tuple[str, Rate | None]:
+        """Tell whose requests are counted together, and how fast they may be; None is as fast as can be."""
+        address = environ.get("REMOTE_ADDR", "")
+        if not caller.name and _is_within(address, self._unmetered):
+            return "", None
+        per_minute = self._quotas.limits.one(caller, Kind.RATE)
+        client = caller.name or network_of(address)
+        return client, Rate(per_minute, self._burst_s) if per_minute else None
+
+
+def make_metering(settings: Settings, app: WSGIApplication, quotas: QuotaParts) -> Metering:
+    """Make the middleware; rates are shared with the other processes of this service, if that can be."""
+    try:
+        buckets = Buckets(settings.data.path / RATES)
+    except OSError:
+        buckets = Buckets()
+    return Metering(app, quotas, buckets, settings.quotas.unmetered)
+
+
+def raise_refusal(environ: Callable[[], WSGIEnvironment]) -> Callable[[], None]:
+    """Give what the application calls before it answers: it says why a request is refused."""
+
+    def look() -> None:
+        refusal: ProtocolError | None = environ().get(REFUSED)
+        if refusal is not None:
+            raise refusal
+
+    return look
+
+
+def _whose(caller: Caller) -> str:
+    return "your account" if caller.name else "your address"
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Name the client behind an address."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ip_network(f"{found}/{_IPV6_BITS}", strict=False))
+    return str(found)
+
+
+@lru_cache(maxsize=4096)
+def _is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)

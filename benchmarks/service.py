@@ -15,13 +15,17 @@ from urllib.parse import quote
 
 import numpy as np
 from astropy.wcs import WCS
+from sqlalchemy import Engine
 
+from accounts.audit import OPERATOR
+from accounts.people import Identity
 from benchmarks.cutouts import POSITIONS, SIDE, SIZE, boxes, make_tiles, sky_header, with_cutout2d
 from benchmarks.table import Row, paired_ms
+from config.accounts import make_accounts
 from config.app import Parts, assemble
 from config.database import prepare
 from config.server import WARM_UP_AFTER_S
-from config.settings import load_settings
+from config.settings import Settings, load_settings
 from dali.parameters import Parameters
 from surveys.index.ingest import index_survey
 from surveys.sky.sphere import ra_dec_deg
@@ -53,18 +57,23 @@ def rows(folder: Path) -> Iterator[Row]:
     settings = load_settings(bench_environment(folder))
     parts = assemble(settings)
     prepare(parts.engine)
-    (survey,) = (survey for survey in parts.surveys if survey.name == "bench")
-    index_survey(parts.engine, survey)
+    for survey in parts.surveys:
+        if survey.name in ("bench", "closed"):
+            index_survey(parts.engine, survey)
+    token = _member(settings, parts.engine)
     yield _plan_and_execute(parts, tiles["plain"])
     parts.engine.dispose()
-    yield from _over_http(folder, tiles["plain"])
+    yield from _over_http(folder, tiles["plain"], token)
 
 
 def bench_environment(folder: Path) -> dict[str, str]:
     """Write the declaration of the survey, and say where all of it is."""
     for name in ("data", "declarations"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "declarations" / "bench.toml").write_text(DECLARATION.format(root=folder))
+    declaration = DECLARATION.format(root=folder)
+    (folder / "declarations" / "bench.toml").write_text(declaration)
+    closed = declaration.replace("[bands]", 'access = { groups = ["members"] }\n[bands]')
+    (folder / "declarations" / "closed.toml").write_text(closed)
     return {
         "FOUNTAIN_DATA__FOLDER": str(folder / "data"),
         "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
@@ -97,6 +106,14 @@ def _plan_and_execute(parts: Parts, tile: Path) -> Row:
     )
 
 
+def _member(settings: Settings, engine: Engine) -> str:
+    """Make an account that may see what is closed, and give a token of it."""
+    accounts = make_accounts(settings, engine)
+    account = accounts.people.add(Identity("local", "bench"), by=OPERATOR)
+    accounts.people.join(account.name, "members", by=OPERATOR)
+    return accounts.tokens.make(account.name, "bench", frozenset(("read",)), by=OPERATOR).text
+
+
 def did_of(dataset: str) -> str:
     """Make the identifier of a dataset."""
     return f"ivo://unregistered.invalid/soda-fountain?{dataset}"
@@ -110,8 +127,9 @@ def paths_of(dataset: str) -> list[str]:
     ]
 
 
-def _over_http(folder: Path, tile: Path) -> Iterator[Row]:
+def _over_http(folder: Path, tile: Path, token: str) -> Iterator[Row]:
     image, band = paths_of("bench/r/plain"), paths_of("bench/r")
+    closed, shown = paths_of("closed/r/plain"), f"Authorization: Bearer {token}\r\n"
     views = [f"/astropy/{number}" for number in range(POSITIONS)]
     ready = folder / "ready.fits"
     environment = os.environ | bench_environment(folder)
@@ -121,10 +139,15 @@ def _over_http(folder: Path, tile: Path) -> Iterator[Row]:
         command = [sys.executable, "-m", "benchmarks.ready_file", str(ready), str(tile)]
         with serving(command, environment) as peer:
             time.sleep(SETTLE_S)
-            asked = {"image": (ours, image), "band": (ours, band), "ready": (peer, ["/sync"])}
+            asked = {
+                "image": (ours, image, ""),
+                "known": (ours, closed, shown),
+                "band": (ours, band, ""),
+                "ready": (peer, ["/sync"], ""),
+            }
             for number in range(ROUNDS):
-                for kind, (address, paths) in asked.items():
-                    rates.setdefault(kind, []).append(_rate(address, paths))
+                for kind, (address, paths, header) in asked.items():
+                    rates.setdefault(kind, []).append(_rate(address, paths, header))
                 if number % 3 == 0:
                     rates.setdefault("astropy", []).append(_rate(peer, views))
     medians = {kind: float(np.median(several)) for kind, several in rates.items()}
@@ -133,6 +156,10 @@ def _over_http(folder: Path, tile: Path) -> Iterator[Row]:
         yield Row(what, medians[kind], medians["ready"], "/s", "send_file", "rate", goal)
         if kind == "image":
             yield Row(what, medians[kind], medians["astropy"], "/s", "a plain astropy view", "rate", 12.0)
+    # Of as many connections, time and rate are the same but for a factor.
+    times = [1000 * CONNECTIONS / medians[kind] for kind in ("known", "image")]
+    what = f"HTTP: {SIZE}x{SIZE} cutouts of a closed survey, with a token, {CONNECTIONS} connections"
+    yield Row(what, *times, "ms", "nobody known, open", "within", 1.15)
 
 
 @contextmanager
@@ -162,7 +189,7 @@ def _wait_for(address: tuple[str, int], process: subprocess.Popen[bytes]) -> Non
     raise RuntimeError(f"no server came up on port {address[1]}")
 
 
-def _rate(address: tuple[str, int], paths: Sequence[str]) -> float:
+def _rate(address: tuple[str, int], paths: Sequence[str], header: str = "") -> float:
     """Answers per second over `CONNECTIONS` connections that are kept open, each in a process of its own."""
     context = multiprocessing.get_context("fork")
     counts = context.Queue()
@@ -170,11 +197,11 @@ def _rate(address: tuple[str, int], paths: Sequence[str]) -> float:
 
     def client(shift: int) -> None:
         connection, done, turn = _Connection(address), 0, shift
-        connection.get(paths[turn % len(paths)])
+        connection.get(paths[turn % len(paths)], header)
         start.wait()
         until = time.perf_counter() + ROUND_S
         while time.perf_counter() < until:
-            connection.get(paths[turn % len(paths)])
+            connection.get(paths[turn % len(paths)], header)
             done, turn = done + 1, turn + 1
         counts.put(done)
 
@@ -194,8 +221,8 @@ class _Connection:
         self._socket = socket.create_connection(address)
         self._buffer = bytearray(1 << 20)
 
-    def get(self, path: str) -> bytes:
-        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    def get(self, path: str, header: str = "") -> bytes:
+        self._socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
         view, filled, size, end = memoryview(self._buffer), 0, -1, 0
         while size < 0 or filled < end + size:
             count = self._socket.recv_into(view[filled:])

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 import soda.engine
 from surveys.plan import CutoutPlan
+from tests.support.accounts import somebody
 from tests.support.service import did
 
 SMALL = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027"}
@@ -48,13 +49,17 @@ def test_answers_are_the_same(client: FlaskClient, asked: dict[str, str]) -> Non
     )
 
 
-def test_flask_is_not_asked_for_a_small_cutout(app: Flask, client: FlaskClient) -> None:
+def test_flask_is_not_asked_for_a_small_cutout_whoever_asks(app: Flask, client: FlaskClient) -> None:
     asked: list[object] = []
     app.before_request_funcs.setdefault(None, []).append(lambda: asked.append(1))
     try:
         quick, _ = both(client, SMALL)
         assert quick.status_code == 200
         assert len(asked) == 1  # the one with a condition
+        known = client.get("/sync", query_string=SMALL, headers=somebody(app, "ada").headers)
+        assert (known.status_code, known.headers["X-VO-Authenticated"]) == (200, "local:ada")
+        assert known.data == quick.data
+        assert len(asked) == 1
     finally:
         app.before_request_funcs[None].pop()
 

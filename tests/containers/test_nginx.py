@@ -84,6 +84,19 @@ def test_a_cutout_through_tls(outside: Outside) -> None:
     assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
+@pytest.mark.parametrize("path", ["/sync", "/nothing", "/metrics", "/examples"])
+def test_answers_have_security_headers_once(outside: Outside, path: str) -> None:
+    headers = outside.get(path).headers
+    for name, value in (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Content-Security-Policy", "frame-ancestors 'none'"),
+        ("Strict-Transport-Security", "max-age=31536000"),
+    ):
+        (told,) = headers.get_all(name) or [""]
+        assert value in told
+
+
 def test_http_07_urls_are_those_of_the_public_name(outside: Outside) -> None:
     told = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Proto": "http"}
     for headers in ({}, told, {"Forwarded": "host=evil.example;proto=http"}):
@@ -189,6 +202,8 @@ def test_a_service_that_is_away_is_said_to_be(folder: Path, tmp_path: Path) -> N
     assert away.status == 503
     assert int(away.headers["Retry-After"]) > 0
     assert away.data.startswith(b"ServiceUnavailable: ")
+    assert away.headers["X-Content-Type-Options"] == "nosniff"
+    assert away.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_too_many_requests_at_a_time_are_refused_but_those_of_jobs_are_not(outside: Outside) -> None:

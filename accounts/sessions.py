@@ -15,8 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
 
+from accounts.audit import Audit
 from accounts.known import Known
 from accounts.tables import SessionRow
+from dali.caller import Caller
 from dali.clock import NowMs, now_ms
 
 #: Browsers take a cookie of such a name only over TLS, for the whole host, and from the host itself.
@@ -87,13 +89,18 @@ class Sessions:
         Of the database.
     limits
         How long sessions last.
+    audit
+        Is told when somebody ends all sessions of an account.
     known
         Forgets who was known when a session ends here.
     """
 
-    def __init__(self, engine: Engine, limits: SessionLimits, known: Known | None = None) -> None:
+    def __init__(
+        self, engine: Engine, limits: SessionLimits, audit: Audit, known: Known | None = None
+    ) -> None:
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
+        self._audit = audit
         self._known = known or Known(0.0)
         self.limits = limits
 
@@ -146,10 +153,11 @@ class Sessions:
             self._drop(connection, key)
         self._known.forget()
 
-    def end_all(self, account: str) -> int:
+    def end_all(self, account: str, *, by: Caller, reason: str = "") -> int:
         """End every session of an account; give their number."""
         with self._writing.begin() as connection:
             ended = connection.execute(delete(SessionRow).where(SessionRow.account == account)).rowcount
+            self._audit.write(connection, by, "signed out", account, reason, {"sessions": ended})
         self._known.forget()
         return ended
 

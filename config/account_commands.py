@@ -171,6 +171,19 @@ def enable(account: str, reason: str) -> None:
     _change(account, reason, disabled=False)
 
 
+@accounts.command("sign-out")
+@click.argument("account")
+@_REASON
+def sign_out(account: str, reason: str) -> None:
+    """End the sessions of ACCOUNT in all browsers; its tokens stay valid."""
+    from accounts.audit import OPERATOR
+
+    with _accounts() as parts:
+        _there(parts, account)
+        ended = parts.sessions.end_all(account, by=OPERATOR, reason=reason)
+    click.echo(f"{account}: {ended} sessions have ended")
+
+
 @accounts.command("admin")
 @click.argument("account")
 @click.option("--revoke", is_flag=True, help="Take the role away.")

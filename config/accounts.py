@@ -50,7 +50,7 @@ def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
     people = People(engine, audit, known)
     limits = TokenLimits(accounts.token_days, accounts.max_token_days, accounts.max_tokens)
     tokens = Tokens(engine, limits, audit, known)
-    sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), known)
+    sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), audit, known)
     issuers = [provider for provider in declared_providers(settings) if isinstance(provider, JwtProvider)]
     callers = Callers(people, accounts.admin_groups, Tiers(settings.priority).place)
     gate = Gate(people, tokens, sessions, callers, known, bearers=JwtBearers(issuers) if issuers else None)

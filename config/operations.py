@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: A database that does not answer is asked again after so long.
 DATABASE_RETRY_S = 2.0
+SWEEP_EACH_S = 600.0
 LISTED = 20
 DAY_MS = 86_400_000
 ASYNC_PATH = "async"
@@ -322,9 +323,10 @@ def _work(settings: Settings, lanes: Sequence[Lane]) -> None:
 
 def _reconcile(settings: Settings, *, once: bool = False) -> None:
     """Be the reconciler."""
+    from config.accounts import make_accounts
     from config.database import make_engine
     from config.jobs import make_job_types, package_folder, redis_url, result_store
-    from config.processes import stop_on_signals
+    from config.processes import each, stop_on_signals
     from config.quotas import bookkeeping, make_quotas
     from uws.bell import Bell
     from uws.reconcile import Reconciler
@@ -340,7 +342,10 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
         make_job_types(settings),
         settings.jobs,
         package_folder(settings),
-        bookkeeping(make_quotas(settings, engine).ledger, engine, settings.accounts.personal_days),
+        (
+            *bookkeeping(make_quotas(settings, engine).ledger, engine, settings.accounts.personal_days),
+            ("ending sessions", each(SWEEP_EACH_S, make_accounts(settings, engine).sessions.sweep)),
+        ),
     )
     if once:
         reconciler.once()

@@ -8,6 +8,8 @@ import queue
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
@@ -55,3 +57,16 @@ def stop_on_signals() -> threading.Event:
         signal.signal(number, tell)
     threading.Thread(target=wait, name="signals", daemon=True).start()
     return stop
+
+
+def each(seconds: float, do: Callable[[], object]) -> Callable[[], object]:
+    """Do something so often at most, however often that is asked for."""
+    not_before = 0.0
+
+    def do_now() -> None:
+        nonlocal not_before
+        if time.monotonic() >= not_before:
+            do()
+            not_before = time.monotonic() + seconds
+
+    return do_now

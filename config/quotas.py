@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from accounts.quota.limits import Limits
 from accounts.quota.meter import Meter
 from accounts.quota.outcomes import Execution, Outcome
 from accounts.quota.records import forget_people
+from config.processes import each
 from config.settings import Settings
 from dali.caller import Caller
 from dali.errors import QuotaExceeded
@@ -127,8 +127,8 @@ def bookkeeping(
 
     return (
         ("settling jobs", ledger.settle_all),
-        ("giving back what results held", _each(RELEASE_EACH_S, ledger.release_all)),
-        ("forgetting who had what made", _each(FORGET_EACH_S, forget)),
+        ("giving back what results held", each(RELEASE_EACH_S, ledger.release_all)),
+        ("forgetting who had what made", each(FORGET_EACH_S, forget)),
     )
 
 
@@ -137,19 +137,6 @@ def amounts_of(need: Need) -> Amounts:
     if need.hidden:
         return Amounts(need.rows, need.seconds)
     return Amounts(need.rows, need.seconds, need.bytes, 1)
-
-
-def _each(seconds: float, do: Callable[[], object]) -> Callable[[], object]:
-    """Do something so often at most, however often that is asked for."""
-    not_before = 0.0
-
-    def do_now() -> None:
-        nonlocal not_before
-        if time.monotonic() >= not_before:
-            do()
-            not_before = time.monotonic() + seconds
-
-    return do_now
 
 
 def _outcome(job_id: str, use: JobUse) -> Outcome:

@@ -32,6 +32,7 @@ password() {
 
 postgres=$(password postgres-password)
 redis=$(password redis-password)
+links=$(password links-secret)
 if [ ! -e "$folder/redis-users.acl" ]; then
     hash=$(printf %s "$redis" | sha256sum | cut -d ' ' -f 1)
     # Redis takes no comments in this file.
@@ -45,6 +46,9 @@ database_url = "postgresql://fountain:$postgres@postgres:5432/fountain"
 
 [jobs]
 redis_url = "redis://fountain:$redis@redis:6379/0"
+
+[accounts]
+secret = "$links"
 EOF
 fi
 if [ ! -e "$folder/tls.crt" ] && [ ! -e "$folder/tls.key" ]; then

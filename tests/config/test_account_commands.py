@@ -55,6 +55,7 @@ def test_accounts_are_changed(tmp_path: Path) -> None:
     said(tmp_path, "accounts", "add", "ldap:ada", "--title", "Ada")
     assert "disabled" in said(tmp_path, "accounts", "disable", "ldap:ada", "--reason", "left")
     assert "enabled" in said(tmp_path, "accounts", "enable", "ldap:ada")
+    assert "0 sessions" in said(tmp_path, "accounts", "sign-out", "ldap:ada")
     assert "administrator" in said(tmp_path, "accounts", "admin", "ldap:ada")
     assert "administrator" not in said(tmp_path, "accounts", "admin", "ldap:ada", "--revoke")
     assert "acts for others" in said(tmp_path, "accounts", "act-for-others", "ldap:ada")

@@ -18,8 +18,11 @@ import requests
 from astropy.io import fits
 from click.testing import CliRunner
 
+from config.accounts import make_accounts
 from config.cli import main
 from config.server import PortTaken, open_socket, url_of
+from tests.support.accounts import somebody
+from tests.support.databases import sqlite
 from tests.support.server import Served, serve
 from tests.support.service import BASE, SIDE, header_at, index_all, pixels_of, settings_of, write_surveys
 
@@ -130,6 +133,18 @@ def test_http_07_nobody_is_believed_unasked(served: Served) -> None:
     answer = requests.get(f"{served.url}/capabilities", headers=headers, timeout=TIMEOUT_S)
     assert f"{served.url}/sync" in answer.text
     assert "evil" not in answer.text
+
+
+def test_two_authorization_headers_are_refused(served: Served, folder: Path) -> None:
+    with sqlite(folder) as engine:
+        ada = somebody(make_accounts(settings_of(folder), engine), "ada")
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    line = f"Authorization: Bearer {ada.text}\r\n"
+    for lines, status in ((line, b"200"), (2 * line, b"401"), (f"{line}Authorization: \r\n", b"401")):
+        with socket.create_connection((host, int(port)), TIMEOUT_S) as connection:
+            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
+            with connection.makefile("rb") as answer:
+                assert answer.readline().split()[1] == status
 
 
 FORM = "Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"

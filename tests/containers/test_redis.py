@@ -135,6 +135,7 @@ def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
     folder = make_secrets(tmp_path / "one")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert set(before) == {
+        "links-secret",
         "postgres-password",
         "redis-password",
         "redis-users.acl",

@@ -91,7 +91,7 @@ def test_prometheus_is_told_what_the_workers_are_scaled_by(whole: Stack, outside
 @pytest.mark.timeout(300)
 def test_no_password_is_in_a_log(whole: Stack, outside: Outside) -> None:
     finished(outside, submit(outside, PHASE="RUN"))
-    for name in ("postgres-password", "redis-password"):
+    for name in ("postgres-password", "redis-password", "links-secret"):
         password = (whole.secrets / name).read_text()
         assert len(password) == 64
         assert password not in "".join(log.read_text() for log in whole.folder.glob("*.log"))

@@ -129,7 +129,7 @@ def assemble(settings: Settings) -> Parts:
     resource = identifiers.base if settings.identifiers.is_registered else ""
     descriptors = Descriptors((SYNC, ASYNC), identifiers, resource)
     source = Source(settings.data.read)
-    rights = make_rights(settings, engine)
+    rights = make_rights(settings, engine, surveys)
     soda = SodaEngine(
         catalog,
         source,
@@ -204,7 +204,7 @@ def create_app(settings: Settings) -> Flask:
         return public_url(request, settings.server.base_url)
 
     kind = soda_jobs(settings, parts)
-    jobs = make_jobs(settings, parts.engine, JobTypes([kind]))
+    jobs = make_jobs(settings, parts.engine, JobTypes([kind]), parts.rights)
     weakref.finalize(app, jobs.close)
     sync = make_sync(settings, parts.soda, parts.gate, jobs)
     alive_s = settings.jobs.lease_s
@@ -218,7 +218,7 @@ def create_app(settings: Settings) -> Flask:
     query = make_query(
         settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors, reader_of
     )
-    habits = Habits(parts.surveys, parts.identifiers)
+    habits = Habits(parts.surveys, parts.identifiers, parts.rights)
     app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, habits, base_url))
     app.register_blueprint(
         uws_views.make_blueprint(

@@ -10,10 +10,12 @@ from tempfile import NamedTemporaryFile
 import click
 import requests
 
+from accounts.audit import OPERATOR
 from config.app import assemble
 from config.settings import Settings
 from dali.errors import ProtocolError, UsageError
 from dali.parameters import Parameters
+from soda.heavier import Client
 
 Pairs = list[tuple[str, str]]
 Progress = Callable[[int, int], None]
@@ -75,7 +77,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress: Progress) -> Path:
-    """Make a cutout in this process.
+    """Make a cutout in this process, which may read whatever there is: it has the files.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress:
     """
     parts = assemble(settings)
     try:
-        asked = parts.sync.ask(Parameters.from_pairs(pairs))
+        asked = parts.sync.ask(Parameters.from_pairs(pairs), Client(caller=OPERATOR))
         if asked.is_empty:
             raise NoOverlap
         sent = parts.sync.cut(asked)

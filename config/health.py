@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from surveys.access import EVERYBODY
 from surveys.index.catalog import Catalog
 from surveys.survey import Survey
 from uws.job import LANES, Lane
@@ -59,6 +60,9 @@ def _database_check(engine: Engine) -> Check:
 
 
 def _folder_check(catalog: Catalog, survey: Survey) -> Check:
+    # Everybody reads what is told here.
+    name = f"the survey {survey.name}" if survey.access.may_enter(EVERYBODY) else "a survey"
+
     def look() -> str | None:
         if not catalog.generation(survey.name):
             return None
@@ -67,10 +71,10 @@ def _folder_check(catalog: Catalog, survey: Survey) -> Check:
                 with os.scandir(root) as entries:
                     next(entries, None)
             except OSError:
-                return f"a data folder of the survey {survey.name} cannot be read"
+                return f"a data folder of {name} cannot be read"
         return None
 
-    return Check(look, f"survey {survey.name}")
+    return Check(look, name.removeprefix("the "))
 
 
 def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:

@@ -17,6 +17,7 @@ from config import redis_server
 from config.kernels import load_kernels_soon
 from config.logs import configure_logs
 from config.quotas import QuotaParts, make_quotas
+from config.rights import AccountRights, make_rights
 from config.settings import CutoutJobSettings, Settings, SettingsError, SyncSettings
 from soda.estimate.service import Terms
 from soda.jobtype import JobLimits, SodaJobs
@@ -74,7 +75,12 @@ class JobParts:
         self.bell.close()
 
 
-def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None) -> JobParts:
+def make_jobs(
+    settings: Settings,
+    engine: Engine,
+    types: JobTypes | None = None,
+    rights: AccountRights | None = None,
+) -> JobParts:
     """Make the parts; nothing is connected to.
 
     Parameters
@@ -83,8 +89,8 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
         All settings.
     engine
         Of the database, which must be ready when it is first asked.
-    types
-        The job types where they are made already.
+    types, rights
+        The job types, and who may do what, where they are made already.
 
     Raises
     ------
@@ -93,12 +99,15 @@ def make_jobs(settings: Settings, engine: Engine, types: JobTypes | None = None)
     ServerNotStarted
         If there is no safe place for the socket of the private Redis.
     """
+    from config.app import declared_surveys
+
     types = types or make_job_types(settings)
     quotas = make_quotas(settings, engine)
+    rights = rights or make_rights(settings, engine, declared_surveys(settings))
     jobs, results = Jobs(engine, quotas), result_store(settings)
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
-    service = JobService(jobs, types, results, bell, waiting, settings.jobs, quotas)
+    service = JobService(jobs, types, results, bell, waiting, settings.jobs, rights, quotas)
     paces, queues = Paces(engine), QueueStore(engine, settings.jobs.lease_s)
     return JobParts(
         jobs=jobs,

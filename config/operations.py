@@ -218,15 +218,14 @@ def retry(job_id: str) -> None:
     Of a job of a list it takes over what is finished, and makes what is missing.
     """
     from uws.params import gathered
-    from uws.refusals import owner_of
 
     with _job_parts() as parts:
         job = _find(parts, job_id)
         if job.packaged or parts.jobs.uploads(job_id):
-            again = parts.service.retry(job, owner_of(job))
+            again = parts.service.retry(job, parts.service.owner(job))
         else:
             again = parts.service.create(
-                job.type, gathered(job.parameters), owner_of(job), run=True, run_id=job.run_id
+                job.type, gathered(job.parameters), parts.service.owner(job), run=True, run_id=job.run_id
             )
     click.echo(again.job_id)
 

@@ -24,15 +24,15 @@ class Rights(Protocol):
     def reader(self, caller: Caller) -> Reader:
         """Tell what somebody who asks may read."""
 
-    def owner(self, name: str) -> Reader:
-        """Tell what the owner of a job may read now; "" is somebody unknown."""
+    def owner(self, name: str, actor: str = "") -> Reader:
+        """Tell what the owner of a job may read now, "" somebody unknown; `actor` made it for them."""
 
 
 class _PublicAlone:
     def reader(self, caller: Caller) -> Reader:
         return EVERYBODY
 
-    def owner(self, name: str) -> Reader:
+    def owner(self, name: str, actor: str = "") -> Reader:
         return EVERYBODY
 
 
@@ -75,9 +75,9 @@ class Engine:
         """Give one that plans for somebody who asks."""
         return self._read_by(self.rights.reader(caller))
 
-    def owned_by(self, name: str) -> Engine:
-        """Give one that plans for the owner of a job."""
-        return self._read_by(self.rights.owner(name))
+    def owned_by(self, name: str, actor: str = "") -> Engine:
+        """Give one that plans for the owner of a job, which a service may have made."""
+        return self._read_by(self.rights.owner(name, actor))
 
     def within(self, limits: Limits) -> Engine:
         """Give one with other limits."""

@@ -10,16 +10,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from dali.caller import ANONYMOUS, Caller
 from dali.coordinates import parse_declination, parse_position, parse_right_ascension
 from dali.errors import NotFound, ProtocolError, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown, refuse_uploads
 from dali.words import parse_list
 from dali.xtypes import Point, format_numbers, parse_size
+from soda.engine import PUBLIC_ALONE, Rights
 from soda.reader import Reader
+from soda.refusals import refusal
 from soda.table import PARAMETERS
-from surveys.errors import UnknownDataset
+from surveys.errors import AccessDenied, UnknownDataset
 from surveys.fits.naming import centre_deg
 from surveys.identifiers import Identifiers
+from surveys.planner import check_access
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
 
@@ -50,21 +54,26 @@ class Habits:
         Those that are declared.
     identifiers
         Publisher DIDs of this service.
+    rights
+        Knows what people may read.
     """
 
-    def __init__(self, surveys: Sequence[Survey], identifiers: Identifiers) -> None:
+    def __init__(
+        self, surveys: Sequence[Survey], identifiers: Identifiers, rights: Rights = PUBLIC_ALONE
+    ) -> None:
         self._surveys = {survey.name.lower(): survey for survey in surveys}
         self._identifiers = identifiers
+        self._rights = rights
 
-    def translate(self, parameters: Parameters) -> Parameters:
+    def translate(self, parameters: Parameters, caller: Caller = ANONYMOUS) -> Parameters:
         """Put a request into the parameters of SODA.
 
         Raises
         ------
         UsageError
             With every fault found; what can be read in two ways is one.
-        NotFound
-            If there is no such survey.
+        NotFound, AuthorizationError
+            If there is no such survey, or not for this caller.
         """
         if not parameters:
             raise UsageError("no parameter was given", self._how())
@@ -74,6 +83,8 @@ class Habits:
         if not read.given("SURVEY"):
             read.refuse("SURVEY is missing: it names what is cut", self._known())
         position, dataset = _position(read), read.one("SURVEY", self._dataset)
+        if dataset is not None:
+            self._check(dataset, caller)  # before anything is told of its bands
         pixscale = read.one("PIXSCALE", _pixscale)
         said: dict[str, tuple[str, ...]] = {
             "SIZE": (_size(read),),
@@ -99,6 +110,15 @@ class Habits:
         if name.partition("/")[0].lower() not in self._surveys:
             raise NotFound(f"there is no survey {quoted(name)}", self._known())
         return name
+
+    def _check(self, dataset: str, caller: Caller) -> None:
+        survey = self._surveys.get(dataset.partition("/")[0].lower())
+        if survey is None:
+            return
+        try:
+            check_access(dataset, survey, self._rights.reader(caller))
+        except AccessDenied as fault:
+            raise refusal(fault, self._identifiers) from fault
 
     def _labels(self, read: Reader, dataset: str) -> tuple[str, ...]:
         survey = self._surveys.get(dataset.partition("/")[0].lower())

@@ -184,7 +184,7 @@ class SodaJobs:
         if LIST in work.common:
             yield from self._lists.run(work)
             return
-        maker = _Maker(self._engine.owned_by(work.owner))
+        maker = _Maker(self._engine.owned_by(work.owner, work.actor))
         for row in work.rows:
             yield maker.outcome(row)
 

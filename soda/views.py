@@ -61,7 +61,7 @@ def make_blueprint(
     def cutout() -> Response:
         client = Client(base_url(), caller_of(), watch_client(request))
         with in_habit_words():
-            asked = service.ask(habits.translate(read_parameters(request)), client)
+            asked = service.ask(habits.translate(read_parameters(request), client.caller), client)
         note(asked)
         if asked.is_empty:
             raise outside(asked.request.cutout)

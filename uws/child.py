@@ -56,6 +56,7 @@ class Task:
     kind: TaskKind = "heavy"
     common: Mapping[str, Any] = field(default_factory=dict)
     split: SplitWork | None = None
+    actor: str = ""
 
 
 def serve(
@@ -154,7 +155,7 @@ class Doer:
             kind = _kind(self._types, task.job_type)
             values = gathered(task.split.parameters)
             uploads = sources_of(task.split)
-            work = Work(task.job_id, task.owner, (), task.common, uploads, values)
+            work = Work(task.job_id, task.owner, (), task.common, uploads, values, task.actor)
             answer = Answer((), split=write(kind.split(work), task.split.folder, self._stop_if_told))
         except Drained:
             answer = Answer((), Left.DRAIN)
@@ -188,7 +189,7 @@ class Doer:
                     return Left.DRAIN
                 self._begin(index)
                 if index == first:
-                    work = Work(task.job_id, task.owner, task.rows[first:], task.common)
+                    work = Work(task.job_id, task.owner, task.rows[first:], task.common, actor=task.actor)
                     outcomes = iter(_kind(self._types, task.job_type).run(work))
                 outcome = next(outcomes, None)
                 if outcome is None:

@@ -282,7 +282,7 @@ class Claim:
         What the job type wants to know of all rows; for a split, `JobPlan.split`.
     parameters, uploads
         Of the job, for a split alone.
-    rank
+    rank, actor
         Of the job.
     """
 
@@ -302,6 +302,7 @@ class Claim:
     parameters: tuple[Parameter, ...] = ()
     uploads: tuple[Upload, ...] = ()
     rank: int = 0
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +405,8 @@ class Split:
         Rows of which nothing is to be done, by the value of their status.
     seconds
         How long the tasks would take one worker; None leaves what was said before.
+    sources
+        What pixels will be of.
     """
 
     folder: Path
@@ -411,6 +414,7 @@ class Split:
     tasks: int
     ended: Mapping[str, int]
     seconds: float | None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +435,8 @@ class NewJob:
 
     `estimate`: what is expected of it, as JSON; the quote is its `p90_s`, in seconds from now. `actor`: the
     service that makes it for its owner. `rank`, `share`: what its owner is entitled to. `parallel`: so many
-    of its tasks run at a time at most. `notify`: who is told what becomes of it.
+    of its tasks run at a time at most. `shared_with`: groups that may see it. `notify`: who is told what
+    becomes of it.
     """
 
     job_id: str
@@ -450,4 +455,5 @@ class NewJob:
     rank: int = 0
     share: float = 1.0
     parallel: int = 0
+    shared_with: tuple[str, ...] = ()
     notify: Mapping[str, Any] | None = None

@@ -208,6 +208,8 @@ class Work:
         By `UploadSource.name`, for a split alone.
     parameters
         Of the job, for a split alone.
+    actor
+        The service that made the job for its owner, "" for none.
     """
 
     job_id: str
@@ -216,6 +218,7 @@ class Work:
     common: Mapping[str, Any] = field(default_factory=dict)
     uploads: Mapping[str, UploadSource] = field(default_factory=dict)
     parameters: Parameters = field(default_factory=lambda: Parameters({}))
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,21 @@ from uws.moment import parse_moment
 from uws.phase import Phase
 
 Command = Literal["RUN", "ABORT"]
-Action = Literal["DELETE", "RETRY"]
+Action = Literal["DELETE", "RETRY", "SHARE"]
 
 #: Executions longer than this cannot be told in the document: an xs:int of seconds.
 LONGEST_DURATION_S = 2**31 - 1
 
 #: Names that steer a job and are no parameters of it.
-CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT"})
+CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT", "SHARE"})
 _FILTERS = ("PHASE", "AFTER", "LAST")
 _CHANGES = ("ACTION", "DESTRUCTION", "EXECUTIONDURATION")
 _COMMANDS = ("RUN", "ABORT")
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"\+?\d{1,18}(?:\.\d{0,18})?(?:[eE]\+?\d{1,2})?", re.ASCII)
+#: As accounts have them; a job is shared with so many at most.
+_GROUP = re.compile(r"[^\s,\x00-\x1f\x7f]{1,255}")
+MOST_GROUPS = 16
 _TIME = "a time such as 2026-01-31T12:00:00Z"
 
 
@@ -54,12 +57,13 @@ class Wait:
 class Creation:
     """What a client sent to make a job, or to change one: its parameters, and what steers it.
 
-    `run_id` is None where nothing is said of it.
+    `run_id` is None where nothing is said of it; `shared_with` are groups.
     """
 
     parameters: Parameters
     run: bool = False
     run_id: str | None = None
+    shared_with: tuple[str, ...] = ()
 
 
 def parse_filter(parameters: Parameters) -> Filter:
@@ -109,14 +113,32 @@ def parse_creation(parameters: Parameters) -> Creation:
     Raises
     ------
     UsageError
-        If PHASE is not RUN, or RUNID cannot be kept.
+        If PHASE is not RUN, SHARE names no groups, or RUNID cannot be kept.
     """
     phase = parameters.one("PHASE")
     if phase not in (None, "RUN"):
         raise UsageError(f"PHASE is RUN where a job is made; got {quoted(phase or '')}", "Write PHASE=RUN.")
     if parameters.one("ACTION") is not None:
         raise UsageError("ACTION is not for the list of jobs", "POST ACTION=DELETE to the URL of a job.")
-    return Creation(_job_parameters(parameters), phase is not None, _run_id(parameters))
+    shared_with = parse_share(parameters)
+    return Creation(_job_parameters(parameters), phase is not None, _run_id(parameters), shared_with)
+
+
+def parse_share(parameters: Parameters) -> tuple[str, ...]:
+    """Read SHARE: names of groups, one a value.
+
+    Raises
+    ------
+    UsageError
+        If one is no name, or there are too many.
+    """
+    groups = tuple(dict.fromkeys(parameters.all("SHARE")))
+    if len(groups) > MOST_GROUPS:
+        raise UsageError(f"SHARE is given {len(groups)} groups; {MOST_GROUPS} are taken")
+    for group in groups:
+        if not _GROUP.fullmatch(group):
+            raise UsageError(f"SHARE is the name of a group; got {quoted(group)}", "Write SHARE=my-group.")
+    return groups
 
 
 def parse_change(parameters: Parameters) -> Creation:
@@ -146,7 +168,7 @@ def parse_command(parameters: Parameters) -> Command:
 
 
 def parse_action(parameters: Parameters) -> Action:
-    """Read what a POST to a job asks for: to have it deleted (section 2.2.3.2), or tried again.
+    """Read what a POST to a job asks for: to have it deleted (section 2.2.3.2), tried again, or shared.
 
     RESUME is another word for RETRY: both do what is missing, as it failed or was never begun.
 
@@ -161,15 +183,17 @@ def parse_action(parameters: Parameters) -> Action:
         return "DELETE"
     if action in ("RETRY", "RESUME"):
         return "RETRY"
+    if action == "SHARE":
+        return "SHARE"
     if action is not None or not parameters:
         raise UsageError(
-            f"ACTION is DELETE, RETRY or RESUME; got {_got(action)}",
+            f"ACTION is DELETE, RETRY, RESUME or SHARE; got {_got(action)}",
             "Write ACTION=DELETE, or ACTION=RETRY to have done what is missing.",
         )
     name = next(iter(parameters.values), "UPLOAD")
     where = {"PHASE": "phase", "DESTRUCTION": "destruction", "EXECUTIONDURATION": "executionduration"}
     raise UsageError(
-        f"{plain_name(name)} is not taken by the job itself, which takes ACTION=DELETE, RETRY or RESUME only",
+        f"{plain_name(name)} is not taken by the job itself, which takes ACTION alone",
         f"POST it to /{where.get(name, 'parameters')} of the job.",
         status=403,
     )

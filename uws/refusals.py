@@ -10,11 +10,6 @@ from uws.job import Job
 from uws.phase import Phase
 
 
-def on_behalf(caller: Caller, job: Job) -> Caller:
-    """Whose rights a job has: its owner's, whoever runs it."""
-    return caller if caller.name == job.owner else owner_of(job)
-
-
 def owner_of(job: Job) -> Caller:
     """Tell whose job it is, as far as the job knows."""
     return Caller(job.owner, actor=job.actor, tier=TIERS[job.rank], rank=job.rank, share=job.share)

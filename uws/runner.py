@@ -94,7 +94,15 @@ class Child:
             What is needed if the task is a split.
         """
         task = Task(
-            claim.job_type, claim.job_id, claim.owner, claim.rows, path, claim.kind, claim.common, split
+            claim.job_type,
+            claim.job_id,
+            claim.owner,
+            claim.rows,
+            path,
+            claim.kind,
+            claim.common,
+            split,
+            claim.actor,
         )
         process = self._process
         if process is None:

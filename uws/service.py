@@ -11,7 +11,6 @@ from sqlalchemy.exc import OperationalError
 
 from dali.caller import Caller
 from dali.errors import (
-    AuthorizationError,
     NotFound,
     ProtocolError,
     QuotaExceeded,
@@ -31,8 +30,9 @@ from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.planning import Planner
 from uws.quota import NO_QUOTAS, Quotas, within
-from uws.refusals import illegal, missing, nothing_missing, on_behalf, require_pending
+from uws.refusals import illegal, missing, nothing_missing, owner_of, require_pending
 from uws.results import ResultStore
+from uws.rights import Action, Rights, require, require_member, require_results
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
 from uws.uploads import Uploads
@@ -62,6 +62,8 @@ class JobService:
         Waits for jobs.
     settings
         Limits.
+    rights
+        Who may do what.
     quotas
         Keeps count of what jobs need; `jobs` asks the same.
     """
@@ -74,9 +76,11 @@ class JobService:
         bell: Bell,
         waiting: Waiting,
         settings: JobSettings,
+        rights: Rights,
         quotas: Quotas = NO_QUOTAS,
     ) -> None:
         self._jobs = jobs
+        self._rights = rights
         self._types = types
         self._uploads = Uploads(results, settings)
         self._herald = Herald(bell, waiting)
@@ -104,6 +108,7 @@ class JobService:
         *,
         run: bool = False,
         run_id: str = "",
+        shared_with: tuple[str, ...] = (),
     ) -> Job:
         """Make a job, and run it at once if `run` says so.
 
@@ -116,9 +121,12 @@ class JobService:
             If a limit or a quota forbids it.
         UsageError
             If UPLOAD and the files that were sent do not fit.
+        AuthorizationError
+            If it is to be shared with a group that the caller is not in.
         ServiceUnavailable
             If there is no room for results, or parameters cannot be judged now.
         """
+        require_member(caller, shared_with)
         self._make_sure_of_room()
         named = self._uploads.named(parameters, self.takes_uploads(job_type))
         with self._uploads.at_hand(named, parameters.files, {}) as sources:
@@ -140,6 +148,7 @@ class JobService:
             actor=caller.actor,
             rank=caller.rank,
             share=caller.share,
+            shared_with=shared_with,
             parallel=self._settings.max_parallel,
         )
         try:
@@ -161,23 +170,23 @@ class JobService:
         """Where the files of a request go before there is a job; raises ServiceUnavailable if nowhere."""
         return self._uploads.spool()
 
-    def find(self, job_id: str, caller: Caller, job_type: str | None = None) -> Job:
-        """Return a job that the caller may see and change.
+    def find(
+        self, job_id: str, caller: Caller, job_type: str | None = None, action: Action = "change"
+    ) -> Job:
+        """Return a job that the caller may look at, or change.
 
         Raises
         ------
         NotFound
             If there is none, it is not of this type, or it is hidden.
         AuthorizationError
-            If it belongs to somebody else (section 3). The job of somebody unknown belongs to whoever knows
-            its URL.
+            If the caller may not (section 3). The job of somebody unknown belongs to whoever knows its URL.
         """
         # Other texts cannot be ids, and PostgreSQL fails on some.
         job = self._jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
         if job is None or job.hidden or job_type not in (None, job.type):
             raise missing(job_id)
-        if job.owner and job.owner != caller.name and not caller.is_admin:
-            raise AuthorizationError("this job belongs to somebody else")
+        require(self._rights, caller, action, job)
         return job
 
     def refs(self, caller: Caller, wanted: Filter, job_type: str | None = None) -> list[JobRef]:
@@ -245,7 +254,7 @@ class JobService:
             before = {upload.name: upload for upload in self._jobs.uploads(job.job_id)}
             named = self._uploads.named(merged, self.takes_uploads(job.type), before)
             with self._uploads.at_hand(named, merged.files, before) as sources:
-                planned = self._planner.plan(job.type, merged, on_behalf(caller, job), sources)
+                planned = self._planner.plan(job.type, merged, self._whose(caller, job), sources)
             if not kept:
                 kept.update({upload.name: upload for upload in self._uploads.keep(job.job_id, merged.files)})
             parts = {one.part for one in named}
@@ -310,7 +319,7 @@ class JobService:
         JobRefused, QuotaExceeded, ServiceUnavailable
             As from `create`; it stays PENDING.
         """
-        payer = on_behalf(caller, job)
+        payer = self._whose(caller, job)
 
         def attempt(job: Job) -> bool:
             require_pending(job, "PHASE=RUN is taken")
@@ -344,7 +353,7 @@ class JobService:
         self._make_sure_of_room()
         child_id, settings = secrets.token_hex(16), self._settings
         duration_s, destruction_s = settings.execution_duration_s, settings.destruction_s
-        payer = on_behalf(caller, job)
+        payer = self._whose(caller, job)
         born = within(
             self._quotas,
             payer,
@@ -374,6 +383,32 @@ class JobService:
             raise missing(job.job_id)
         if job.phase in ACTIVE:
             self._herald.tell(job.job_id, Phase.ABORTED)
+
+    def share(self, job: Job, groups: tuple[str, ...], caller: Caller) -> None:
+        """Let the members of some groups look at a job, and those of no others.
+
+        Raises
+        ------
+        AuthorizationError
+            If the caller is not in one of them.
+        """
+        require_member(caller, groups)
+        if not self._jobs.change_sharing(job.job_id, groups):
+            raise missing(job.job_id)
+
+    def owner(self, job: Job) -> Caller:
+        """Tell who the owner of a job is, and may do what, now."""
+        return self._rights.now(owner_of(job))
+
+    def require_results(self, job: Job, caller: Caller) -> None:
+        """See that a caller may have the results of a job, now.
+
+        Raises
+        ------
+        AuthorizationError
+            If data it is made of are not open to them.
+        """
+        require_results(self._rights, caller, job)
 
     def set_duration(self, job: Job, seconds: int) -> None:
         """Set for how long a job may run, as far as policy lets it; 0 is as long as that.
@@ -464,6 +499,10 @@ class JobService:
         """
         self._make_sure_of_room()
         return self._hidden.run(job_type, parameters, caller, seconds, is_gone)
+
+    def _whose(self, caller: Caller, job: Job) -> Caller:
+        """Whose rights a job has, and whose quota: its owner's, whoever runs it."""
+        return caller if caller.name == job.owner else self.owner(job)
 
     def _attempt(self, job: Job, attempt: Callable[[Job], bool]) -> None:
         """Change a job as it is known; if it is no longer so, as it is now."""

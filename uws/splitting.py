@@ -118,7 +118,7 @@ def write(expansion: Expansion, folder: Path, go_on: Callable[[], None]) -> Spli
             file.write(f"{written_facts(report.facts) or 'null'}\n")
     if not all(seen):
         raise ValueError("the rows of a split are not numbered from 0 without a gap")
-    return Split(folder, expansion.total, tasks, by_status, expansion.seconds)
+    return Split(folder, expansion.total, tasks, by_status, expansion.seconds, tuple(expansion.sources))
 
 
 def read_tasks(split: Split) -> Iterator[WrittenTask]:

@@ -29,12 +29,14 @@ from uws.params import (
     parse_destruction,
     parse_duration,
     parse_filter,
+    parse_share,
     parse_wait,
     refuse_changes,
 )
 from uws.queue.board import QueueBoard
 from uws.responses import result_response
 from uws.results import ResultStore
+from uws.rights import Action
 from uws.service import JobService
 from uws.settings import JobSettings
 from uws.uploads import as_result
@@ -140,7 +142,12 @@ class _Tree:
         """Make a job."""
         asked = parse_creation(self._read(files=True))
         job = self._service.create(
-            self._job_type, asked.parameters, self._caller_of(), run=asked.run, run_id=asked.run_id or ""
+            self._job_type,
+            asked.parameters,
+            self._caller_of(),
+            run=asked.run,
+            run_id=asked.run_id or "",
+            shared_with=asked.shared_with,
         )
         return self._see(job)
 
@@ -156,7 +163,7 @@ class _Tree:
         return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger, place))
 
     def act(self, job_id: str) -> AnyResponse:
-        """Do what DELETE does, for clients that cannot; or make a job of what is missing of this one."""
+        """Do what DELETE does, for clients that cannot; have done what is missing; or say who may see it."""
         parameters = self._read()
         job = self._find(job_id)
         match parse_action(parameters):
@@ -164,6 +171,9 @@ class _Tree:
                 self._service.destroy(job)
             case "RETRY":
                 return self._see(self._service.retry(job, self._caller_of()))
+            case "SHARE":
+                self._service.share(job, parse_share(parameters), self._caller_of())
+                return self._see(job)
         return _see(self._list_url())
 
     def delete(self, job_id: str) -> AnyResponse:
@@ -237,6 +247,7 @@ class _Tree:
     def show_result(self, job_id: str, result_id: str) -> AnyResponse:
         """Send a result."""
         job = self._find(job_id)
+        self._service.require_results(job, self._caller_of())
         if self._packages is not None:
             packed = self._packages.result(job, self._job_url(job), result_id, self._read(), request)
             if packed is not None:
@@ -251,6 +262,7 @@ class _Tree:
         """Tell what became of the rows of a job so far."""
         parameters = self._read()
         job = self._find(job_id)
+        self._service.require_results(job, self._caller_of())
         if self._packages is None:
             raise NotFound("this job has no ledger", "Its /results lists what it has.")
         return self._packages.ledger(job, self._job_url(job), parameters, request)
@@ -278,7 +290,8 @@ class _Tree:
         return read_parameters(request, most, self._service.spool() if takes_files else None)
 
     def _find(self, job_id: str) -> Job:
-        job = self._service.find(job_id, self._caller_of(), self._job_type)
+        action: Action = "see" if request.method in ("GET", "HEAD") else "change"
+        job = self._service.find(job_id, self._caller_of(), self._job_type, action)
         request.environ[LOG_FIELDS] = {"job_id": job.job_id, "run_id": job.run_id}
         return job
 

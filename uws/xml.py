@@ -169,7 +169,7 @@ def _add_info(
 ) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
     is_known = job.estimate is not None or job.counts.total or ledger_url or job.parent_id or place
-    if job.fault is None and not is_known:
+    if job.fault is None and not (is_known or job.actor or job.shared_with):
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
     if job.fault is not None:
@@ -188,6 +188,10 @@ def _add_info(
         _add_estimate(info, job, job.estimate)
     if job.parent_id:
         _add_own(info, "parent", f"{list_url}/{job.parent_id}")
+    if job.actor:
+        _add_own(info, "actor", job.actor)
+    for group in job.shared_with:
+        _add_own(info, "sharedWith", group)
 
 
 def _add_place(info: etree._Element, place: Place) -> None:

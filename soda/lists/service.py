@@ -169,7 +169,7 @@ class Lists:
     def split(self, work: Work) -> Expansion:
         """Plan the rows of a list, and make tasks of them; raises what `plan` raises."""
         try:
-            engine = self._engine.owned_by(work.owner)
+            engine = self._engine.owned_by(work.owner, work.actor)
             request = parse_list(work.parameters, engine.identifiers, work.uploads)
             levels = self._levels(request, engine)
             levels.check()
@@ -184,7 +184,7 @@ class Lists:
 
     def run(self, work: Work) -> Iterator[Outcome]:
         """Make the cutouts of some rows."""
-        return run_list(work, self._engine.owned_by(work.owner))
+        return run_list(work, self._engine.owned_by(work.owner, work.actor))
 
     def _levels(self, request: ListRequest, engine: Engine) -> Levels:
         return Levels(request.job, engine.identifiers, engine.catalog.survey, engine.reader)

@@ -25,6 +25,7 @@ from sqlalchemy import Engine, select
 from config.database import make_engine
 from dali.caller import ANONYMOUS, Caller
 from dali.parameters import Parameters
+from tests.support.rights import RIGHTS
 from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
 from uws.job import Job
@@ -98,7 +99,7 @@ class Cluster:
     @cached_property
     def service(self) -> JobService:
         waiting = Waiting(self.jobs, self.bell, self.settings.max_waiters)
-        return JobService(self.jobs, toy_types(), self.results, self.bell, waiting, self.settings)
+        return JobService(self.jobs, toy_types(), self.results, self.bell, waiting, self.settings, RIGHTS)
 
     @cached_property
     def reconciler(self) -> Reconciler:

@@ -17,6 +17,7 @@ from config.proxies import public_url
 from dali.caller import ANONYMOUS
 from dali.votable import Coosys, Info
 from tests.support.databases import sqlite
+from tests.support.rights import RIGHTS
 from tests.support.stored import finish, new_job, take
 from tests.support.toy import content, toy_settings, toy_types
 from uws.bell import Bell
@@ -174,7 +175,7 @@ def toys(
         jobs, bell = Jobs(engine), Bell("redis://127.0.0.1:1")
         settings = toy_settings(results_reserve_bytes=0)
         waiting = Waiting(jobs, bell, 1)
-        service = JobService(jobs, toy_types(), store, bell, waiting, settings)
+        service = JobService(jobs, toy_types(), store, bell, waiting, settings, RIGHTS)
         app = Flask("packed", static_folder=None)
         blueprint = make_blueprint(
             service,

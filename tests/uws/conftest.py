@@ -20,6 +20,7 @@ from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, caller_in
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.redis import own_redis
+from tests.support.rights import RIGHTS
 from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
 from uws.child import CELLS, Doer, Task
@@ -82,7 +83,9 @@ class House:
 
     @cached_property
     def service(self) -> JobService:
-        return JobService(self.jobs, toy_types(), self.results, self.bell, self.waiting, self.settings)
+        return JobService(
+            self.jobs, toy_types(), self.results, self.bell, self.waiting, self.settings, RIGHTS
+        )
 
     @cached_property
     def queues(self) -> QueueStore:

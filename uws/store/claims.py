@@ -43,6 +43,7 @@ class _Started(NamedTuple):
     job_type: str
     owner: str
     rank: int
+    actor: str
     parallel: int
     is_first: bool
 
@@ -203,6 +204,7 @@ class Claims:
             rows=rows_of(taken.rows),
             started=started.is_first,
             rank=started.rank,
+            actor=started.actor,
             kind=taken.kind,
             common=taken.common or {},
             parameters=asked[0],
@@ -230,7 +232,7 @@ class Claims:
         if begun is not None:
             tell(connection, job_id, begun, "phase", {"phase": Phase.EXECUTING.value})
         found = connection.execute(
-            select(JobRow.type, JobRow.owner, JobRow.rank, JobRow.parallel).where(
+            select(JobRow.type, JobRow.owner, JobRow.rank, JobRow.actor, JobRow.parallel).where(
                 JobRow.job_id == job_id, JobRow.phase == Phase.EXECUTING.value, JobRow.gone_ms.is_(None)
             )
         ).one_or_none()

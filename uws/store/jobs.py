@@ -85,6 +85,7 @@ class Jobs:
                     rank=new.rank,
                     share=new.share,
                     parallel=new.parallel,
+                    shared_with=list(new.shared_with) or None,
                     notify=_written(new.notify),
                 )
             )
@@ -187,6 +188,10 @@ class Jobs:
         latest = NowMs() + longest_s * 1000
         clamped = case((latest < moment_ms, latest), else_=moment_ms)
         return self._change(job_id, (*ACTIVE, *TERMINAL), "destruction", destruction_ms=clamped)
+
+    def change_sharing(self, job_id: str, groups: Sequence[str]) -> bool:
+        """Set the groups that may see a job; False if it is gone."""
+        return self._change(job_id, (*ACTIVE, *TERMINAL), "shared", shared_with=list(groups) or None)
 
     def start(
         self,
@@ -316,6 +321,7 @@ class Jobs:
                 "seconds": start.seconds,
                 "quote_ms": _quote(start.estimate),
                 "packaged": start.packaged,
+                "sources": list(start.sources) or None,
                 "estimate": _written(start.estimate),
                 **ended,
             }

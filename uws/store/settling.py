@@ -82,6 +82,7 @@ def _count(connection: Connection, claim: Claim, settlement: Settlement) -> RowM
     if split is not None:
         by_status = {status: split.ended.get(status.value, 0) for status in RowStatus}
         changes["total"] = split.total
+        changes["sources"] = list(split.sources) or None
         if split.seconds is not None:
             changes["seconds"] = split.seconds
             changes["quote_ms"] = func.coalesce(JobRow.quote_ms, NowMs() + int(split.seconds * 1000))

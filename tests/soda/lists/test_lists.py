@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from config.app import Parts, site_of
+from dali.caller import Caller
 from dali.errors import NotFound, ProtocolError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.jobtype import SodaJobs
@@ -23,6 +24,7 @@ from soda.lists.products import Product, Spelling
 from soda.lists.service import ListLimits
 from soda.params import parse_box_size, parse_request
 from soda.targets import TargetLimits
+from surveys.access import EVERYBODY, OPERATOR, Reader
 from surveys.planner import Limits
 from tests.soda.lists.lists import LIMITS, ListJob, content, csv_of, kind_of, pixels, pixels_in
 from tests.support.field import Field, centre_of, sky
@@ -341,6 +343,34 @@ def test_an_unknown_id_of_the_job(kind: SodaJobs, tmp_path: Path, dataset: str) 
         (outcome,) = job.run().values()
         assert outcome.verdict == "failed"
         assert "tiny/g/none" in outcome.message
+
+
+class Passing:
+    """Rights to all there is, until they end."""
+
+    def __init__(self) -> None:
+        self.now: Reader = OPERATOR
+
+    def reader(self, caller: Caller) -> Reader:
+        return self.now
+
+    def owner(self, name: str, actor: str = "") -> Reader:
+        return self.now
+
+
+def test_rights_that_end_while_a_list_is_made(parts: Parts, tmp_path: Path) -> None:
+    rights = Passing()
+    kind = SodaJobs(replace(parts.soda, rights=rights), LIMITS)
+    table = [{**HERE, "survey": "secret"}, {**HERE, "survey": "tiny", "band": "g"}]
+    tasks, ended, expansion = ListJob(kind, tmp_path, table, SIZE).split()
+    assert (ended, set(expansion.sources)) == ([], {"secret/g/a", "tiny/g/a"})
+    rights.now = EVERYBODY
+    outcomes = [one for task in tasks for one in kind.run(Work("job", "x:ann", task.rows, task.common))]
+    by_survey = {outcome.facts["survey"]: outcome for outcome in outcomes}
+    assert by_survey["tiny"].verdict == "ok"
+    closed = by_survey["secret"]
+    assert (closed.verdict, closed.files, closed.transient) == ("no_rights", (), False)
+    assert closed.message.startswith("AuthorizationError: the survey secret is not open to you")
 
 
 def test_a_closed_survey(kind: SodaJobs, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from accounts.tables import AuditRow
 from dali.caller import Caller
@@ -82,13 +82,54 @@ class Audit:
         with self._writing.begin() as own:
             own.execute(insert(AuditRow).values(**values))
 
-    def read(self, most: int, *, before: int | None = None, about: str = "") -> tuple[Entry, ...]:
-        """Give the latest entries first: those with a lower number than `before`, those about an object."""
+    def read(
+        self,
+        most: int,
+        *,
+        before: int | None = None,
+        about: str = "",
+        by: str = "",
+        act: str = "",
+        words: str = "",
+    ) -> tuple[Entry, ...]:
+        """Give the latest entries first, `most` of them.
+
+        Parameters
+        ----------
+        most
+            So many.
+        before
+            Those with a lower number.
+        about, act
+            Those about an object, or of an act.
+        by
+            Those of somebody, or of a service that acted for others.
+        words
+            Those with these in object or reason, in any case.
+        """
         query = select(AuditRow.__table__).order_by(AuditRow.audit_id.desc()).limit(most)
         if before is not None:
             query = query.where(AuditRow.audit_id < before)
         if about:
             query = query.where(AuditRow.object == about)
+        if by:
+            query = query.where(or_(AuditRow.account == by, AuditRow.actor == by))
+        if act:
+            query = query.where(AuditRow.act == act)
+        if words:
+            query = query.where(
+                or_(
+                    *(
+                        func.lower(column).contains(words.lower(), autoescape=True)
+                        for column in (AuditRow.object, AuditRow.reason)
+                    )
+                )
+            )
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(Entry(**{**row, "data": row["data"] or {}}) for row in rows)
+
+    def acts(self) -> tuple[str, ...]:
+        """Name the acts of which there are entries."""
+        with self._reading.connect() as connection:
+            return tuple(connection.execute(select(AuditRow.act).distinct().order_by(AuditRow.act)).scalars())

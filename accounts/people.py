@@ -157,19 +157,34 @@ class People:
         with self._reading.connect() as connection:
             return find(connection, name)
 
-    def all(self, matching: str = "") -> tuple[Account, ...]:
-        """List accounts in the order of their names: of these words in name, title or e-mail, in any case."""
+    def all(self, matching: str = "", *, after: str = "", most: int | None = None) -> tuple[Account, ...]:
+        """List accounts in the order of their names: of these words in name, title or e-mail, in any case.
+
+        `after`: those whose names follow this one; `most`: so many of them.
+        """
         with self._reading.connect() as connection:
-            query = select(AccountRow.__table__).order_by(AccountRow.name)
+            query = select(AccountRow.__table__).order_by(AccountRow.name).limit(most)
+            if after:
+                query = query.where(AccountRow.name > after)
             if matching:
                 like = f"%{_escaped(matching.lower())}%"
                 fields = (AccountRow.name, AccountRow.title, AccountRow.email)
                 query = query.where(or_(*(func.lower(field).like(like, escape="\\") for field in fields)))
             rows = connection.execute(query).mappings().all()
             own: dict[str, set[str]] = {}
-            for group, account in connection.execute(_members()):
+            members = _members()
+            if most is not None:
+                members = members.where(MemberRow.account.in_([row["name"] for row in rows]))
+            for group, account in connection.execute(members):
                 own.setdefault(account, set()).add(group)
         return tuple(_account(row, own.get(row["name"], set())) for row in rows)
+
+    def memberships(self, name: str) -> Mapping[str, int | None]:
+        """Tell the groups of this service's own that an account is in; until when, in ms, or None for ever."""
+        query = _members().with_only_columns(MemberRow.group, MemberRow.until_ms)
+        with self._reading.connect() as connection:
+            found = connection.execute(query.where(MemberRow.account == name).order_by(MemberRow.group))
+            return {group: until_ms for group, until_ms in found}
 
     def seen(self, identity: Identity) -> Account:
         """Take note of somebody whom a provider has just made sure of; a new account is made.

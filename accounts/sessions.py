@@ -138,14 +138,23 @@ class Sessions:
         if found is None:
             return None
         row, now = found._mapping, found[-1]
-        if now - row["seen_ms"] >= self.limits.idle_s * 1000 or self._is_over(row["created_ms"], now):
+        if self._has_ended(row, now):
             return None
         if now - row["seen_ms"] >= SEEN_EVERY_MS:
             with self._writing.begin() as connection:
                 connection.execute(update(SessionRow).where(mine).values(seen_ms=NowMs()))
-        proved = row["proved_ms"]
-        ago = None if proved is None else (now - proved) / 1000
-        return Session(row["account"], row["created_ms"], row["seen_ms"], proved, ago)
+        return _session(row, now)
+
+    def of(self, account: str) -> tuple[Session, ...]:
+        """List the sessions of an account that have not ended, the one used last first."""
+        query = (
+            select(SessionRow.__table__, NowMs())
+            .where(SessionRow.account == account)
+            .order_by(SessionRow.seen_ms.desc())
+        )
+        with self._reading.connect() as connection:
+            rows = [(row._mapping, row[-1]) for row in connection.execute(query)]
+        return tuple(_session(row, now) for row, now in rows if not self._has_ended(row, now))
 
     def end(self, key: str) -> None:
         """End a session; nothing happens where there is none."""
@@ -189,8 +198,16 @@ class Sessions:
     def _drop(connection: Connection, key: str) -> None:
         connection.execute(delete(SessionRow).where(SessionRow.sha256 == _digest(key)))
 
-    def _is_over(self, created_ms: int, now: int) -> bool:
-        return now - created_ms >= self.limits.absolute_s * 1000
+    def _has_ended(self, row: Mapping[Any, Any], now: int) -> bool:
+        limits = self.limits
+        is_idle = now - row["seen_ms"] >= limits.idle_s * 1000
+        return bool(is_idle or now - row["created_ms"] >= limits.absolute_s * 1000)
+
+
+def _session(row: Mapping[Any, Any], now: int) -> Session:
+    proved = row["proved_ms"]
+    ago = None if proved is None else (now - proved) / 1000
+    return Session(row["account"], row["created_ms"], row["seen_ms"], proved, ago)
 
 
 def _digest(key: str) -> str:

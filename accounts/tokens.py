@@ -207,7 +207,7 @@ class Tokens:
             rows = connection.execute(query.order_by(TokenRow.created_ms.desc(), TokenRow.token_id))
             return tuple(_token(row) for row in rows.mappings())
 
-    def revoke(self, token_id: str, *, by: Caller, account: str | None = None) -> Token:
+    def revoke(self, token_id: str, *, by: Caller, account: str | None = None, reason: str = "") -> Token:
         """End a token at once; with `account`, only if it is its own.
 
         Raises
@@ -225,7 +225,7 @@ class Tokens:
             ending = update(TokenRow).where(*mine, TokenRow.revoked_ms.is_(None)).values(revoked_ms=NowMs())
             if connection.execute(ending).rowcount:
                 told = {"account": row["account"], "title": row["title"]}
-                self._audit.write(connection, by, "token revoked", token_id, data=told)
+                self._audit.write(connection, by, "token revoked", token_id, reason, told)
         self._known.forget()
         return _token(row)
 

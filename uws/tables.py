@@ -99,6 +99,7 @@ class JobRow(Base):
 
     __table_args__ = (
         Index("ix_job_owner_created", "owner", "created_ms", "job_id"),
+        Index("ix_job_created", "created_ms", "job_id"),
         Index(
             "ix_job_runnable",
             "job_id",
@@ -201,6 +202,12 @@ class ResultRow(Base):
         UniqueConstraint("job_id", "result_id"),
         Index("ix_result_verdict", "job_id", "verdict", "row", "part"),
         Index("ix_result_label", "job_id", "label"),
+        Index(
+            "ix_result_failed",
+            "created_ms",
+            sqlite_where=text("status IN ('failed', 'poison')"),
+            postgresql_where=text("status IN ('failed', 'poison')"),
+        ),
     )
 
 

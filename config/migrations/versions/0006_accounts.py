@@ -12,6 +12,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+HAS_FAILED = sa.text("status IN ('failed', 'poison')")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -170,9 +172,22 @@ def upgrade() -> None:
     op.add_column("worker", sa.Column("memory_bytes", sa.BigInteger(), nullable=True))
     op.add_column("worker", sa.Column("task_id", sa.BigInteger(), nullable=True))
     op.add_column("worker", sa.Column("wanted", sa.Text(), server_default="", nullable=False))
+    op.create_index("ix_job_created", "job", ["created_ms", "job_id"], unique=False)
+    op.create_index(
+        "ix_result_failed",
+        "result",
+        ["created_ms"],
+        unique=False,
+        sqlite_where=HAS_FAILED,
+        postgresql_where=HAS_FAILED,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_result_failed", table_name="result", sqlite_where=HAS_FAILED, postgresql_where=HAS_FAILED
+    )
+    op.drop_index("ix_job_created", table_name="job")
     op.drop_column("worker", "wanted")
     op.drop_column("worker", "task_id")
     op.drop_column("worker", "memory_bytes")

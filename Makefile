@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := surveys soda sia datalink hips dali uws vosi accounts config
+PACKAGES := surveys soda sia datalink hips dali uws vosi accounts portal config
 # What works on pixels, before anything has to wait for it.
 COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile_kernels(print)"
 

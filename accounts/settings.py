@@ -6,6 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
+_MORE_THAN_0 = (
+    "session_idle_s",
+    "session_s",
+    "proof_s",
+    "login_failures",
+    "login_wait_s",
+    "token_days",
+    "max_token_days",
+    "max_tokens",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
     """Who may be known, how, and for how long."""
@@ -18,6 +30,8 @@ class AccountSettings:
     session_idle_s: int
     session_s: int
     proof_s: int
+    login_failures: int
+    login_wait_s: int
     token_days: int
     max_token_days: int
     max_tokens: int
@@ -32,7 +46,7 @@ class AccountSettings:
 
 def wrong_settings(settings: AccountSettings) -> Iterator[tuple[str, str, object]]:
     """Name the settings that are wrong, each with what is expected and what was got."""
-    for name in ("session_idle_s", "session_s", "proof_s", "token_days", "max_token_days", "max_tokens"):
+    for name in _MORE_THAN_0:
         if (number := getattr(settings, name)) <= 0:
             yield name, "more than 0", number
     if not 0 <= settings.kept_s <= 60:

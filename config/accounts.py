@@ -21,6 +21,7 @@ from accounts.sessions import SessionLimits, Sessions
 from accounts.tiers import Tiers
 from accounts.tokens import TokenLimits, Tokens
 from config.settings import Settings, SettingsError
+from config.signing import SigningParts, make_signing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class AccountParts:
     known: Known
     gate: Gate
     challenges: Challenges
+    signing: SigningParts
 
 
 def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
@@ -53,9 +55,18 @@ def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
     sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), audit, known)
     issuers = [provider for provider in declared_providers(settings) if isinstance(provider, JwtProvider)]
     callers = Callers(people, accounts.admin_groups, Tiers(settings.priority).place)
-    gate = Gate(people, tokens, sessions, callers, known, bearers=JwtBearers(issuers) if issuers else None)
-    challenges = Challenges(settings.record.title, gate.takes_passwords)
-    return AccountParts(people, tokens, sessions, audit, callers, known, gate, challenges)
+    signing = make_signing(settings, engine, providers, people, audit, lambda: secret_of(settings))
+    gate = Gate(
+        people,
+        tokens,
+        sessions,
+        callers,
+        known,
+        passwords=signing.of_scripts,
+        bearers=JwtBearers(issuers) if issuers else None,
+    )
+    challenges = Challenges(settings.record.title, gate.takes_passwords, "/login" if signing.ways else "")
+    return AccountParts(people, tokens, sessions, audit, callers, known, gate, challenges, signing)
 
 
 def declared_providers(settings: Settings) -> tuple[Provider, ...]:

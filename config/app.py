@@ -32,6 +32,7 @@ from config.logs import RequestLog
 from config.metering import make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
+from config.portal import add_pages
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
@@ -249,6 +250,7 @@ def create_app(settings: Settings) -> Flask:
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
+    add_pages(app, settings, accounts, base_url)
     app.after_request(_allow_scripts)
     answer_errors(app)
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)

@@ -1,0 +1,167 @@
+"""How pages are rendered: their frame, and what templates may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote
+
+from flask import Response, request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dali.caller import Caller, caller_in
+from dali.errors import ProtocolError, ServiceUnavailable, TooManyRequests
+from dali.responses import REQUEST_ID
+from portal.assets import Assets
+from portal.words import gettext
+
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """An entry of the navigation.
+
+    Parameters
+    ----------
+    text
+        What it is called.
+    path
+        Where it leads; it is marked on this page, and on those beneath.
+    whom
+        Who sees it.
+    """
+
+    text: str
+    path: str
+    whom: Literal["all", "known", "admin"] = "all"
+
+    def is_for(self, caller: Caller) -> bool:
+        """Whether a caller sees it."""
+        return self.whom == "all" or (bool(caller.name) if self.whom == "known" else caller.is_admin)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Something that all are told.
+
+    Parameters
+    ----------
+    level
+        How much it matters.
+    """
+
+    text: str
+    level: Literal["note", "warning"] = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is around every page.
+
+    Parameters
+    ----------
+    title
+        Name of the service.
+    version
+        Of the program.
+    publisher
+        Who runs it; "" is not told.
+    contact
+        E-mail address of somebody to ask; "" is not told.
+    navigation
+        Entries, in their order.
+    name_of
+        Gives what people read instead of the name of an account.
+    announcements
+        Gives those of this moment.
+    can_sign_in
+        Whether there is a way to sign in.
+    """
+
+    title: str
+    version: str
+    publisher: str
+    contact: str
+    navigation: Sequence[NavItem]
+    name_of: Callable[[str], str]
+    announcements: Callable[[], Iterable[Announcement]] = tuple
+    can_sign_in: bool = True
+
+
+class Pages:
+    """Renders pages.
+
+    Parameters
+    ----------
+    frame
+        What is around each.
+    assets
+        Files that they need.
+    """
+
+    def __init__(self, frame: Frame, assets: Assets) -> None:
+        self.frame = frame
+        self._environment = Environment(
+            loader=PackageLoader("portal"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(_=gettext, asset=lambda name: path_of(assets.address(name)))
+        self._environment.globals.update(path=path_of, frame=frame)
+        self._environment.filters.update(day=_day, moment=_moment, iso=_iso)
+
+    def render(self, template: str, *, status: int = 200, **values: object) -> Response:
+        """Give a page to whom the request is of; `values` are those of its template."""
+        caller = caller_in(request.environ)
+        body = self._environment.get_template(template).render(
+            **values,
+            caller=caller,
+            caller_name=self.frame.name_of(caller.name) if caller.name else "",
+            navigation=[item for item in self.frame.navigation if item.is_for(caller)],
+            announcements=list(self.frame.announcements()),
+            here=request.path,
+            login=f"/login?next={quote(path_of(request.path))}" if request.path != "/login" else "/login",
+        )
+        response = Response(body, status, content_type=HTML)
+        # It says who is signed in.
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def error(self, error: ProtocolError) -> Response:
+        """Give a page that tells of an error, in the words that everybody else is told."""
+        request_id = str(request.environ.get(REQUEST_ID, "-"))
+        response = self.render("error.html", status=error.status, error=error, request_id=request_id)
+        if isinstance(error, ServiceUnavailable | TooManyRequests):
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+
+
+def path_of(path: str) -> str:
+    """Give a path as browsers know it: beneath that of the service."""
+    return f"{request.root_path.rstrip('/')}{path}"
+
+
+def is_for_people() -> bool:
+    """Whether the request rather wants a page than data."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def _at(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _day(milliseconds: int) -> str:
+    return f"{_at(milliseconds):%Y-%m-%d}"
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{_at(milliseconds):%Y-%m-%d %H:%M} UTC"
+
+
+def _iso(milliseconds: int) -> str:
+    return _at(milliseconds).isoformat(timespec="seconds")

@@ -14,7 +14,8 @@ from accounts.settings import AccountSettings
 #: What stands for a secret in what comes with the program; for a demonstration, and nobody else.
 SAMPLE = "sample-secret-for-demonstrations-only"
 LEAST_LENGTH = 32
-FILE = "secret"
+#: Beside the database; a survey may be called almost anything else.
+FILE = "fountain.secret"
 
 
 class SecretError(Exception):

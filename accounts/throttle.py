@@ -26,8 +26,6 @@ DAY_MS = 86_400_000
 FORGOTTEN_MS = DAY_MS
 THEIRS_MS = 30 * DAY_MS
 LONGEST_WAIT_S = 3600
-#: Failures of one account that count for the address they come from.
-OF_ONE_ACCOUNT = 5
 
 #: SQLite and PostgreSQL share this syntax. What was long ago counts for nothing.
 _COUNT = text(
@@ -88,6 +86,8 @@ class Throttle:
         self._hide = hide
         self._audit = audit
         self._most = most
+        #: Failures of one account that count for the address they come from: a tenth.
+        self._of_one_account = max(1, most // 10)
         self._wait_s = wait_s
 
     def begin(self, account: str, address: str) -> Attempt:
@@ -117,18 +117,16 @@ class Throttle:
             is_theirs = until is not None and until > now
             counted = {pair: self._count(connection, pair, now)}
             counted[mine] = self._count(connection, mine, now, is_watched=not is_theirs)
-            if counted[pair] <= OF_ONE_ACCOUNT:
+            if counted[pair] <= self._of_one_account:
                 counted[here] = self._count(connection, here, now, is_watched=not is_theirs)
             elif not is_theirs:
                 _expect_open(connection, here, now)
             closed = tuple(key for key, count in counted.items() if count % self._most == 0)
             for key in closed:
-                times = counted[key] // self._most
-                wait_s = min(self._wait_s * 2 ** min(times - 1, 20), LONGEST_WAIT_S)
-                close = update(FailureRow).where(FailureRow.key == key).values(until_ms=now + wait_s * 1000)
-                connection.execute(close)
-                told = {"failures": counted[key], "wait_s": wait_s, "address": address}
-                who = address if key == here else account
+                self._close(connection, key, now, counted[key])
+            if closed:
+                who = address if closed == (here,) else account
+                told = {"failures": max(counted[key] for key in closed), "address": address}
                 self._audit.write(connection, ANONYMOUS, "login failed too often", who, data=told)
         return Attempt(pair, theirs, tuple(counted), closed)
 
@@ -154,6 +152,12 @@ class Throttle:
         if is_watched and until_ms is not None and until_ms > now:
             raise _too_many(until_ms - now)
         return int(count)
+
+    def _close(self, connection: Connection, key: str, now: int, count: int) -> None:
+        """Have what is counted by a key wait: twice as long as the last time."""
+        wait_s = min(self._wait_s * 2 ** min(count // self._most - 1, 20), LONGEST_WAIT_S)
+        values = {"until_ms": now + wait_s * 1000}
+        connection.execute(update(FailureRow).where(FailureRow.key == key).values(values))
 
     @staticmethod
     def _take_back(connection: Connection, attempt: Attempt) -> None:

@@ -53,7 +53,8 @@ def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
     limits = TokenLimits(accounts.token_days, accounts.max_token_days, accounts.max_tokens)
     tokens = Tokens(engine, limits, audit, known)
     sessions = Sessions(engine, SessionLimits(accounts.session_idle_s, accounts.session_s), audit, known)
-    issuers = [provider for provider in declared_providers(settings) if isinstance(provider, JwtProvider)]
+    providers = declared_providers(settings)
+    issuers = [provider for provider in providers if isinstance(provider, JwtProvider)]
     callers = Callers(people, accounts.admin_groups, Tiers(settings.priority).place)
     signing = make_signing(settings, engine, providers, people, audit, lambda: secret_of(settings))
     gate = Gate(

@@ -18,7 +18,6 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from accounts import token_views
 from accounts.challenges import BASIC, TOKEN
 from accounts.quota import views as quota_views
 from config.accounts import make_accounts
@@ -245,7 +244,6 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
-    app.register_blueprint(token_views.make_blueprint(accounts.people, accounts.tokens))
     app.register_blueprint(quota_views.make_blueprint(jobs.quotas.stand))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)

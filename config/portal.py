@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 
 from flask import Flask
 
-from accounts.people import Account
+from accounts import token_views
 from config.accounts import AccountParts
 from config.settings import Settings
 from portal import account as account_pages
@@ -21,11 +22,11 @@ NAVIGATION = (NavItem("Examples", "/examples"), NavItem("Account", "/account", "
 NO_WISHES = account_pages.Wishes((), lambda account: frozenset(), lambda name, wanted: None)
 
 
-def make_pages(settings: Settings, accounts: AccountParts) -> Pages:
+def make_pages(settings: Settings, accounts: AccountParts, assets: Assets) -> Pages:
     """Make what renders pages."""
 
     def name_of(name: str) -> str:
-        account: Account | None = accounts.people.get(name)
+        account = accounts.people.get(name)
         return (account.title if account else "") or name.partition(":")[2]
 
     frame = Frame(
@@ -37,17 +38,22 @@ def make_pages(settings: Settings, accounts: AccountParts) -> Pages:
         name_of,
         can_sign_in=bool(accounts.signing.ways),
     )
-    return Pages(frame, Assets())
+    return Pages(frame, assets)
 
 
 def add_pages(app: Flask, settings: Settings, accounts: AccountParts, base_url: Callable[[], str]) -> Pages:
-    """Have an application answer with pages; what renders them is given for others."""
-    assets, pages = Assets(), make_pages(settings, accounts)
-    app.register_blueprint(asset_views.make_blueprint(assets))
-    signing = accounts.signing.sign_in(accounts.people, accounts.sessions)
-    app.register_blueprint(
-        login.make_blueprint(
-            signing, accounts.sessions, pages, base_url, anonymous=settings.accounts.anonymous
-        )
-    )
+    """Have an application answer with pages, and with what they need; give what renders them."""
+    weakref.finalize(app, accounts.signing.close)
+    assets = Assets()
+    pages = make_pages(settings, accounts, assets)
+    people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
+    signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
+    page = account_pages.account_page(pages, people, tokens, NO_WISHES)
+    for blueprint in (
+        asset_views.make_blueprint(assets),
+        login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
+        token_views.make_blueprint(people, tokens, page),
+        account_pages.make_blueprint(pages, page, tokens, NO_WISHES),
+    ):
+        app.register_blueprint(blueprint)
     return pages

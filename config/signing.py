@@ -32,16 +32,24 @@ class SigningParts:
         Providers elsewhere.
     ways
         Both, as they are offered.
+    directories
+        That passwords are asked of.
     """
 
     passwords: Passwords | None
     openids: tuple[OpenId, ...]
     ways: tuple[Way, ...]
+    directories: tuple[Directory, ...] = ()
 
     @property
     def of_scripts(self) -> Passwords | None:
         """What checks the passwords that scripts send, where they may."""
         return self.passwords if self.passwords is not None and self.passwords.are_for_scripts else None
+
+    def close(self) -> None:
+        """Ask nobody any longer."""
+        for directory in self.directories:
+            directory.close()
 
     def sign_in(self, people: People, sessions: Sessions) -> SignIn:
         """Make what pages sign people in with."""
@@ -61,7 +69,7 @@ def make_signing(
 
     The secret, which hides whom directories are asked for, is read where there is a directory.
     """
-    directories = [Directory(provider) for provider in providers if isinstance(provider, LdapProvider)]
+    directories = tuple(Directory(one) for one in providers if isinstance(one, LdapProvider))
     openids = tuple(OpenId(provider) for provider in providers if isinstance(provider, OidcProvider))
     ways = tuple(
         Way(one.label, one.title, "password" if isinstance(one, LdapProvider) else "elsewhere")
@@ -79,4 +87,4 @@ def make_signing(
             accounts.login_wait_s,
         )
         passwords = Passwords(directories, throttle, people)
-    return SigningParts(passwords, openids, ways)
+    return SigningParts(passwords, openids, ways, directories)

@@ -90,7 +90,7 @@ def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -
                 {"word": wish.word, "text": wish.text, "is_on": wish.word in wished}
                 for wish in wishes.offered
             ],
-            problem=_sentence(error.sentence) if error else "",
+            problem=error.sentence if error else "",
             fix=error.fix if error else "",
             said=said,
         )
@@ -169,7 +169,3 @@ def _days(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise UsageError(f"days is a number; got {quoted(text)}") from error
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

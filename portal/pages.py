@@ -113,7 +113,7 @@ class Pages:
         )
         self._environment.globals.update(_=gettext, asset=lambda name: path_of(assets.address(name)))
         self._environment.globals.update(path=path_of, frame=frame)
-        self._environment.filters.update(day=_day, moment=_moment, iso=_iso)
+        self._environment.filters.update(day=_day, moment=_moment, iso=_iso, sentence=sentence)
 
     def render(self, template: str, *, status: int = 200, **values: object) -> Response:
         """Give a page to whom the request is of; `values` are those of its template."""
@@ -149,6 +149,11 @@ def path_of(path: str) -> str:
 def is_for_people() -> bool:
     """Whether the request rather wants a page than data."""
     return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def sentence(text: str) -> str:
+    """Begin a text with a capital, as errors in text do not."""
+    return text[:1].upper() + text[1:]
 
 
 def _at(milliseconds: int) -> datetime:

@@ -39,9 +39,9 @@ def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda _: read_secret(settings, tmp_path / "data"), range(16)))
     assert len(made) == 1
-    file = tmp_path / "data" / "secret"
+    file = tmp_path / "data" / "fountain.secret"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in file.parent.iterdir()] == ["secret"]
+    assert [path.name for path in file.parent.iterdir()] == ["fountain.secret"]
 
 
 def test_it_comes_from_the_settings_or_a_file(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_it_comes_from_the_settings_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "s").unlink()
     with pytest.raises(SecretError, match="cannot be read"):
         read_secret(filed, tmp_path)
-    assert not (tmp_path / "secret").exists()
+    assert not (tmp_path / "fountain.secret").exists()
 
 
 def test_settings_do_not_show_it(tmp_path: Path) -> None:

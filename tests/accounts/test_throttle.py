@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accounts.audit import Audit
-from accounts.throttle import OF_ONE_ACCOUNT, Throttle
+from accounts.throttle import Throttle
 from dali.errors import TooManyRequests
 from tests.support.accounts import later
 
-MOST, WAIT_S = 50, 60
+MOST, WAIT_S, OF_ONE_ACCOUNT = 50, 60, 5
 HERE, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
@@ -160,5 +160,5 @@ def test_nobody_stands_in_the_table_and_the_audit_tells_who_had_to_wait(
     assert "alice" not in keys
     assert HERE not in keys
     entries = Audit(engine).read(10)
-    assert {(entry.act, entry.object) for entry in entries} == {("login failed too often", "ldap:alice")}
-    assert entries[0].data == {"failures": MOST, "wait_s": WAIT_S, "address": HERE}
+    assert [(entry.act, entry.object) for entry in entries] == [("login failed too often", "ldap:alice")]
+    assert entries[0].data == {"failures": MOST, "address": HERE}

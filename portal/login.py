@@ -139,7 +139,7 @@ def make_blueprint(
         _expect_own_page(base_url())
         caller, key = caller_in(request.environ), request.cookies.get(COOKIE, "")
         if caller.way == "session" and request.form.get("everywhere"):
-            sessions.end_all(caller.name)
+            sessions.end_all(caller.name, by=caller, reason="signed out everywhere")
         if key:
             sessions.end(key)
         response = redirect(path_of("/logout"), 303)

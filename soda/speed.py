@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from soda.price import kind_of, seconds_of
 from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan
-from uws.pace import TASK_S, Known, expected
+from uws.pace import TASK_S, Known, expected, task_key
 
 
 class Speeds:
@@ -27,8 +27,9 @@ class Speeds:
 
     def p90(self, plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:
         """Tell within how many seconds nine of ten such cutouts are made."""
-        ratio = expected(kind_of(plan), self._known())
-        return (TASK_S + seconds_of(plan, records)) * ratio.quantile(0.9)
+        kind, known = kind_of(plan), self._known()
+        beside_s = TASK_S * expected(task_key(kind), known).quantile(0.9)
+        return beside_s + seconds_of(plan, records) * expected(kind, known).quantile(0.9)
 
     def is_too_slow(self, seconds: float) -> bool:
         """Whether sync does not make it."""

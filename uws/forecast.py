@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from uws.pace import Expected, Known, expected, job_key, start_key
+from uws.pace import Expected, Known, expected, job_key, start_key, task_key, task_s
 
 #: From when a job is queued until a worker that waits for work has its first task.
 START_S = 0.05
+#: What a machine that has something else to do may add to anything: nothing is promised more exactly.
+NOISE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Queue:
 
 
 class Share(NamedTuple):
-    """What a job has of one kind of work: seconds in all, tasks, and the seconds of the longest."""
+    """What a job has of one kind of work: seconds of all rows, tasks, and the seconds of the longest."""
 
     seconds: float = 0.0
     tasks: int = 0
@@ -111,14 +113,15 @@ class Workload:
         """Tell how long it takes here."""
         work_s, longest_s, runs = 0.0, 0.0, 0
         for key, share in self.shares.items():
-            ratio = expected(key, known)
+            ratio, beside_s = expected(key, known), task_s(key, known)
             middle = ratio.middle
-            work_s += share.seconds * middle
-            longest_s = max(longest_s, share.longest_s * middle)
-            runs += ratio.runs
+            work_s += share.seconds * middle + share.tasks * beside_s
+            longest_s = max(longest_s, share.longest_s * middle + beside_s)
+            runs += ratio.runs + expected(task_key(key), known).runs
         seconds = spread_over(work_s, longest_s, self.tasks, workers)
         if self.split is not None:
-            split_s = self.split.seconds * expected(self.split.key, known).middle
+            key = self.split.key
+            split_s = self.split.seconds * expected(key, known).middle + task_s(key, known)
             seconds, work_s = seconds + split_s, work_s + split_s
         return Run(seconds, work_s, runs)
 
@@ -162,7 +165,7 @@ class Forecast:
     run: Run
 
 
-def forecast(kind: str, work: Workload, queue: Queue, known: Known) -> Forecast:
+def forecast(kind: str, work: Workload, queue: Queue, known: Known, *, begun: bool = False) -> Forecast:
     """Tell when a job will end.
 
     Parameters
@@ -175,14 +178,17 @@ def forecast(kind: str, work: Workload, queue: Queue, known: Known) -> Forecast:
         What goes before it.
     known
         What was learned so far.
+    begun
+        It has begun: a worker that is free takes its tasks at once.
     """
     run = work.run(known, queue.workers)
     before_first_s = queue.passed_over_s(1)
     delay_s = max(0.0, queue.passed_over_s(work.tasks) - before_first_s)
-    wait_s, run_s = START_S + queue.wait_s + before_first_s, run.seconds + delay_s
+    wait_s = queue.wait_s + before_first_s + (0.0 if begun else START_S)
+    run_s = run.seconds + delay_s
     start, job = expected(start_key(wait_s), known), expected(job_key(kind, run_s), known)
     start_s = wait_s * start.quantile(0.5)
-    p90_s = wait_s * start.quantile(0.9) + run_s * job.quantile(0.9)
+    p90_s = wait_s * start.quantile(0.9) + run_s * job.quantile(0.9) + NOISE_S
     return Forecast(start_s, start_s + run_s * job.quantile(0.5), p90_s, wait_s, delay_s, run)
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from uws.forecast import Workload
 from uws.job import Claim, RowStatus, Settlement
-from uws.jobtype import JobPlan
-from uws.pace import Observations, expectation_of, job_key, start_key
+from uws.pace import Observations, expectation_of, job_key, lesson, start_key
 from uws.phase import Phase
-from uws.planning import expectations, look_ahead
+from uws.planning import foresee
 from uws.settings import JobSettings
 from uws.store.pace import Paces
 
@@ -41,11 +39,11 @@ class Learner:
         told = expectation_of(claim.rows, claim.common)
         # Nor does what failed, or is done again in parts.
         if told is not None and was_done and not settlement.retries and not is_cold:
-            self._observations.add(told.key, told.seconds, took_s)
+            self._observations.add(*lesson(told, took_s, self._paces.known()))
         if phase is Phase.COMPLETED and not is_cold:
             self._ended(claim)
         elif phase is Phase.EXECUTING and settlement.split is not None:
-            self._look_ahead(claim)
+            foresee(self._paces, self._settings, claim.job_id, begun=True)
 
     def store(self) -> None:
         """Store what was noted; if that raises, it is kept for the next time."""
@@ -57,22 +55,3 @@ class Learner:
             run_s = seen.work.run(self._paces.known(), seen.workers).seconds + seen.delay_s
             self._observations.add(job_key(claim.job_type, run_s), run_s, seen.ran_s)
             self._observations.add(start_key(seen.wait_s), seen.wait_s, seen.waited_s)
-
-    def _look_ahead(self, claim: Claim) -> None:
-        """Say anew when a job will end, of which the tasks are known now."""
-        paces = self._paces
-        job = paces.split_tasks(claim.job_id)
-        tasks = job.tasks or expectations(job.job_type, JobPlan((), job.lane, job.seconds or 0.0, {}))
-        if tasks:
-            work = Workload.of(tasks)
-            outlook = look_ahead(
-                paces,
-                self._settings,
-                job.job_type,
-                job.lane,
-                job.rows,
-                work,
-                but=claim.job_id,
-                rank=claim.rank,
-            )
-            paces.expect(claim.job_id, outlook.written(), outlook.forecast.run.work_s)

@@ -5,6 +5,9 @@ actual to predicted, and ratios are kept in histograms, one for each key. Keys a
 ``soda/fits/one/m/SDSS``, from what is general to what is special: of a special case of which little is known
 the more general one is told, and of nothing the prediction itself. With each further run older ones count for
 less, so that a new disk is learned.
+
+A task takes some time whatever it does (`TASK_S`), and its rows take theirs. Both are learned for themselves:
+what tasks of one row take tells little of those of a thousand.
 """
 
 from __future__ import annotations
@@ -32,10 +35,15 @@ GENERAL_RUNS = 4.0
 #: How wrong a prediction is before anything is known, as a normal distribution of the logarithm: one in ten
 #: takes longer than twice the time.
 UNKNOWN_SPREAD = math.log(2.0) / 1.2816
-#: Keys of what whole jobs take, and of how long they wait for their start.
-JOB, START = "job", "start"
+#: Keys of what whole jobs take, of how long they wait for their start, and of what tasks take beside their
+#: rows.
+JOB, START, TASK = "job", "start", "task"
 #: Of a task: to claim it, to hand it to the process that does it, to commit what became of it.
 TASK_S = 0.02
+#: That never takes longer: what does is the rows' doing.
+MOST_TASK_S = 0.2
+#: If more than the whole time of a task was expected of one part of it, the other took such a share.
+LEAST_SHARE = 0.1
 #: Where a task says of itself what to expect of it: an entry of its `common`, or of the payload of a row.
 PACE = "pace"
 #: Observations that wait to be stored; of more, the oldest are given up.
@@ -172,7 +180,7 @@ def told(key: str, seconds: float, rows: int, size: int = 0) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A task: its key, and how long it is predicted to take, all told, without knowledge of the site.
+    """A task: its key, and how long its rows are predicted to take, without knowledge of the site.
 
     `size`: bytes that will come of it.
     """
@@ -198,7 +206,7 @@ def expectation_of(rows: Sequence[Row], common: Mapping[str, Any]) -> Expected |
                 size += weight
     if not kinds:
         return None
-    return Expected(max(kinds, key=kinds.__getitem__), TASK_S + sum(kinds.values()), size)
+    return Expected(max(kinds, key=kinds.__getitem__), sum(kinds.values()), size)
 
 
 def expectation_of_all(rows: int, common: Mapping[str, Any]) -> Expected | None:
@@ -206,7 +214,7 @@ def expectation_of_all(rows: int, common: Mapping[str, Any]) -> Expected | None:
     match common.get(PACE):
         case [str(key), float() | int() as seconds, int(count), int(size)] if count > 0:
             share = min(1.0, rows / count)
-            return Expected(key, TASK_S + seconds * share, round(size * share))
+            return Expected(key, seconds * share, round(size * share))
         case _:
             return None
 
@@ -217,13 +225,41 @@ def size_class(seconds: float) -> str:
 
 
 def job_key(kind: str, run_s: float) -> str:
-    """Key of how long jobs take, of a type and so much work."""
-    return f"{JOB}/{kind}/{size_class(run_s)}"
+    """Key of how long jobs take, of a type and so much work: it has no general case, short ones differ."""
+    return f"{JOB}:{kind}:{size_class(run_s)}"
 
 
 def start_key(wait_s: float) -> str:
     """Key of how long jobs wait that nothing goes before, or that something does."""
-    return f"{START}/{size_class(wait_s)}"
+    return f"{START}:{size_class(wait_s)}"
+
+
+def is_of_jobs(key: str) -> bool:
+    """Whether a key is of whole jobs."""
+    return key.startswith((f"{JOB}:", f"{START}:"))
+
+
+def task_key(key: str) -> str:
+    """Key of what tasks of a kind take beside their rows."""
+    return f"{TASK}/{key}"
+
+
+def task_s(key: str, known: Known) -> float:
+    """Tell what a task of a kind takes beside its rows."""
+    return TASK_S * expected(task_key(key), known).middle
+
+
+def lesson(told: Expected, took_s: float, known: Known) -> tuple[str, float, float]:
+    """Tell what a task teaches that took so long: a key, the seconds predicted, and the actual ones.
+
+    It tells of its rows, or of what tasks take beside them: of that of which it has more, as far as is known.
+    """
+    beside_s = task_s(told.key, known)
+    rows_s = told.seconds * expected(told.key, known).middle
+    least_s = LEAST_SHARE * took_s
+    if rows_s < beside_s and took_s - rows_s <= MOST_TASK_S:
+        return task_key(told.key), TASK_S, max(least_s, took_s - rows_s)
+    return told.key, told.seconds, max(least_s, took_s - beside_s)
 
 
 class Observations:

@@ -13,7 +13,7 @@ from dali.parameters import Parameters
 from uws.forecast import Forecast, Queue, Workload, forecast
 from uws.job import JobError, Lane
 from uws.jobtype import JobPlan, JobRefused, JobTypes, UploadSource
-from uws.pace import TASK_S, Expected, expectation_of, expectation_of_all
+from uws.pace import Expected, expectation_of, expectation_of_all
 from uws.phase import Phase
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
@@ -165,6 +165,10 @@ class Planner:
         """Tell when a job would end of which this much is known."""
         return look_ahead(self._paces, self._settings, job_type, lane, rows, work, rank=rank)
 
+    def foresee(self, job_id: str) -> None:
+        """Say what is expected of a job in the queue that was not planned, but made of another."""
+        foresee(self._paces, self._settings, job_id, begun=False)
+
 
 def look_ahead(
     paces: Paces,
@@ -175,6 +179,8 @@ def look_ahead(
     work: Workload,
     but: str = "",
     rank: int = 0,
+    *,
+    begun: bool = False,
 ) -> Outlook:
     """Tell when a job ends that is queued now.
 
@@ -188,10 +194,24 @@ def look_ahead(
         The job itself, if it is in the queue already.
     rank
         Of the job.
+    begun
+        It has begun.
     """
     configured = settings.workers + (settings.high_workers if lane == "high" else 0)
     queue = paces.queue(lane, rows, configured, settings.lease_s, but, rank)
-    return Outlook(forecast(job_type, work, queue, paces.known()), queue, rows, work)
+    return Outlook(forecast(job_type, work, queue, paces.known(), begun=begun), queue, rows, work)
+
+
+def foresee(paces: Paces, settings: JobSettings, job_id: str, *, begun: bool) -> None:
+    """Say anew when a job will end whose tasks are in the queue; `begun`: it has been split just now."""
+    job = paces.tasks(job_id)
+    tasks = job.tasks or expectations(job.job_type, JobPlan((), job.lane, job.seconds or 0.0, {}))
+    if tasks:
+        work = Workload.of(tasks, job.split)
+        outlook = look_ahead(
+            paces, settings, job.job_type, job.lane, job.rows, work, job_id, job.rank, begun=begun
+        )
+        paces.expect(job_id, outlook.written(), outlook.forecast.run.work_s)
 
 
 def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
@@ -205,4 +225,4 @@ def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
     count = max(1, len(plan.tasks))
     if plan.split is not None:
         count = max(1, math.ceil(plan.seconds / USUAL_TASK_S))
-    return [Expected(job_type, TASK_S + plan.seconds / count)] * count
+    return [Expected(job_type, plan.seconds / count)] * count

@@ -35,6 +35,7 @@ from uws.results import ResultStore
 from uws.rights import Action, Rights, require, require_member, require_results
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
+from uws.trouble import DatabaseAway
 from uws.uploads import Uploads
 from uws.waiting import Waiting
 
@@ -359,6 +360,9 @@ class JobService:
             payer,
             lambda: self._jobs.retry(job.job_id, child_id, duration_s, destruction_s, payer),
         )
+        if born is not None:
+            with suppress(*DatabaseAway):  # it is there, whatever is expected of it
+                self._planner.foresee(child_id)
         child = self._jobs.get(child_id) if born is not None else None
         if born is None or child is None:
             raise nothing_missing(self._again(job))

@@ -15,7 +15,7 @@ from soda.params import on_grid
 from surveys.bulk import plans
 from surveys.request import CutoutRequest
 from surveys.sky.stencil import CenteredBox
-from uws.pace import TASK_S, Expected
+from uws.pace import Expected
 
 #: Verdicts of plans, in our words.
 _WORDS = {
@@ -54,7 +54,7 @@ def found_of_list(looked: Looked) -> Found:
 def tasks_of_list(looked: Looked) -> list[Expected]:
     """List what its tasks would say of themselves."""
     lots = lots_of(looked.table, looked.units)
-    return [Expected(lot.work, TASK_S + lot.seconds, lot.size) for lot in lots]
+    return [Expected(lot.work, lot.seconds, lot.size) for lot in lots]
 
 
 def first_request(looked: Looked) -> CutoutRequest | None:

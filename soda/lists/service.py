@@ -20,7 +20,7 @@ from soda.lists.split import split_list, too_many_units
 from soda.lists.units import UnitPlanner, Units, units_of, wrong_targets
 from soda.lists.work import run_list
 from soda.making import DATABASE_RETRY_S, database_away
-from soda.price import BYTE_S, CUTOUT_S
+from soda.price import BYTE_S, CUTOUT_S, LISTED_S
 from soda.refusals import TooManyRows
 from soda.targets import TargetLimits, TargetTable, UploadRefused, read_targets
 from surveys.sky.overlap import box_shape
@@ -29,8 +29,8 @@ from uws import pace
 from uws.job import Lane
 from uws.jobtype import Expansion, JobPlan, JobRefused, Outcome, UploadSource, Work
 
-#: To split a list, and for each of its rows.
-SPLIT_S, SPLIT_ROW_S = 0.05, 6e-5
+#: To split a list: for each of its rows.
+SPLIT_ROW_S = 6e-5
 #: So many targets that are wrong are named.
 TOLD_TARGETS = 5
 #: Bytes of a pixel, where it is not known of which image it is.
@@ -80,7 +80,7 @@ class Looked:
 
 def splitting(rows: int) -> dict[str, Any]:
     """Say what to expect of the splitting of a list."""
-    return pace.told("soda/split", SPLIT_S + SPLIT_ROW_S * rows, 1)
+    return pace.told("split/soda", SPLIT_ROW_S * rows, 1)
 
 
 class Lists:
@@ -248,7 +248,7 @@ class Lists:
         for name in sorted(names):
             scale_deg = scale_deg or self._engine.catalog.survey(name).pixel_scale_deg
         width, height = box_shape(first, scale_deg or _PIXEL_DEG)
-        return CUTOUT_S + BYTE_S * _PIXEL_BYTES * width * height
+        return LISTED_S + BYTE_S * _PIXEL_BYTES * width * height
 
 
 #: Used where nothing else is configured.

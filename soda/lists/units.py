@@ -20,7 +20,17 @@ from soda.lists.levels import Resolved
 from soda.lists.products import Product
 from soda.lists.rows import PlannedImage
 from soda.params import on_grid
-from soda.price import BYTE_S, CUTOUT_S, DECODED_S, INPUT_S, PICTURE_S, READ_S, RESAMPLED_S, decoded_pixels
+from soda.price import (
+    BYTE_S,
+    CUTOUT_S,
+    DECODED_S,
+    INPUT_S,
+    LISTED_S,
+    PICTURE_S,
+    READ_S,
+    RESAMPLED_S,
+    decoded_pixels,
+)
 from soda.refusals import refusal
 from soda.spelling import with_url
 from soda.targets import TargetTable
@@ -318,8 +328,8 @@ def _with_exposures(units: Units, several: dict[int, SeveralImages], engine: Eng
 
 def _seconds(product: Product, plans: ManyPlans, units: Units) -> NDArray[np.float64]:
     """Estimate how long each row takes, as `soda.price` does; note the images that rows are copied of."""
-    seconds = CUTOUT_S + BYTE_S * np.maximum(plans.bytes_out, 0)
     copied = plans.artifact >= 0
+    seconds = np.where(copied, LISTED_S, CUTOUT_S) + BYTE_S * np.maximum(plans.bytes_out, 0)
     order = np.argsort(plans.artifact, kind="stable")
     order = order[np.count_nonzero(~copied) :]  # those of no image come first
     for rows in np.split(order, np.flatnonzero(np.diff(plans.artifact[order])) + 1) if len(order) else ():

@@ -242,7 +242,8 @@ def test_what_is_learned_of_a_kind_is_told_of_it(folder: Path) -> None:
     plan = parts.sync.ask(Parameters.from_pairs(INSIDE.items())).plan
     kind = kind_of(plan)
     assert kind == "soda/fits/one/s/tiny"
-    unknown, known = Speeds(dict, 25.0), Speeds(lambda: {"soda": Histogram(9, {20: 99.0})}, 25.0)
+    slow = {key: Histogram(9, {20: 99.0}) for key in ("soda", "task/soda")}
+    unknown, known = Speeds(dict, 25.0), Speeds(lambda: slow, 25.0)
     records = [record_of(piece, plan.generation, parts.catalog) for piece in plan.pieces]
     assert known.p90(plan, records) > 10 * unknown.p90(plan, records)
     assert not Speeds(dict, 0).is_too_slow(1e9)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from uws.forecast import Queue, Workload, forecast, spread_over
+from uws.forecast import START_S, Forecast, Queue, Workload, forecast, spread_over
 from uws.job import Row
 from uws.pace import (
     FINENESS,
+    TASK_S,
     Expected,
     Histogram,
     Observations,
@@ -21,8 +22,11 @@ from uws.pace import (
     expectation_of,
     expected,
     job_key,
+    lesson,
     path_of,
     size_class,
+    task_key,
+    task_s,
     told,
 )
 
@@ -117,7 +121,7 @@ def test_what_a_task_says_of_itself() -> None:
 
 def test_what_rows_say_one_by_one() -> None:
     mixed = rows(told("a/b", 1.0, 1, 10), told("a/c", 0.7, 1, 20), {}, told("a/c", 0.7, 1, 30))
-    assert expectation_of(mixed, {}) == Expected("a/c", pytest.approx(2.42), 60)
+    assert expectation_of(mixed, {}) == Expected("a/c", pytest.approx(2.4), 60)
     assert expectation_of(rows({}, {"pace": "?"}), {}) is None
 
 
@@ -177,6 +181,109 @@ def test_estimates_hold_on_a_site_that_is_not_as_it_was_thought(spread: float) -
         site.learn(job_key("toy", expected_s), run_s / expected_s, half_life=20.0)
     assert below / count > 0.85
     assert above / count > 0.85
+
+
+class Workers:
+    """A site whose tasks take a fixed time and one for each row; the plan says a millisecond for a row.
+
+    It learns what it has done as workers do (`uws.learning`).
+    """
+
+    def __init__(self, fixed_s: float, row_s: float, spread: float = 0.0) -> None:
+        self.site = Site()
+        self._fixed_s, self._row_s, self._spread = fixed_s, row_s, spread
+        self._rng = np.random.default_rng(3)
+
+    def told(self, *tasks: int) -> Forecast:
+        return forecast("toy", self._work(tasks), Queue(workers=2), self.site.known)
+
+    def run(self, *tasks: int) -> float:
+        """Do a job whose tasks have so many rows; seconds from when it was queued."""
+        took = [self._fixed_s * self._noise() + rows * self._row_s * self._noise() for rows in tasks]
+        run_s = spread_over(sum(took), max(took), len(took), 2)
+        for rows, took_s in zip(tasks, took, strict=True):
+            key, predicted_s, actual_s = lesson(Expected(KEY, rows / 1000), took_s, self.site.known)
+            self.site.learn(key, actual_s / predicted_s, half_life=50.0)
+        expected_s = self._work(tasks).run(self.site.known, 2).seconds
+        self.site.learn(job_key("toy", expected_s), run_s / expected_s, half_life=20.0)
+        return START_S + run_s
+
+    def _work(self, tasks: Sequence[int]) -> Workload:
+        return Workload.of([Expected(KEY, rows / 1000) for rows in tasks])
+
+    def _noise(self) -> float:
+        return float(self._rng.lognormal(0.0, self._spread))
+
+
+def holds(told: Forecast, actual_s: float) -> bool:
+    return told.p50_s / 2 <= actual_s <= told.p90_s
+
+
+@pytest.mark.parametrize("fixed_s", [0.005, 0.02, 0.08, 0.15])
+def test_what_small_jobs_take_is_not_told_of_large_ones(fixed_s: float) -> None:
+    workers, large = Workers(fixed_s, 0.001), [1000] * 5
+    for _ in range(60):
+        workers.run(1)
+    told = workers.told(*large)
+    assert holds(told, workers.run(*large))
+    assert told.run.work_s == pytest.approx(5.0 + 5 * fixed_s, rel=0.1)
+
+
+@pytest.mark.parametrize("row_s", [0.0003, 0.001, 0.004])
+def test_what_large_jobs_take_is_not_told_of_small_ones(row_s: float) -> None:
+    workers = Workers(0.03, row_s)
+    for _ in range(20):
+        workers.run(*[1000] * 5)
+    told = workers.told(1)
+    assert holds(told, workers.run(1))
+    assert told.p90_s < 0.3
+    assert workers.told(*[500] * 40).p50_s == pytest.approx(workers.run(*[500] * 40), rel=0.3)
+
+
+def test_the_time_of_rows_is_learned_by_one_large_job_after_many_small_ones() -> None:
+    workers, large = Workers(0.06, 0.004), [1000] * 8
+    for _ in range(200):
+        workers.run(1)
+    for _ in range(3):
+        workers.run(*large)
+    assert workers.told(*large).p50_s == pytest.approx(workers.run(*large), rel=0.3)
+    assert holds(workers.told(1), workers.run(1)), "what was known of small ones is still"
+
+
+def test_rows_that_take_long_are_no_fixed_time() -> None:
+    workers = Workers(0.02, 0.5)
+    for _ in range(30):
+        workers.run(1)
+    assert task_s(KEY, workers.site.known) < 0.05
+    assert workers.told(100).p50_s == pytest.approx(workers.run(100), rel=0.3)
+
+
+@pytest.mark.parametrize(("fixed_s", "row_s"), [(0.01, 0.0003), (0.06, 0.001), (0.15, 0.005)])
+@pytest.mark.parametrize("spread", [0.1, 0.35])
+def test_nine_of_ten_mixed_jobs_hold_what_was_told(fixed_s: float, row_s: float, spread: float) -> None:
+    workers = Workers(fixed_s, row_s, spread)
+    dice = np.random.default_rng(11)
+    held = []
+    for number in range(90):
+        tasks = [int(rows) for rows in np.exp(dice.uniform(0, 7.6, dice.choice([1, 1, 2, 10])))]
+        told = workers.told(*tasks)
+        actual_s = workers.run(*tasks)
+        if number >= 40:
+            held.append(holds(told, actual_s))
+    assert sum(held) >= 0.9 * len(held)
+
+
+def test_what_a_task_teaches() -> None:
+    known = {task_key(KEY): of([2.0] * 50), KEY: of([0.5] * 50)}
+    small, large = Expected(KEY, 0.001), Expected(KEY, 2.0)
+    key, predicted_s, actual_s = lesson(small, 0.05, known)
+    assert (key, predicted_s) == (task_key(KEY), TASK_S)
+    assert actual_s == pytest.approx(0.05, abs=0.001)
+    key, predicted_s, actual_s = lesson(large, 1.54, known)
+    assert (key, predicted_s) == (KEY, 2.0)
+    assert actual_s == pytest.approx(1.5, abs=0.01)
+    assert lesson(small, 3.0, known)[0] == KEY
+    assert lesson(large, 0.01, known)[2] == pytest.approx(0.001)
 
 
 def test_observations_are_kept_until_they_are_stored() -> None:

@@ -15,6 +15,7 @@ from tests.support.toy import content, toy_types
 from tests.uws.conftest import NAMES, Client, House, id_of
 from tests.uws.test_uploads import LINES, make
 from uws.job import Counts, Retry, RowReport, RowStatus, Settlement
+from uws.pace import told
 from uws.phase import Phase
 from uws.reconcile import ORPHAN_AGE_S, Reconciler
 from uws.store.ledger import Ledger
@@ -111,6 +112,35 @@ def test_an_aborted_job_is_resumed(lists: Client, house: House) -> None:
     house.work()
     assert house.job(id_of(child)).counts == Counts(6, done=6)
     assert [row[0] for row in rows(house, child)] == list(range(6))
+
+
+@pytest.mark.parametrize("said", ["by the task", "by the rows", "by the job"])
+def test_an_estimate_is_told_of_what_is_missing(said: str, each_house: House) -> None:
+    """It is made as that of any job, of the tasks that are left."""
+    house = each_house
+    client = house.client().at("/async" if said == "by the rows" else "/lists")
+    url = client.make(ROWS="8", DO="ok", PER_TASK="2", PHASE="RUN")
+    for _ in range(3):
+        house.finish(house.claim())
+    client.post(f"{url}/phase", PHASE="ABORT")
+    with house.engine.execution_options(writes=True).begin() as connection:
+        tasks = update(TaskRow).where(TaskRow.kind != "split")
+        match said:
+            case "by the task":
+                connection.execute(tasks.values(common=told("toy/a", 6.0, 2, 500)))
+            case "by the rows":
+                written = [[n, f"r{n}", told("toy/a", 3.0, 1, 250)] for n in range(6, 8)]
+                connection.execute(tasks.where(TaskRow.n == 6).values(rows=written))
+    child = house.job(id_of(retry(client, url)))
+    estimate = child.estimate or {}
+    left = {"by the task": {"toy/a": [12.0, 2, 6.0]}, "by the rows": {"toy/a": [6.0, 1, 6.0]}}
+    if said in left:
+        assert estimate["work"] == {"shares": left[said], "split": None}
+    else:
+        assert estimate["work"]["shares"].keys() == {"list"}
+    assert 0.0 < estimate["start_s"] < estimate["p50_s"] < estimate["p90_s"]
+    assert child.quote_ms is not None
+    assert child.quote_ms == pytest.approx(house.jobs.now_ms() + 1000 * estimate["p90_s"], abs=5000)
 
 
 def test_only_tasks_are_read_that_are_partly_done(each_house: House) -> None:

@@ -16,15 +16,15 @@ from uws.forecast import Queue, Workload
 from uws.job import Lane
 from uws.pace import (
     HALF_LIFE,
-    JOB,
     JOB_HALF_LIFE,
-    START,
     Expected,
     Histogram,
     Known,
+    expectation_of,
     expectation_of_all,
+    is_of_jobs,
 )
-from uws.store.rows import IS_RUNNABLE
+from uws.store.rows import IS_RUNNABLE, rows_of
 from uws.tables import JobRow, PaceRow, TaskRow, WorkerRow
 
 #: Keys that are kept; of more, those go first of which nothing was heard for longest.
@@ -53,14 +53,16 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """A job that has been split, and what its tasks say of themselves."""
+class Tasks:
+    """A job, and what its tasks say of themselves; `split` is that which makes the others."""
 
     job_type: str
     lane: Lane
+    rank: int
     rows: int
     seconds: float | None
     tasks: tuple[Expected, ...]
+    split: Expected | None
 
 
 class Paces:
@@ -131,21 +133,31 @@ class Paces:
             work=Workload.from_json(estimate["work"]),
         )
 
-    def split_tasks(self, job_id: str) -> Split:
-        """List what the tasks of a job say of themselves that has just been split."""
-        statement = select(TaskRow.common, TaskRow.row_count).where(
-            TaskRow.job_id == job_id, TaskRow.kind != "split"
+    def tasks(self, job_id: str) -> Tasks:
+        """List what the tasks of a job say of themselves that are not over: nothing unless all of them do."""
+        columns = (JobRow.type, JobRow.lane, JobRow.rank, JobRow.total, JobRow.seconds, JobRow.packaged)
+        job = select(*columns).where(JobRow.job_id == job_id)
+        waiting = (
+            select(TaskRow.task_id, TaskRow.kind, TaskRow.common, TaskRow.row_count)
+            .where(TaskRow.job_id == job_id, TaskRow.state.in_(("queued", "running")))
+            .order_by(TaskRow.task_id)  # a split was there before the others
         )
-        job = select(JobRow.type, JobRow.lane, JobRow.total, JobRow.seconds).where(JobRow.job_id == job_id)
+        tasks: list[Expected] = []
+        split: Expected | None = None
         with self._reading.connect() as connection:
-            kind, lane, rows, seconds = connection.execute(job).one()
-            tasks = connection.execute(statement).all()
-        told = [expectation_of_all(count, common or {}) for common, count in tasks]
-        known = tuple(task for task in told if task is not None)
-        return Split(kind, "high" if lane == "high" else "low", rows, seconds, known)
+            kind, lane, rank, rows, seconds, packaged = connection.execute(job).one()
+            for task in connection.execute(waiting).all():
+                if task.kind == "split":
+                    split = expectation_of_all(1, task.common or {})
+                elif (one := _expectation(connection, task, may_read=not packaged)) is not None:
+                    tasks.append(one)
+                else:
+                    tasks.clear()
+                    break
+        return Tasks(kind, "high" if lane == "high" else "low", rank, rows, seconds, tuple(tasks), split)
 
     def expect(self, job_id: str, estimate: Mapping[str, Any], work_s: float) -> None:
-        """Say anew what is expected of a job that has begun; times are counted from now."""
+        """Say anew what is expected of a job that waits, or has begun; times are counted from now."""
         p50_s, p90_s = estimate["p50_s"], estimate["p90_s"]
         with self._writing.begin() as connection:
             now = now_ms(connection)
@@ -154,19 +166,21 @@ class Paces:
                     JobRow.job_id == job_id, IS_RUNNABLE
                 )
             ).one_or_none()
-            if found is None or found.queued_ms is None or found.started_ms is None:
+            if found is None or found.queued_ms is None:
                 return
             if found.estimate is not None and "work" not in found.estimate:  # the job type knows better
                 return
-            waited_s, past_s = (found.started_ms - found.queued_ms) / 1000, (now - found.queued_ms) / 1000
-            told = {
-                **estimate,
-                "p50_s": round(past_s + p50_s, 3),
-                "p90_s": round(past_s + p90_s, 3),
-                "start_s": waited_s,
-                "delay_s": past_s - waited_s + estimate["wait_s"] + estimate["delay_s"],
-                "wait_s": 0.0,  # that is over: nothing is learned of it
-            }
+            past_s = (now - found.queued_ms) / 1000
+            told = {**estimate, "p50_s": round(past_s + p50_s, 3), "p90_s": round(past_s + p90_s, 3)}
+            if found.started_ms is None:
+                told["start_s"] = round(past_s + estimate["start_s"], 3)
+            else:
+                waited_s = (found.started_ms - found.queued_ms) / 1000
+                told |= {
+                    "start_s": waited_s,
+                    "delay_s": past_s - waited_s + estimate["wait_s"] + estimate["delay_s"],
+                    "wait_s": 0.0,  # that is over: nothing is learned of it
+                }
             connection.execute(
                 update(JobRow)
                 .where(JobRow.job_id == job_id, IS_RUNNABLE)
@@ -221,6 +235,17 @@ class Paces:
         return MappingProxyType({key: _histogram(runs, weights) for key, runs, weights in found})
 
 
+def _expectation(connection: Connection, task: Any, *, may_read: bool) -> Expected | None:
+    """Read what a task says of itself, or its rows do where it says nothing.
+
+    They are looked at only if they `may_read`: those of packages are very many.
+    """
+    if task.common or not may_read:
+        return expectation_of_all(task.row_count, task.common or {})
+    rows = connection.execute(select(TaskRow.rows).where(TaskRow.task_id == task.task_id)).scalar_one()
+    return expectation_of(rows_of(rows), {})
+
+
 def _forget_some(connection: Connection) -> None:
     """Keep the table small, whatever keys there ever were."""
     kept = select(PaceRow.key).order_by(PaceRow.at_ms.desc(), PaceRow.key).limit(MOST_KEYS)
@@ -230,7 +255,7 @@ def _forget_some(connection: Connection) -> None:
 
 
 def _half_life(key: str) -> float:
-    return JOB_HALF_LIFE if key.partition("/")[0] in (JOB, START) else HALF_LIFE
+    return JOB_HALF_LIFE if is_of_jobs(key) else HALF_LIFE
 
 
 def _histogram(runs: int, weights: Mapping[str, float]) -> Histogram:

@@ -103,7 +103,7 @@ def test_a_job_that_was_split_is_told_anew(paces: Paces, jobs: Jobs, engine: Eng
     claims = Claims(engine, "me", 30.0)
     take(claims)
     set_task(engine, common=told("toy/a", 3.0, 2, 500))
-    split = paces.split_tasks(job_id)
+    split = paces.tasks(job_id)
     assert (split.job_type, split.lane, split.rows) == ("toy", "low", 4)
     assert [(task.key, task.size) for task in split.tasks] == [("toy/a", 500)] * 2
     # The job itself is not in its own way.

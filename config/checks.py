@@ -21,6 +21,7 @@ _MORE_THAN_0 = (
     "lease_s",
     "reconcile_s",
     "row_limit_s",
+    "split_limit_s",
     "child_tasks",
     "max_attempts",
     "max_rows",

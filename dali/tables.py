@@ -36,8 +36,17 @@ def csv_chunks(fields: Sequence[Field], rows: Iterable[Row], *, guarded: bool = 
 
 
 def guarded_csv_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: an apostrophe goes before one that it might."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Text that no spreadsheet takes for a formula: an apostrophe goes before one that it might.
+
+    It goes before the apostrophes of a text that looks guarded too, so `unguarded_csv_cell` gives back any
+    text.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def unguarded_csv_cell(text: str) -> str:
+    """Text of a cell that `guarded_csv_cell` gave."""
+    return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(_FORMULA) else text
 
 
 def json_chunks(

@@ -20,7 +20,7 @@ from uws.job import Claim
 from uws.jobtype import JobTypes
 from uws.settings import JobSettings
 from uws.splitting import SplitWork
-from uws.verdict import Answer, Died, Ended, Halt, Killed
+from uws.verdict import Answer, Died, Ended, Halt, Killed, limit_s
 
 #: The child is looked at so often while it works.
 POLL_S = 0.1
@@ -51,6 +51,7 @@ class Child:
         self._types = types
         self._settings = settings
         self._process: _Process | None = None
+        self._limit_s = settings.row_limit_s  # of the task in hand
         self._tasks = 0
         self._rest_until = 0.0
 
@@ -107,6 +108,7 @@ class Child:
         process = self._process
         if process is None:
             raise RuntimeError("the child was not made ready")
+        self._limit_s = limit_s(claim, self._settings)
         process.cell[ROW] = NO_ROW
         process.cell[BEGAN] = time.monotonic_ns()
         process.cell[DRAIN] = 0
@@ -158,7 +160,7 @@ class Child:
             if process.wait(POLL_S):
                 answer = process.receive()
                 return answer if isinstance(answer, Answer) else Died(process.row, process.kill())
-            halt = Halt.ROW_LIMIT if process.row_s > self._settings.row_limit_s else watch()
+            halt = Halt.ROW_LIMIT if process.row_s > self._limit_s else watch()
             if halt is not None:
                 process.kill()
                 return Killed(process.row, halt)

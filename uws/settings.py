@@ -29,6 +29,7 @@ class JobSettings:
     renew_s: float
     reconcile_s: float
     row_limit_s: float
+    split_limit_s: float
     memory_bytes: int
     light_memory_bytes: int
     child_tasks: int

@@ -100,6 +100,11 @@ class Killed:
 Ended = Answer | Died | Killed
 
 
+def limit_s(claim: Claim, settings: JobSettings) -> float:
+    """Tell how long a row of a task may take, in seconds; a split has one, whatever the job has."""
+    return settings.split_limit_s if claim.kind == "split" else settings.row_limit_s
+
+
 def judge(claim: Claim, ended: Ended, settings: JobSettings) -> Settlement:
     """Decide what becomes of the rows of a task that is still in hand."""
     match ended:
@@ -112,7 +117,7 @@ def judge(claim: Claim, ended: Ended, settings: JobSettings) -> Settlement:
             return _alone(claim, index, guilty)
         case Killed(row=int(index), halt=Halt.ROW_LIMIT):
             row = claim.rows[index]
-            message = f"Error: {_what(claim)} took longer than the limit of {settings.row_limit_s:g} s"
+            message = f"Error: {_what(claim)} took longer than the limit of {limit_s(claim, settings):g} s"
             return _alone(claim, index, Settlement((_failed(row, message),)))
         case _:
             return Settlement(retries=(_uncounted(claim, claim.rows, "drained"),))

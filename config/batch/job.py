@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from config.batch.faults import BatchFault, Unreachable
@@ -167,7 +168,7 @@ class RemoteJob:
         told(state)
         while not state.is_over:
             began = time.monotonic()
-            state = self._service.patiently(lambda phase=state.phase: self._changed(phase, every_s))  # type: ignore[misc]
+            state = self._service.patiently(partial(self._changed, state.phase, every_s))
             told(state)
             # UWS 1.0 knows no WAIT, and a busy service may not wait either.
             early = min(every_s, LEAST_PAUSE_S) - (time.monotonic() - began)

@@ -147,8 +147,8 @@ class Lists:
         """
         if request.upload.url:
             raise UsageError(
-                "a table that is fetched by its URL is read by a worker, when there is a job",
-                "Send the file itself: UPLOAD=targets,param:t.",
+                "/estimate does not read a table that is named by its URL: a worker fetches it for a job",
+                "Send the file itself, as UPLOAD=targets,param:t, or make the job and see its estimate.",
             )
         table, engine = self._read(request), self._engine.asked_by(request.caller)
         resolved = Resolved(self._levels(request, engine), table.settings, len(table))

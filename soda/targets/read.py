@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dali.errors import quoted
-from dali.tables import guarded_csv_cell
+from dali.tables import unguarded_csv_cell
 from dali.xtypes import MAX_NUMBER_LENGTH, format_number
 from soda.targets.columns import Chosen, choose
 from soda.targets.formats import open_source
@@ -20,6 +20,7 @@ from soda.targets.mapping import POSITION, ColumnMapping
 from soda.targets.positions import read_positions
 from soda.targets.source import MAX_CELL, Body, Source, Wanted, as_texts, what_is_wrong
 from soda.targets.table import RowFault, TargetLimits, TargetTable, UploadRefused
+from soda.targets.text import TextSource
 from soda.targets.units import plain_unit, size_unit
 
 #: Settings that are sizes; a bare number of the last two is arcminutes, as DES has it.
@@ -28,6 +29,8 @@ _IN_ARCMINUTES = ("xsize", "ysize")
 _BARE = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 #: What a spreadsheet makes of a long number.
 _MANGLED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2}")
+#: Columns that ledgers, manifests and tables of failed rows have, and no other table all of them.
+OUR_MARKS = frozenset(("row", "status", "error_code", "error_message"))
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -84,6 +87,8 @@ def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
     lines = numbers if body.lines is None else body.lines
     faults = dict(positions.faults) | dict(body.faults)
     ids = as_texts(columns["id"]) if "id" in columns else [""] * body.rows
+    if _is_ours(source):
+        ids = _unguarded(ids)
     _check_ids(ids, fields["id"].name if "id" in fields else "id", faults)
     settings: dict[str, list[str]] = {}
     for name in columns.keys() - {*POSITION, "id"}:
@@ -111,7 +116,12 @@ def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
 
 def _unguarded(texts: list[str]) -> list[str]:
     """Take away the apostrophe that tables of ours have before what a spreadsheet takes for a formula."""
-    return [text[1:] if text[:1] == "'" and guarded_csv_cell(text[1:]) == text else text for text in texts]
+    return [unguarded_csv_cell(text) if text[:1] == "'" else text for text in texts]
+
+
+def _is_ours(source: Source) -> bool:
+    """Whether a table is a manifest of ours in CSV, or that of rows that failed: their ids are guarded."""
+    return isinstance(source, TextSource) and {field.name for field in source.fields} >= OUR_MARKS
 
 
 def _with_unit(name: str, texts: list[str], unit: str) -> list[str]:

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from dali.tables import csv_chunks, json_chunks
+from dali.tables import csv_chunks, guarded_csv_cell, json_chunks, unguarded_csv_cell
 from dali.votable import STATUS, Field, Info, Row
 
 FIELDS = (
@@ -71,3 +71,14 @@ def test_a_text_that_a_spreadsheet_takes_for_a_formula_is_guarded(cell: str) -> 
         [f"'{cell}", "-1.5"],
         ["a=b", ""],
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "'=1+1", "''-1", "'", "''", "'tis", "plain", "", "a'=b", "\t", "'\r"]
+)
+def test_a_guard_is_taken_away_again(text: str) -> None:
+    assert unguarded_csv_cell(guarded_csv_cell(text)) == text
+
+
+def test_only_a_guard_is_taken_away() -> None:
+    assert [unguarded_csv_cell(text) for text in ("'tis", "=1", "'x=1")] == ["'tis", "=1", "'x=1"]

@@ -351,6 +351,15 @@ def test_a_table_at_an_address_is_not_fetched(client: FlaskClient) -> None:
     assert "fetches files from no host" in answer.get_json()["refused"]["sentence"]
 
 
+def test_a_table_at_an_address_that_is_allowed_is_not_read_here(folder: Path) -> None:
+    app = create_app(settings_of(folder, {"FOUNTAIN_JOBS__UPLOAD_HOSTS": "https://example.org"}))
+    values = {"UPLOAD": "targets,https://example.org/list.csv", "ID": did("tiny/g"), "SIZE": "20px"}
+    answer = app.test_client().post("/estimate", data=values)
+    assert answer.status_code == 400
+    assert answer.text.startswith("UsageError: /estimate does not read a table that is named by its URL")
+    assert "UPLOAD=targets,param:t" in answer.text
+
+
 def test_no_file_is_left_behind(client: FlaskClient, folder: Path) -> None:
     ask(client)
     client.post("/estimate", json={"ID": did("tiny/g"), "SIZE": "9px", "targets": [{"ra": 150, "dec": 0}]})

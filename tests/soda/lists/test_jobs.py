@@ -34,6 +34,7 @@ from werkzeug.serving import make_server
 from tests.conftest import real_data_folder
 from tests.soda.lists.jobs import UWS, Done, by_sync, done, run
 from tests.soda.lists.lists import csv_of, pixels_in
+from tests.support.outside import stilts
 from tests.support.redis import own_redis
 from tests.support.service import did, pixels_of
 from tests.support.soda_jobs import JobbingService, jobbing
@@ -150,6 +151,44 @@ def test_a_votable_of_astropy(client: FlaskClient) -> None:
     assert made.get("results/r2") == by_sync(client, ID=ID, CENTER="150.001 0", SIZE="30arcsec")
 
 
+@pytest.mark.parametrize("name", ["list.vot", "list.fits"])
+def test_tables_of_stilts_give_what_csv_gives(
+    four: Done, client: FlaskClient, name: str, tmp_path: Path
+) -> None:
+    """STILTS writes as TOPCAT saves: VOTable in BINARY2, FITS with metadata in its primary HDU."""
+    right = [target for target in TARGETS if target["id"] != "bad"]
+    (tmp_path / "in.csv").write_text(csv_of(right))
+    words = {"in": str(tmp_path / "in.csv"), "ifmt": "csv", "out": str(tmp_path / name)}
+    form = {"list.vot": "votable(format=BINARY2)", "list.fits": "fits-plus"}[name]
+    assert stilts("tpipe", **words, ofmt=form) == []
+    table = (tmp_path / name).read_bytes()
+    assert (b"BINARY2" if name == "list.vot" else b"XTENSION= 'BINTABLE'") in table
+    made = run(client, table, name, ID=did("tiny/g"))
+    assert made.phase == "COMPLETED", etree.tostring(made.document)
+    kept = ("id", "status", "error_message", "path", "sha256", "x_target")
+    assert [[row[column] for column in kept] for row in made.rows()] == [
+        [row[column] for column in kept] for row in four.rows() if row["id"] != "bad"
+    ]
+
+
+def test_stilts_is_content_with_the_manifest(four: Done, tmp_path: Path) -> None:
+    (tmp_path / "result.vot").write_bytes(four.get("results/result"))
+    assert stilts("votlint", votable=str(tmp_path / "result.vot")) == []
+
+
+@pytest.mark.parametrize("form", ["manifest.csv", "failed", "ledger?FORMAT=csv", "ledger?FORMAT=votable"])
+def test_tables_of_ours_that_are_sent_again_have_the_same_ids(client: FlaskClient, form: str) -> None:
+    """Whatever their apostrophes were: those that keep spreadsheets from calculating are ours."""
+    ids = ["=2+3", "'=2+3", "-x", "'tis", "''@", "plain"]
+    first = run(client, csv_of([{"id": name, **HERE, "size": "90000px"} for name in ids]), ID=ID)
+    assert [row["status"] for row in first.rows()] == ["failed"] * len(ids)
+    shown = ["'=2+3", "''=2+3", "'-x", "'tis", "'''@", "plain"]
+    assert [row["id"] for row in first.rows()] == shown
+    sent = first.get(form if "?" in form else f"results/{form}")
+    again = run(client, sent, "again.vot" if "votable" in form else "again.csv", ID=ID)
+    assert [row["id"] for row in again.rows()] == shown
+
+
 def test_uws_31_the_upload_is_a_parameter_by_reference(four: Done) -> None:
     told = {p.get("id"): (p.get("byReference"), p.text) for p in four.document.iter(f"{UWS}parameter")}
     assert told["UPLOAD"] == (None, "targets,param:t") or told["UPLOAD"] == ("false", "targets,param:t")
@@ -163,7 +202,9 @@ def test_what_became_of_each_target(four: Done, client: FlaskClient) -> None:
     rows = four.rows()
     assert [row["status"] for row in rows] == ["ok", "no_overlap", "failed", "ok"]
     assert [row["row"] for row in rows] == ["1", "2", "3", "4"]
-    assert [row["id"].lstrip("'") for row in rows] == ["a/1", "=2+3", "bad", "other"]
+    assert [row["id"] for row in rows] == ["a/1", "'=2+3", "bad", "other"], (
+        "no spreadsheet takes it for a formula"
+    )
     assert rows[1]["error_code"] == "UsageError"
     assert "no overlap" in rows[1]["error_message"]
     assert [row["name"] != "" for row in rows] == [True, False, False, True], "names are those of files"

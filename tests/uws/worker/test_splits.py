@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -62,10 +63,27 @@ def test_a_split_is_tried_again(word: str, shop: Shop) -> None:
 
 
 def test_a_split_that_takes_too_long_ends_the_job(shop: Shop) -> None:
-    shop.settings = replace(SETTINGS, row_limit_s=0.3)
+    shop.settings = replace(SETTINGS, split_limit_s=0.3)
     job = run(shop, SPLIT="wait")
     assert job.error is not None
     assert job.error.message == "Error: the splitting of the job took longer than the limit of 0.3 s"
+
+
+def test_a_split_may_take_longer_than_a_row(shop: Shop) -> None:
+    shop.settings = replace(SETTINGS, row_limit_s=0.3)
+    job_id = shop.submit(kind="list", SPLIT="wait", ROWS=2)
+    began: list[float] = []
+
+    def until() -> bool:
+        if splits(shop.folder):
+            began.append(time.monotonic())
+            if began[-1] - began[0] > 4 * shop.settings.row_limit_s:
+                (shop.folder / "go").touch()
+        return shop.has_ended(job_id)
+
+    shop.work(until)
+    assert shop.job(job_id).counts == Counts(2, done=2)
+    assert splits(shop.folder) == 1
 
 
 @both

@@ -11,11 +11,12 @@ from accounts.audit import Audit
 from accounts.quota.buckets import Rate
 from accounts.quota.document import Stand
 from accounts.quota.kinds import LEDGER, Amounts, Kind, told
-from accounts.quota.ledger import Ledger, Standing
+from accounts.quota.ledger import Ledger
 from accounts.quota.limits import Limits
 from accounts.quota.meter import Meter
 from accounts.quota.outcomes import Execution, Outcome
 from accounts.quota.records import forget_people
+from accounts.quota.standing import Standing
 from config.processes import each
 from config.settings import Settings
 from dali.caller import Caller

@@ -86,6 +86,8 @@ class JobPlan:
         What is expected of the job, kept with it; JSON.
     sources
         What its pixels are of, in words of the job type: who may not read that may not have the results.
+    size
+        Bytes of its results, as far as that can be said; 0 where rows say it, or nobody can.
     """
 
     tasks: Sequence[Sequence[Row]]
@@ -96,6 +98,7 @@ class JobPlan:
     packaged: bool = False
     estimate: Mapping[str, Any] | None = None
     sources: tuple[str, ...] = ()
+    size: int = 0
 
     @property
     def total(self) -> int:

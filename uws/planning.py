@@ -225,4 +225,4 @@ def expectations(job_type: str, plan: JobPlan) -> Sequence[Expected]:
     count = max(1, len(plan.tasks))
     if plan.split is not None:
         count = max(1, math.ceil(plan.seconds / USUAL_TASK_S))
-    return [Expected(job_type, plan.seconds / count)] * count
+    return [Expected(job_type, plan.seconds / count, plan.size // count)] * count

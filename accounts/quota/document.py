@@ -9,7 +9,7 @@ from typing import Any
 
 from accounts.quota.buckets import Rate
 from accounts.quota.kinds import Kind, class_of
-from accounts.quota.ledger import WORDS, Standing, number, reset_text, whose_of
+from accounts.quota.standing import WORDS, Standing, number, reset_text, whose_of
 from dali.caller import Caller
 
 

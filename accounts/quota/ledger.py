@@ -8,65 +8,28 @@ it as it is. Rows are locked in one order: users before groups, then by name, th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select
 
-from accounts.quota.kinds import (
-    DAY_MS,
-    LEDGER,
-    Amounts,
-    Kind,
-    in_ledger,
-    reset_of,
-    subject_of,
-    told,
-    window_of,
-)
+from accounts.quota.kinds import DAY_MS, LEDGER, Amounts, Kind, subject_of, told, window_of
 from accounts.quota.limits import Limits
 from accounts.quota.outcomes import Outcome, Outcomes
 from accounts.quota.records import insert_executions
+from accounts.quota.standing import Standing, exceeded, standing_of
+from accounts.quota.sums import ADD, RESERVED, USED, Changes, give_up, grow, is_row, place, reservation, take
 from accounts.tables import ReservationRow, UseRow
 from dali.caller import Caller
 from dali.clock import now_ms
 from dali.errors import QuotaExceeded
 
-RESERVED, USED = "reserved", "used"
 #: So many jobs are settled in a transaction.
 AT_ONCE = 100
 #: Days that are over are kept so long.
 KEPT_DAYS = 7
 
-#: SQLite and PostgreSQL share this syntax, SQLAlchemy has a construct for each.
-_OPEN = text(
-    "INSERT INTO quota_use (subject, kind, day) VALUES (:subject, :kind, :window)"
-    " ON CONFLICT (subject, kind, day) DO NOTHING"
-)
-_ADD = text(
-    "INSERT INTO quota_use (subject, kind, day, used) VALUES (:subject, :kind, :window, :amount)"
-    " ON CONFLICT (subject, kind, day) DO UPDATE SET used = quota_use.used + excluded.used"
-)
-
 #: What is used by subject and kind.
 Counts: TypeAlias = Mapping[tuple[str, Kind], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How much of a quota is used; amounts in the units of its kind, `limit` 0 is none.
-
-    `subject` is whose it is: ``user:…``, ``group:…`` or ``role:anonymous``; `reset_ms` is when it begins
-    anew, None where it does not.
-    """
-
-    subject: str
-    kind: Kind
-    used: float
-    reserved: float
-    limit: int
-    reset_ms: int | None = None
 
 
 class Ledger:
@@ -113,9 +76,9 @@ class Ledger:
                 if kind not in kinds or (kind not in limits and subject.startswith("group:")):
                     continue
                 window, limit = window_of(kind, now), limits.get(kind, 0)
-                if not _take(connection, subject, kind, window, amount, limit):
+                if not take(connection, subject, kind, window, amount, limit):
                     raise self._exceeded(connection, subject, kind, window, limit, amount, now)
-                reserved.append(_reservation(job_id, subject, kind, window, amount, RESERVED))
+                reserved.append(reservation(job_id, subject, kind, window, amount, RESERVED))
         connection.execute(insert(ReservationRow), reserved)
 
     def refusal(self, caller: Caller, need: Amounts, standings: Iterable[Standing]) -> QuotaExceeded | None:
@@ -150,10 +113,10 @@ class Ledger:
     def add(self, connection: Connection, counts: Counts) -> None:
         """Count what was used without having been reserved."""
         now = now_ms(connection)
-        for (subject, kind), amount in sorted(counts.items(), key=lambda item: _place(*item[0])):
+        for (subject, kind), amount in sorted(counts.items(), key=lambda item: place(*item[0])):
             if amount:
                 values = {"subject": subject, "kind": kind.value, "window": window_of(kind, now)}
-                connection.execute(_ADD, {**values, "amount": amount})
+                connection.execute(ADD, {**values, "amount": amount})
 
     def standings(self, caller: Caller) -> Sequence[Standing]:
         """Tell how much is used of what a caller and its groups may use, as it is written down."""
@@ -221,11 +184,11 @@ class Ledger:
             if not ended and not grown:
                 continue
             with self._writing.begin() as connection:
-                changes = _Changes(subject)
+                changes = Changes(subject)
                 for job_id in sorted(ended):
                     settled += _settle_job(connection, changes, job_id, ended[job_id])
                 for growth in sorted(grown):
-                    _grow(connection, changes, *growth)
+                    grow(connection, changes, *growth)
                 changes.write(connection)
         return settled
 
@@ -236,9 +199,9 @@ class Ledger:
             if not gone:
                 continue
             with self._writing.begin() as connection:
-                changes = _Changes(subject)
+                changes = Changes(subject)
                 for job_id in sorted(gone):
-                    for kind, window, amount in _give_up(connection, subject, job_id, USED):
+                    for kind, window, amount in give_up(connection, subject, job_id, USED):
                         changes.add(kind, window, used=-amount)
                         released += 1
                 changes.write(connection)
@@ -255,159 +218,27 @@ class Ledger:
         now: int,
     ) -> QuotaExceeded:
         found = connection.execute(
-            select(UseRow.used, UseRow.reserved).where(*_is(subject, kind, window))
+            select(UseRow.used, UseRow.reserved).where(*is_row(subject, kind, window))
         ).one_or_none()
         used, reserved = (0, 0) if found is None else found
-        return exceeded(_standing(subject, kind, used, reserved, limit, now), told(kind, amount))
+        return exceeded(standing_of(subject, kind, used, reserved, limit, now), told(kind, amount))
 
 
-class _Changes:
-    """Changes of the sums of a subject, written at the end in one order."""
-
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
-        self._sums: dict[tuple[Kind, str], tuple[int, int]] = {}
-
-    def add(self, kind: Kind, window: str, *, used: int = 0, reserved: int = 0) -> None:
-        before = self._sums.get((kind, window), (0, 0))
-        self._sums[kind, window] = (before[0] + used, before[1] + reserved)
-
-    def write(self, connection: Connection) -> None:
-        for (kind, window), (used, reserved) in sorted(
-            self._sums.items(), key=lambda item: (LEDGER.index(item[0][0]), item[0][1])
-        ):
-            connection.execute(
-                update(UseRow)
-                .where(*_is(self.subject, kind, window))
-                .values(used=UseRow.used + used, reserved=UseRow.reserved + reserved)
-            )
-
-
-def exceeded(standing: Standing, needed: float = 0) -> QuotaExceeded:
-    """Say that a quota has not what is needed: how much is used, the limit, and when it begins anew."""
-    kind = standing.kind
-    sentence = (
-        f"{whose_of(standing.subject)} quota of {WORDS[kind]} does not suffice: "
-        f"{number(standing.used)} of {number(standing.limit)} used"
-        + (f", {number(standing.reserved)} reserved by jobs" if standing.reserved else "")
-        + (f", {number(needed)} needed" if needed else "")
-    )
-    reset = "" if standing.reset_ms is None else reset_text(standing.reset_ms)
-    return QuotaExceeded(
-        sentence, f"It begins anew at {reset}. /quota tells how it stands." if reset else _FIXES[kind]
-    )
-
-
-def reset_text(moment_ms: int) -> str:
-    """Write when a quota begins anew."""
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-#: What kinds are called in sentences.
-WORDS = {
-    Kind.CUTOUTS: "cutouts a day",
-    Kind.CPU: "seconds of work a day",
-    Kind.BYTES: "bytes of results kept",
-    Kind.JOBS: "active jobs",
-}
-_FIXES = {
-    Kind.BYTES: "Delete jobs whose results you have; /quota tells how it stands.",
-    Kind.JOBS: "Wait until one of them has ended, or abort one; /quota tells how it stands.",
-}
-
-
-def number(amount: float) -> str:
-    """Write an amount."""
-    return f"{amount:.3f}".rstrip("0").rstrip(".")
-
-
-def whose_of(subject: str) -> str:
-    """Say whose a quota is."""
-    kind, _, name = subject.partition(":")
-    return {"group": f"the group {name}'s", "role": "the public's"}.get(kind, "your")
-
-
-def _place(subject: str, kind: Kind) -> tuple[bool, str, int]:
-    """Where a row stands in the order of locks."""
-    return subject.startswith("group:"), subject, LEDGER.index(kind)
-
-
-def _is(subject: str, kind: Kind, window: str) -> tuple[ColumnElement[bool], ...]:
-    return UseRow.subject == subject, UseRow.kind == kind.value, UseRow.window == window
-
-
-def _take(connection: Connection, subject: str, kind: Kind, window: str, amount: int, limit: int) -> bool:
-    """Reserve an amount if the limit leaves it; one statement decides."""
-    statement = update(UseRow).where(*_is(subject, kind, window)).values(reserved=UseRow.reserved + amount)
-    if limit:
-        statement = statement.where(UseRow.used + UseRow.reserved + amount <= in_ledger(kind, limit))
-    if connection.execute(statement).rowcount:
-        return True
-    # Either there is too little left, or nothing was ever used.
-    connection.execute(_OPEN, {"subject": subject, "kind": kind.value, "window": window})
-    return connection.execute(statement).rowcount > 0
-
-
-def _settle_job(connection: Connection, changes: _Changes, job_id: str, outcome: Outcome) -> bool:
+def _settle_job(connection: Connection, changes: Changes, job_id: str, outcome: Outcome) -> bool:
     """Give back what a job has reserved, and write down what it has used; False if others have done so."""
-    reserved = _give_up(connection, changes.subject, job_id, RESERVED)
+    reserved = give_up(connection, changes.subject, job_id, RESERVED)
     used = dict(outcome.used.items())
     for kind, window, amount in reserved:
         is_held = kind is Kind.BYTES
         still_used = used[kind] if outcome.is_kept or not is_held else 0
         changes.add(kind, window, used=still_used, reserved=-amount)
         if is_held and still_used:
-            held = _reservation(job_id, changes.subject, kind, window, still_used, USED)
+            held = reservation(job_id, changes.subject, kind, window, still_used, USED)
             connection.execute(insert(ReservationRow), held)
     # What was done is recorded once, whoever else pays for it.
     if reserved and not changes.subject.startswith("group:"):
         insert_executions(connection, outcome.executions)
     return bool(reserved)
-
-
-def _grow(
-    connection: Connection, changes: _Changes, job_id: str, kind: Kind, before: int, after: int
-) -> None:
-    """Reserve what is known only now that a job needs: it runs already, so no limit is asked."""
-    grown = connection.execute(
-        update(ReservationRow)
-        .where(
-            ReservationRow.job_id == job_id,
-            ReservationRow.subject == changes.subject,
-            ReservationRow.kind == kind.value,
-            ReservationRow.state == RESERVED,
-            ReservationRow.amount == before,
-        )
-        .values(amount=after)
-        .returning(ReservationRow.window)
-    ).scalar_one_or_none()
-    if grown is not None:
-        changes.add(kind, grown, reserved=after - before)
-
-
-def _give_up(connection: Connection, subject: str, job_id: str, state: str) -> list[tuple[Kind, str, int]]:
-    """Remove the reservations of a job; nothing if others have."""
-    rows = connection.execute(
-        delete(ReservationRow)
-        .where(
-            ReservationRow.job_id == job_id, ReservationRow.subject == subject, ReservationRow.state == state
-        )
-        .returning(ReservationRow.kind, ReservationRow.window, ReservationRow.amount)
-    ).all()
-    return [(Kind(kind), window, amount) for kind, window, amount in rows]
-
-
-def _reservation(
-    job_id: str, subject: str, kind: Kind, window: str, amount: int, state: str
-) -> dict[str, Any]:
-    return {
-        "job_id": job_id,
-        "subject": subject,
-        "kind": kind.value,
-        "day": window,
-        "amount": amount,
-        "state": state,
-    }
 
 
 def _standings(
@@ -423,10 +254,4 @@ def _standings(
     for kind in LEDGER:
         if kind in limits or not subject.startswith("group:"):
             used, reserved = found.get((kind.value, window_of(kind, now)), (0, 0))
-            yield _standing(subject, kind, used, reserved, limits.get(kind, 0), now)
-
-
-def _standing(subject: str, kind: Kind, used: int, reserved: int, limit: int, now: int) -> Standing:
-    reset = reset_of(kind, now)
-    reset_ms = None if reset is None else round(reset.timestamp() * 1000)
-    return Standing(subject, kind, told(kind, used), told(kind, reserved), limit, reset_ms)
+            yield standing_of(subject, kind, used, reserved, limits.get(kind, 0), now)

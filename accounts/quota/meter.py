@@ -14,10 +14,11 @@ from typing import TypeAlias
 from sqlalchemy import Engine
 
 from accounts.quota.kinds import DAILY, Kind, in_ledger, subject_of
-from accounts.quota.ledger import Ledger, exceeded
+from accounts.quota.ledger import Ledger
 from accounts.quota.limits import Limits
 from accounts.quota.outcomes import Execution
 from accounts.quota.records import insert_executions
+from accounts.quota.standing import exceeded
 from dali.caller import Caller
 from dali.errors import QuotaExceeded
 

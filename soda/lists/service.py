@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,8 @@ from uws.jobtype import Expansion, JobPlan, JobRefused, Outcome, UploadSource, W
 SPLIT_ROW_S = 6e-5
 #: So many targets that are wrong are named.
 TOLD_TARGETS = 5
+#: Bytes of a header, as a rule.
+_HEADER_BYTES = 5760
 #: Bytes of a pixel, where it is not known of which image it is.
 _PIXEL_BYTES = 4
 #: Arcseconds of a pixel, where no survey says it.
@@ -131,9 +134,12 @@ class Lists:
         resolved = Resolved(levels, table.settings, len(table))
         self._refuse_wrong(request, table, resolved)
         total = self._count(table, resolved)
-        seconds = total * self._seconds_each(request, resolved)
+        pixels = self._pixels_each(request, resolved)
+        each_s = CUTOUT_S if pixels is None else LISTED_S + BYTE_S * _PIXEL_BYTES * pixels
+        seconds, size = total * each_s, total * (_HEADER_BYTES + math.ceil(_PIXEL_BYTES * (pixels or 0)))
         split |= splitting(total)
-        return JobPlan((), self._lane(total), seconds, split, total, packaged=True)
+        lane = self._lane(total)
+        return JobPlan((), lane, seconds, split, total, packaged=True, size=size)
 
     def look(self, request: ListRequest) -> Looked:
         """Plan all rows without making a job of them, in vain or not.
@@ -238,17 +244,17 @@ class Lists:
             )
         return total
 
-    def _seconds_each(self, request: ListRequest, resolved: Resolved) -> float:
-        """Estimate how long a cutout takes, roughly: nothing has been looked up."""
+    def _pixels_each(self, request: ListRequest, resolved: Resolved) -> float | None:
+        """Estimate how large a cutout is, roughly: nothing has been looked up; None where nobody can."""
         first = next((size for size in resolved.sizes if isinstance(size, Size)), None)
         if first is None:
-            return CUTOUT_S
+            return None
         names = {dataset.partition("/")[0] for dataset in request.job.datasets}
         scale_deg = None
         for name in sorted(names):
             scale_deg = scale_deg or self._engine.catalog.survey(name).pixel_scale_deg
         width, height = box_shape(first, scale_deg or _PIXEL_DEG)
-        return LISTED_S + BYTE_S * _PIXEL_BYTES * width * height
+        return width * height
 
 
 #: Used where nothing else is configured.

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select, update
 
 from accounts.audit import Audit
 from accounts.quota.kinds import Kind
-from accounts.quota.ledger import Standing
 from accounts.quota.limits import Override
+from accounts.quota.standing import Standing
 from accounts.tables import ExecutionRow, ReservationRow, UseRow
 from config.quotas import QuotaParts
 from dali.caller import ANONYMOUS, Caller

@@ -173,7 +173,7 @@ class ReservationRow(Base):
 
 
 class ExecutionRow(Base):
-    """Cutouts that were made: of one request, or of one task of a job. Who asked is forgotten later."""
+    """Cutouts that were made: by one task of a job, or at once within a second. Who asked is forgotten."""
 
     __tablename__ = "execution"
 

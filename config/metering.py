@@ -93,8 +93,10 @@ class Metering:
         # What a worker has made is counted with its job.
         if sent.made_here:
             survey = plan.request.dataset.partition("/")[0]
+            # Threads of their own put mosaics together.
+            work_s = max(answered.cpu_s, sent.turns.seconds)
             self._quotas.meter.count(
-                caller, survey, len(plan.pieces), answered.sent, answered.cpu_s, answered.seconds
+                caller, survey, len(plan.pieces), answered.sent, work_s, answered.seconds
             )
 
     def _admit(self, environ: WSGIEnvironment, path: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from dali.errors import ServiceUnavailable
 
@@ -44,3 +45,20 @@ class PixelGate:
         """Enter again for an answer already begun, which cannot be taken back: however long it takes."""
         with self._free:
             yield
+
+
+class Turns:
+    """How long a cutout has worked on pixels, all its turns in the gate together; waits do not count."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def count(self, turn: AbstractContextManager[None]) -> Iterator[None]:
+        """Enter by `turn`, and count how long that lasts."""
+        with turn:
+            began = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.seconds += time.perf_counter() - began

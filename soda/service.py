@@ -6,12 +6,12 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.engine import Engine
-from soda.gate import PixelGate
+from soda.gate import PixelGate, Turns
 from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
 from soda.params import SodaRequest, parse_request
 from soda.refusals import NO_ROOM, refusal, unreadable
@@ -82,6 +82,8 @@ class Sent:
         Its bytes, the first of them already made; None where only the headers were asked for.
     made_here
         Whether this process makes it, and not a worker.
+    turns
+        How long it has worked on pixels.
     """
 
     asked: Asked
@@ -90,6 +92,7 @@ class Sent:
     facts: CutoutFacts
     chunks: Iterator[bytes] | None = None
     made_here: bool = True
+    turns: Turns = field(default_factory=Turns)
 
 
 class SyncService:
@@ -219,24 +222,21 @@ class SyncService:
         return Sent(asked, product.file_name, product.size, CutoutFacts(asked.plan, None, product.remarks))
 
     def _cut(self, asked: Asked) -> Sent:
+        turns = Turns()
         # Those that are made in no time do not wait for those that are not.
-        with nullcontext() if asked.is_light else self._gate.admit():
+        with nullcontext() if asked.is_light else turns.count(self._gate.admit()):
             result = self._engine.execute(asked.plan)
             chunks = result.chunks()
             first = next(chunks)
-        stream = self._stream(first, chunks, result.size)
-        return Sent(asked, result.file_name, result.size, result.facts, stream)
+        is_whole = len(first) == result.size
+        stream = iter((first,)) if is_whole else self._stream(first, chunks, turns)
+        return Sent(asked, result.file_name, result.size, result.facts, stream, turns=turns)
 
-    def _stream(self, first: bytes, rest: Iterator[bytes], size: int) -> Iterator[bytes]:
-        if len(first) == size:
-            return iter((first,))
-        return self._stream_rest(first, rest)
-
-    def _stream_rest(self, first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    def _stream(self, first: bytes, rest: Iterator[bytes], turns: Turns) -> Iterator[bytes]:
         yield first
         while True:
             # A place in the gate is held for the pixels of a chunk, never while a slow client takes it.
-            with self._gate.resume():
+            with turns.count(self._gate.resume()):
                 chunk = next(rest, None)
             if chunk is None:
                 return

@@ -17,11 +17,13 @@ from werkzeug.test import TestResponse
 
 from accounts.quota.buckets import Buckets
 from accounts.tables import ExecutionRow
+from config.app import assemble
 from config.database import make_engine
 from config.logs import RequestLog
 from config.metering import Metering
 from config.quotas import make_quotas
 from config.settings import SettingsError
+from dali.parameters import Parameters
 from tests.support.accounts import Somebody, somebody
 from tests.support.redis import own_redis
 from tests.support.service import did, environ_of, make_service, settings_of
@@ -184,6 +186,19 @@ def test_cutouts_are_counted_once_whichever_way_they_are_answered(
     assert sum(record["cutouts"] for record in records) == sum(record["images"] for record in records) == 3
     assert {(record["how"], record["survey"]) for record in records} == {("sync", "tiny")}
     assert sum(record["bytes"] for record in records) > 3 * 2880
+
+
+def test_threads_that_put_a_mosaic_together_count_as_work(app: Flask, folder: Path) -> None:
+    parts = assemble(settings_of(folder, LIMITS))
+    turns = []
+    for dataset, circle in (("tiny/g/a", "150 0 0.0027"), ("tiny/g", "150.025 0 0.01")):
+        asked = parts.sync.ask(Parameters.from_pairs([("ID", did(dataset)), ("CIRCLE", circle)]))
+        sent = parts.sync.cut(asked)
+        assert sum(map(len, sent.chunks or ())) == sent.size
+        turns.append(sent.turns.seconds)
+    parts.engine.dispose()
+    # The small one has taken no turn.
+    assert turns[0] == 0 < turns[1]
 
 
 def test_who_has_had_a_days_cutouts_is_told_when_there_are_more(app: Flask, client: FlaskClient) -> None:

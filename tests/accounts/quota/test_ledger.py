@@ -20,7 +20,8 @@ from dali.caller import ANONYMOUS, Caller
 from dali.errors import QuotaExceeded
 from tests.accounts.quota.conftest import MakeQuotas
 from tests.support.stored import finish, new_job, plan, set_job, take
-from uws.job import LANES, Claim, RowReport, RowStatus, Settlement, Stored
+from uws import pace
+from uws.job import LANES, Claim, Row, RowReport, RowStatus, Settlement, Stored
 from uws.jobtype import JobPlan
 from uws.phase import Phase
 from uws.store.claims import Claims
@@ -374,6 +375,28 @@ def test_what_tasks_have_done_is_recorded_once(engine: Engine, make: MakeQuotas)
     }
     totals = {name: sum(row[name] for row in rows) for name in ("images", "bytes", "seconds", "wait_s")}
     assert totals == {"images": 15, "bytes": 15 * SIZE, "seconds": 3.75, "wait_s": 2.5}
+
+
+def test_a_record_says_of_what_survey_and_of_how_many_images(engine: Engine, make: MakeQuotas) -> None:
+    quotas = make()
+    jobs, claims = Jobs(engine, quotas), Claims(engine, "me", 30.0)
+    payload = pace.told("soda/fits/one/s/tiny", 1.0, 1, SIZE)
+    planned = JobPlan([[Row(n, f"r{n}", payload) for n in range(3)]], "low", 1.0)
+    jobs.create(new_job(ADA.name), planned, ADA)
+    claim = take(claims, *LANES)
+    made = done(claim).reports
+    names = ("tiny/g/a tiny/g/b", "tiny/g/a", "")
+    reports = [
+        replace(report, facts={"source_datasets": name} if name else {})
+        for report, name in zip(made, names, strict=True)
+    ]
+    reports[0] = replace(reports[0], status=RowStatus.FAILED, files=(), message="Error: so")
+    claims.settle(claim, Settlement(tuple(reports)), finish)
+    quotas.ledger.settle_all()
+    with engine.connect() as connection:
+        (record,) = connection.execute(select(*ExecutionRow.__table__.columns)).mappings()
+    told = {name: record[name] for name in ("survey", "cutouts", "failed", "images", "bytes")}
+    assert told == {"survey": "tiny", "cutouts": 2, "failed": 1, "images": 2, "bytes": 2 * SIZE}
 
 
 def test_days_that_are_over_are_forgotten(engine: Engine, make: MakeQuotas) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import structlog
@@ -39,6 +39,8 @@ class Passwords:
         Take note of those who are known.
     least_s
         How long a failure takes at least.
+    clock
+        Seconds of a clock that is never set.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Passwords:
         throttle: Throttle,
         people: People,
         least_s: float = LEAST_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directories = {directory.provider.label: directory for directory in directories}
         self._of_scripts = [label for label, one in self._directories.items() if one.provider.basic]
         self._throttle = throttle
         self._people = people
         self._least_s = least_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, tuple[float, str]] = {}
@@ -80,7 +84,7 @@ class Passwords:
         # The key of a process, so that what is in its memory helps nobody to find the password.
         key = blake2b(f"{label}\0{plain}\0{password}".encode("utf-8", "replace"), key=self._key).digest()
         found = self._right.get(key)
-        if found is not None and found[0] > time.monotonic():
+        if found is not None and found[0] > self._clock():
             account = self._people.get(found[1])
             if account is not None:
                 return account
@@ -88,7 +92,7 @@ class Passwords:
         with self._lock:
             if len(self._right) >= _MOST:
                 self._right.clear()
-            self._right[key] = (time.monotonic() + KEPT_S, account.name)
+            self._right[key] = (self._clock() + KEPT_S, account.name)
         return account
 
     def sign_in(self, label: str, name: str, password: str, address: str) -> Account:

@@ -18,6 +18,8 @@ from portal.assets import Assets
 from portal.pages import Frame, NavItem, Pages
 
 NAVIGATION = (NavItem("Examples", "/examples"), NavItem("Account", "/account", "known"))
+#: Key of the `Pages` in ``Flask.extensions``.
+PAGES = "fountain.pages"
 #: What the notices know, which are not sent yet.
 NO_WISHES = account_pages.Wishes((), lambda account: frozenset(), lambda name, wanted: None)
 
@@ -56,4 +58,5 @@ def add_pages(app: Flask, settings: Settings, accounts: AccountParts, base_url: 
         account_pages.make_blueprint(pages, page, tokens, NO_WISHES),
     ):
         app.register_blueprint(blueprint)
+    app.extensions[PAGES] = pages
     return pages

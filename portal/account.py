@@ -86,10 +86,7 @@ def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -
             asked=asked or {"title": "", "days": tokens.limits.days, "scopes": _USUAL},
             max_days=tokens.limits.max_days,
             scopes=[(word, text) for word, text in _SCOPES.items() if word in _scopes_for(caller)],
-            wishes=[
-                {"word": wish.word, "text": wish.text, "is_on": wish.word in wished}
-                for wish in wishes.offered
-            ],
+            wishes=[(wish, wish.word in wished) for wish in wishes.offered],
             problem=error.sentence if error else "",
             fix=error.fix if error else "",
             said=said,

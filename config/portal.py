@@ -17,7 +17,7 @@ from portal import login
 from portal.assets import Assets
 from portal.pages import Frame, NavItem, Pages
 
-NAVIGATION = (NavItem("Examples", "/examples"), NavItem("Account", "/account", "known"))
+NAVIGATION = (NavItem("Examples", "/examples"),)
 #: Key of the `Pages` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 #: What the notices know, which are not sent yet.

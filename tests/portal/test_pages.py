@@ -83,8 +83,7 @@ def test_templates_have_nothing_inline_and_no_word_untranslated(template: object
 def test_pages_say_so_where_they_are(app: Flask, browser: FlaskClient) -> None:
     sign_in(browser, app, somebody(app, "reader").name)
     page = browser.get("/account").text
-    assert '<a href="/account" aria-current="page">' in page
-    assert re.search(r'<a class="who-name"[^>]*title="local:reader">Reader</a>', page)
+    assert re.search(r'<a class="who-name"[^>]*title="local:reader" aria-current="page">Reader</a>', page)
     assert 'action="/logout"' in page
 
 
@@ -175,6 +174,11 @@ def test_the_frame_is_for_who_looks(framed: Flask) -> None:
 
 def test_everything_in_it_is_text(framed: Flask) -> None:
     page = framed.test_client().get("/known").text
+    assert '<a href="/all">' in page
+    assert (
+        '<a href="/known" aria-current="page">'
+        in framed.test_client().get("/known", environ_overrides={CALLER: Caller("local:me")}).text
+    )
     for text in ("A &lt;service&gt;", "An &lt;institute&gt;", "Down &lt;soon&gt;", "All is well"):
         assert text in page
     assert '<aside class="announcement warning"' in page

@@ -1,6 +1,6 @@
 """An OpenID provider of one's own for a test: npm's oidc-provider, and somebody who signs in there.
 
-The folder that FOUNTAIN_TEST_OIDC names has ``node_modules`` with it (``npm install oidc-provider@9``).
+``npm install --prefix FOLDER oidc-provider@9`` gets it; FOUNTAIN_TEST_OIDC names the folder.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _until_page(
 @contextmanager
 def oidc(callback: str) -> Iterator[OidcServer]:
     """Give a provider that knows whoever signs in, with any password."""
-    folder = os.environ.get("FOUNTAIN_TEST_OIDC", "/opt/oidc-provider")
+    folder = os.environ.get("FOUNTAIN_TEST_OIDC", str(Path.home() / ".cache" / "fountain-test-oidc"))
     node = shutil.which("node")
     if node is None or not (Path(folder) / "node_modules" / "oidc-provider").is_dir():
         pytest.skip("there is no node with oidc-provider to test with (FOUNTAIN_TEST_OIDC names its folder)")

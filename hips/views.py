@@ -80,7 +80,11 @@ def _moc(answer: MocAnswer) -> Response:
 
 def _for_whom(response: Response, public: bool) -> Response:
     response.cache_control.public = public
-    response.cache_control.private = None if public else True
+    if not public:
+        # Whoever has it asks again each time: rights may have gone.
+        response.cache_control.private = True
+        response.cache_control.max_age = None
+        response.cache_control.no_cache = True
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

@@ -18,9 +18,11 @@ from config.app import create_app
 from config.settings import Settings, load_settings
 from surveys.hips.properties import read_properties
 from tests.hips.support import DECLARATION
+from tests.support.accounts import somebody
 from tests.support.service import environ_of
 
 HIPS = "/hips/stars/g"
+PEOPLE = (("ann", "members"), ("bob", "others"))
 
 
 class Client(FlaskClient):
@@ -181,6 +183,34 @@ def test_who_may_not_read_a_survey_has_no_hips_of_it(private: FlaskClient, hips:
         assert private.get(f"{HIPS}/{path}").status_code == 401
     assert private.get("/moc/stars").status_code == 401
     assert "stars" not in private.get("/hips/hipslist").text
+
+
+def test_who_may_read_it_asks_again_each_time(private: FlaskClient, hips: Path) -> None:
+    ann = somebody(private.application, "ann", groups=("members",))
+    for path in (f"{HIPS}/{a_tile(hips, 'png')}", f"{HIPS}/properties", "/moc/stars", "/hips/hipslist"):
+        with private.get(path, headers=ann.headers) as answer:
+            assert answer.status_code == 200
+            assert set(answer.headers["Cache-Control"].split(", ")) == {"private", "no-cache"}
+            etag = answer.headers["ETag"]
+        assert private.get(path, headers={**ann.headers, "If-None-Match": etag}).status_code == 304
+        if "list" not in path:
+            assert private.get(path, headers={"If-None-Match": etag}).status_code == 401
+    assert f"{HIPS}\n" in private.get("/hips/hipslist", headers=ann.headers).text
+
+
+def test_a_hips_is_for_those_who_may_read_all_images(stars: Settings, hips: Path) -> None:
+    declarations = stars.data.path / "declarations-partly"
+    declarations.mkdir()
+    access = 'access = { public = true, datasets = [{ match = "g/*", groups = ["members"] }] }\n'
+    (declarations / "stars.toml").write_text(access + DECLARATION)
+    environ = environ_of(stars.data.path, {"FOUNTAIN_SURVEYS__DECLARATIONS": str(declarations)})
+    client = client_of(load_settings(environ))
+    assert client.get(f"{HIPS}/properties").status_code == 401
+    assert "stars" not in client.get("/hips/hipslist").text
+    assert client.get("/moc/stars").status_code == 200
+    ann, bob = (somebody(client.application, name, groups=(group,)) for name, group in PEOPLE)
+    assert client.get(f"{HIPS}/properties", headers=ann.headers).status_code == 200
+    assert client.get(f"{HIPS}/properties", headers=bob.headers).status_code == 403
 
 
 class TestMoc:

@@ -28,8 +28,8 @@ from dali.parameters import Parameters
 from dali.views import watch_client
 from tests.support.toy import toy_types
 from tests.uws.conftest import Client, House, id_of
-from uws.job import Job
-from uws.jobtype import JobRefused
+from uws.job import Job, NewJob, Row
+from uws.jobtype import JobPlan, JobRefused
 from uws.params import Filter
 from uws.phase import ALLOWED, TERMINAL, Phase, may_become
 from uws.tables import JobRow, TaskRow
@@ -81,6 +81,39 @@ def test_uws_20_49_a_job_is_found_by_its_owner(each_house: House) -> None:
     for job_id, kind in ((job.job_id, "other"), ("f" * 32, None), ("\0", None), ("", None), ("²", None)):
         with pytest.raises(NotFound):
             service.find(job_id, ANN, kind)
+
+
+def test_a_job_is_shared_with_groups(each_house: House) -> None:
+    service = each_house.service
+    ann, bob = (replace(who, groups=frozenset({"team"})) for who in (ANN, BOB))
+    job = service.create("toy", asked(ROWS=1), ann, shared_with=("team",))
+    assert service.find(job.job_id, bob, action="see") == job
+    assert job.shared_with == ("team",)
+    with pytest.raises(AuthorizationError, match="shared with you to look at"):
+        service.find(job.job_id, bob)
+    with pytest.raises(AuthorizationError, match="belongs to somebody else"):
+        service.find(job.job_id, BOB, action="see")
+    with pytest.raises(AuthorizationError, match='you are not in "others"'):
+        service.share(job, ("team", "others"), ann)
+    service.share(job, (), ann)
+    with pytest.raises(AuthorizationError):
+        service.find(job.job_id, bob, action="see")
+    service.share(job, ("others",), ADMIN)
+    assert each_house.job(job.job_id).shared_with == ("others",)
+    service.destroy(job)
+    with pytest.raises(NotFound):
+        service.share(job, (), ann)
+
+
+def test_a_job_keeps_of_what_it_is_made(each_house: House) -> None:
+    """Of data that nobody here knows, so that nobody but administrators may have it."""
+    plan = JobPlan([[Row(0, "result")]], "high", 1.0, sources=("sky/g/a", "sky#0123#"))
+    new = NewJob("f" * 32, "toy", ANN.name, "", (), 0, 1000)
+    job = each_house.jobs.create(new, plan)
+    assert job.sources == each_house.job(job.job_id).sources == plan.sources
+    with pytest.raises(AuthorizationError, match="not open to you now"):
+        each_house.service.require_results(job, ANN)
+    each_house.service.require_results(job, ADMIN)
 
 
 def test_uws_04_lists(each_house: House) -> None:

@@ -39,12 +39,11 @@ from config.rights import AccountRights, make_rights
 from config.settings import Settings
 from dali.caller import caller_in
 from dali.errors import (
-    AuthenticationError,
-    AuthorizationError,
     ProtocolError,
     ServerError,
     ServiceUnavailable,
     UsageError,
+    told_to,
 )
 from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
@@ -86,9 +85,6 @@ MAX_FORM_PARTS = 500
 DATABASE_RETRY_S = 10
 #: What a database gives that is away, or read-only, or has too much to do.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, NoConnection)
-
-#: What somebody unknown may do about a refusal.
-SIGN_IN = "Sign in, or send a token in the Authorization header."
 
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
@@ -338,10 +334,7 @@ def answer_errors(app: Flask) -> None:
     log = structlog.get_logger()
 
     def protocol_error(error: ProtocolError) -> Response:
-        if isinstance(error, AuthorizationError) and not caller_in(request.environ).name:
-            error = AuthenticationError(
-                error.sentence, "Sign in, or send a token in the Authorization header."
-            )
+        error = told_to(error, caller_in(request.environ).name)
         if error.status >= 500 and isinstance(error, ServerError):
             log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
         return error_response(error, request)

@@ -19,6 +19,7 @@ from accounts.sessions import COOKIE, is_csrf_token
 from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, Scope
 from dali.errors import (
+    SIGN_IN,
     AuthenticationError,
     AuthorizationError,
     ProtocolError,
@@ -123,9 +124,7 @@ class Identity:
                 self._log.error("unexpected error", request_id=environ.get(REQUEST_ID), exc_info=error)
                 refusal = ServerError("the service failed on this request", "Please report the request id.")
         if refusal is None and not (caller.name or self._anonymous or _is_open(environ)):
-            refusal = AuthenticationError(
-                "this service is for those it knows", "Sign in, or send a token in the Authorization header."
-            )
+            refusal = AuthenticationError("this service is for those it knows", SIGN_IN)
         environ[CALLER] = caller
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

@@ -103,6 +103,17 @@ class AuthenticationError(ProtocolError):
     status = 401
 
 
+#: What somebody unknown may do about a refusal.
+SIGN_IN = "Sign in, or send a token in the Authorization header."
+
+
+def told_to(error: ProtocolError, name: str) -> ProtocolError:
+    """Say a refusal as it is for a caller of this name: to somebody unknown, "", that they may be known."""
+    if name or not isinstance(error, AuthorizationError):
+        return error
+    return AuthenticationError(error.sentence, SIGN_IN)
+
+
 class TooManyRequests(ProtocolError):
     """The caller asks too often; the client may try again after `retry_after_s` seconds."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dali.caller import Caller
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable
+from dali.errors import ProtocolError, ServerError, ServiceUnavailable, told_to
 from dali.parameters import Parameters
 from uws.forecast import Forecast, Queue, Workload, forecast
 from uws.job import JobError, Lane
@@ -130,7 +130,7 @@ class Planner:
         except (JobRefused, ServiceUnavailable, ServerError):
             raise
         except ProtocolError as fault:
-            return Planned(JobError.of(fault))
+            return Planned(JobError.of(told_to(fault, caller.name)))
 
     def plan_right(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dali.caller import Caller
-from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError
+from dali.errors import AuthorizationError, NotFound, ProtocolError, UsageError, told_to
 from dali.parameters import Parameters
 from dali.uploads import Spool
 from soda.combinations import combinations
@@ -139,7 +139,7 @@ class EstimateService:
             nearest = {"rows": refused.most} if isinstance(refused, TooManyRows) else {}
             return Estimate(None, 0, refused=refused, nearest=nearest)
         except (NotFound, AuthorizationError) as refused:
-            return Estimate(None, 0, refused=refused)
+            return Estimate(None, 0, refused=told_to(refused, client.caller.name))
 
     def _with_quota(self, estimate: Estimate, client: Client) -> Estimate:
         """Add how the job would change what is left of what the caller may use."""
@@ -154,7 +154,9 @@ class EstimateService:
         try:
             rows = self._kind.rows_of(many)
         except (NotFound, AuthorizationError) as fault:
-            return Estimate(_all(verdict_of(fault), many.count), many.count, refused=fault)
+            return Estimate(
+                _all(verdict_of(fault), many.count), many.count, refused=told_to(fault, client.caller.name)
+            )
         found = found_of(rows)
         try:
             plan = self._kind.plan_of(rows)

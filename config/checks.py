@@ -192,7 +192,7 @@ def _is_destination(text: str) -> bool:
 
 
 def _is_host(entry: str) -> bool:
-    from uws.fetch import site_of
+    from uws.sites import site_of
 
     try:
         site_of(entry)

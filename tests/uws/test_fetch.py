@@ -17,8 +17,9 @@ import pytest
 from dali.errors import ProtocolError, ServiceUnavailable, UsageError
 from tests.support.toy import toy_settings
 from tests.uws.conftest import House, id_of
-from uws.fetch import check_url, fetch, is_public, site_of
+from uws.fetch import check_url, fetch
 from uws.jobtype import JobRefused
+from uws.sites import is_public, site_of
 from uws.store.ledger import Ledger
 
 FILE = b"M31 ok\nM33 outside\n"

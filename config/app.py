@@ -31,6 +31,7 @@ from config.logs import RequestLog
 from config.metering import make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
+from config.notices import make_desk, make_unsubscribe
 from config.portal import add_pages
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
@@ -200,14 +201,15 @@ def create_app(settings: Settings) -> Flask:
         return public_url(request, settings.server.base_url)
 
     kind = soda_jobs(settings, parts)
-    jobs = make_jobs(settings, parts.engine, JobTypes([kind]), parts.rights)
+    accounts = make_accounts(settings, parts.engine)
+    desk = make_desk(settings, accounts.people)
+    jobs = make_jobs(settings, parts.engine, JobTypes([kind]), parts.rights, desk)
     weakref.finalize(app, jobs.close)
     sync = make_sync(settings, parts.soda, parts.gate, jobs)
     alive_s = settings.jobs.lease_s
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
-    accounts = make_accounts(settings, parts.engine)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
     reader_of = parts.rights.reader
     links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync, reader_of)
@@ -241,6 +243,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
     app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
     app.register_blueprint(quota_views.make_blueprint(jobs.quotas.stand))
+    if desk.sends_mail:
+        app.register_blueprint(make_unsubscribe(settings, accounts.people))
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))

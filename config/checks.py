@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import date
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from uws.packages.destination import Destination
 
 if TYPE_CHECKING:
     from config.settings import RecordSettings, Settings
+    from uws.notices.settings import NoticeSettings
 
 _MORE_THAN_0 = (
     "lease_s",
@@ -34,6 +36,10 @@ _MORE_THAN_0 = (
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 #: An execution is told as an xs:int of seconds; a destruction a hundred years from now still is a date.
 _LONGEST_S = {"execution_duration_s": 2**31 - 1, "destruction_s": 3_155_760_000}
+
+
+#: Fewer characters of a secret can be guessed.
+LEAST_SECRET = 32
 
 
 class SettingsError(Exception):
@@ -97,6 +103,7 @@ def check(settings: Settings) -> None:
     check_secret(settings, server.host)
     for key, expected, got in wrong_settings(settings.accounts):
         _require(f"accounts.{key}", False, expected, got)
+    _check_notices(settings.notices)
     for folder in settings.delivery.folders:
         _require("delivery.folders", _is_destination(folder), "NAME:UID:GID:/PATH, not of root", folder)
     for network in server.trusted_proxies:
@@ -163,6 +170,33 @@ def check_secret(settings: Settings, host: str) -> None:
             "accounts.secret is the sample, which everybody knows: it is for demonstrations on one machine;"
             " set a secret of your own"
         )
+
+
+def _check_notices(notices: NoticeSettings) -> None:
+    from uws.notices.mail import MailServer, address_of
+
+    # It may hold a password, so it is not repeated.
+    if notices.smtp_url and not _can(MailServer.parse, notices.smtp_url):
+        raise SettingsError(
+            "notices.smtp_url must be a URL such as smtp+starttls://user:password@host:587, smtps://host or,"
+            " without a password, smtp://host"
+        )
+    has_sender = not notices.smtp_url or _can(address_of, notices.sender)
+    _require("notices.sender", has_sender, "an address such as cutouts@example.org", notices.sender)
+    for entry in notices.webhook_hosts:
+        _require("notices.webhook_hosts", _is_host(entry), "hosts such as hub.example.org", entry)
+    if notices.webhook_hosts and len(notices.webhook_secret) < LEAST_SECRET:
+        raise SettingsError(f"notices.webhook_secret must have {LEAST_SECRET} characters at least")
+    for name, seconds in (("expiring_s", notices.expiring_s), ("retry_s", notices.retry_s)):
+        _require(f"notices.{name}", seconds >= 0, "0 or more", seconds)
+
+
+def _can(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_redis_url(url: str) -> None:

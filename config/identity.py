@@ -43,7 +43,16 @@ _READ = frozenset(("/sync", "/cutout", "/preview", "/query", "/links", "/estimat
 #: Resources whose work is done for whoever asks: not for a page of another site, in the name of its visitor.
 _WORK = _READ
 #: Answered although the service is for those alone who are known: how it is, and how to be known.
-_OPEN = ("/availability", "/capabilities", "/healthz", "/metrics", "/login", "/logout", "/static")
+_OPEN = (
+    "/availability",
+    "/capabilities",
+    "/healthz",
+    "/metrics",
+    "/login",
+    "/logout",
+    "/static",
+    "/unsubscribe",
+)
 DATABASE_RETRY_S = 10
 
 _ALWAYS = (

@@ -29,6 +29,7 @@ from surveys.execute import WORKSHOP
 from surveys.planner import Limits
 from uws.bell import Bell
 from uws.jobtype import JobTypes
+from uws.notices.desk import NO_NOTICES, NoticeDesk
 from uws.packages.folder import PackageFolder
 from uws.packages.package import Package
 from uws.packages.shop import PackageShop
@@ -80,6 +81,7 @@ def make_jobs(
     engine: Engine,
     types: JobTypes | None = None,
     rights: AccountRights | None = None,
+    desk: NoticeDesk = NO_NOTICES,
 ) -> JobParts:
     """Make the parts; nothing is connected to.
 
@@ -91,6 +93,8 @@ def make_jobs(
         Of the database, which must be ready when it is first asked.
     types, rights
         The job types, and who may do what, where they are made already.
+    desk
+        Takes down who wants to be told what; commands tell nobody.
 
     Raises
     ------
@@ -107,7 +111,7 @@ def make_jobs(
     jobs, results = Jobs(engine, quotas), result_store(settings)
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
-    service = JobService(jobs, types, results, bell, waiting, settings.jobs, rights, quotas)
+    service = JobService(jobs, types, results, bell, waiting, settings.jobs, rights, quotas, desk)
     paces, queues = Paces(engine), QueueStore(engine, settings.jobs.lease_s)
     return JobParts(
         jobs=jobs,

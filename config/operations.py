@@ -325,6 +325,7 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
     from config.accounts import make_accounts
     from config.database import make_engine
     from config.jobs import make_job_types, package_folder, redis_url, result_store
+    from config.notices import make_post
     from config.processes import each, stop_on_signals
     from config.quotas import bookkeeping, make_quotas
     from uws.bell import Bell
@@ -345,6 +346,7 @@ def _reconcile(settings: Settings, *, once: bool = False) -> None:
             *bookkeeping(make_quotas(settings, engine).ledger, engine, settings.accounts.personal_days),
             ("ending sessions", each(SWEEP_EACH_S, make_accounts(settings, engine).sessions.sweep)),
         ),
+        () if (post := make_post(settings, engine)) is None else post.steps(),
     )
     if once:
         reconciler.once()

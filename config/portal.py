@@ -9,6 +9,7 @@ from importlib.metadata import version
 from flask import Flask
 
 from accounts import token_views
+from accounts.contacts import Contacts, wishes_of
 from config.accounts import AccountParts
 from config.settings import Settings
 from portal import account as account_pages
@@ -20,8 +21,13 @@ from portal.pages import Frame, NavItem, Pages
 NAVIGATION = (NavItem("Examples", "/examples"),)
 #: Key of the `Pages` in ``Flask.extensions``.
 PAGES = "fountain.pages"
-#: What the notices know, which are not sent yet.
-NO_WISHES = account_pages.Wishes((), lambda account: frozenset(), lambda name, wanted: None)
+#: Of what there may be mail: after "Write to me when a job".
+_WISHES = (
+    account_pages.Wish("done", "is done"),
+    account_pages.Wish("failed", "has failed"),
+    account_pages.Wish("expiring", "expires soon"),
+    account_pages.Wish("expired", "has expired"),
+)
 
 
 def make_pages(settings: Settings, accounts: AccountParts, assets: Assets) -> Pages:
@@ -50,12 +56,14 @@ def add_pages(app: Flask, settings: Settings, accounts: AccountParts, base_url: 
     pages = make_pages(settings, accounts, assets)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
-    page = account_pages.account_page(pages, people, tokens, NO_WISHES)
+    offered = _WISHES if settings.notices.smtp_url else ()
+    wishes = account_pages.Wishes(offered, wishes_of, Contacts(people).keep)
+    page = account_pages.account_page(pages, people, tokens, wishes)
     for blueprint in (
         asset_views.make_blueprint(assets),
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
         token_views.make_blueprint(people, tokens, page),
-        account_pages.make_blueprint(pages, page, tokens, NO_WISHES),
+        account_pages.make_blueprint(pages, page, tokens, wishes),
     ):
         app.register_blueprint(blueprint)
     app.extensions[PAGES] = pages

@@ -19,6 +19,7 @@ from accounts.settings import AccountSettings
 from accounts.tiers import PrioritySettings
 from config.checks import SettingsError as SettingsError
 from config.checks import check
+from uws.notices.settings import NoticeSettings
 from uws.packages.destination import Destination
 from uws.settings import JobSettings
 
@@ -209,6 +210,7 @@ class Settings:
     jobs: JobSettings
     cutout_jobs: CutoutJobSettings
     priority: PrioritySettings
+    notices: NoticeSettings
     sia: SiaSettings
     links: LinksSettings
     publisher: PublisherSettings

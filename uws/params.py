@@ -15,13 +15,13 @@ from uws.moment import parse_moment
 from uws.phase import Phase
 
 Command = Literal["RUN", "ABORT"]
-Action = Literal["DELETE", "RETRY", "SHARE"]
+Action = Literal["DELETE", "RETRY", "SHARE", "NOTIFY"]
 
 #: Executions longer than this cannot be told in the document: an xs:int of seconds.
 LONGEST_DURATION_S = 2**31 - 1
 
 #: Names that steer a job and are no parameters of it.
-CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT", "SHARE"})
+CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT", "SHARE", "NOTIFY"})
 _FILTERS = ("PHASE", "AFTER", "LAST")
 _CHANGES = ("ACTION", "DESTRUCTION", "EXECUTIONDURATION")
 _COMMANDS = ("RUN", "ABORT")
@@ -57,13 +57,14 @@ class Wait:
 class Creation:
     """What a client sent to make a job, or to change one: its parameters, and what steers it.
 
-    `run_id` is None where nothing is said of it; `shared_with` are groups.
+    `run_id` is None where nothing is said of it; `shared_with` are groups; `notify` has the values of NOTIFY.
     """
 
     parameters: Parameters
     run: bool = False
     run_id: str | None = None
     shared_with: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
 
 def parse_filter(parameters: Parameters) -> Filter:
@@ -120,8 +121,9 @@ def parse_creation(parameters: Parameters) -> Creation:
         raise UsageError(f"PHASE is RUN where a job is made; got {quoted(phase or '')}", "Write PHASE=RUN.")
     if parameters.one("ACTION") is not None:
         raise UsageError("ACTION is not for the list of jobs", "POST ACTION=DELETE to the URL of a job.")
-    shared_with = parse_share(parameters)
-    return Creation(_job_parameters(parameters), phase is not None, _run_id(parameters), shared_with)
+    shared_with, notify = parse_share(parameters), tuple(parameters.all("NOTIFY"))
+    run_id = _run_id(parameters)
+    return Creation(_job_parameters(parameters), phase is not None, run_id, shared_with, notify)
 
 
 def parse_share(parameters: Parameters) -> tuple[str, ...]:
@@ -151,7 +153,8 @@ def parse_change(parameters: Parameters) -> Creation:
     """
     for name in sorted(CONTROL - {"RUNID"}):
         if name in parameters.values:
-            raise UsageError(f"{name} is not a parameter of the job", "POST PHASE=RUN to its /phase.")
+            where = "NOTIFY to the job itself" if name == "NOTIFY" else "PHASE=RUN to its /phase"
+            raise UsageError(f"{name} is not a parameter of the job", f"POST {where}.")
     if not parameters:
         raise UsageError("there are no parameters", "POST the parameters that are to change, with values.")
     return Creation(_job_parameters(parameters), run_id=_run_id(parameters))
@@ -168,7 +171,7 @@ def parse_command(parameters: Parameters) -> Command:
 
 
 def parse_action(parameters: Parameters) -> Action:
-    """Read what a POST to a job asks for: to have it deleted (section 2.2.3.2), tried again, or shared.
+    """Read what a POST to a job asks for: to be deleted (section 2.2.3.2), tried again, shared, or told of.
 
     RESUME is another word for RETRY: both do what is missing, as it failed or was never begun.
 
@@ -185,9 +188,11 @@ def parse_action(parameters: Parameters) -> Action:
         return "RETRY"
     if action == "SHARE":
         return "SHARE"
+    if action == "NOTIFY" or (action is None and set(parameters.values) == {"NOTIFY"}):
+        return "NOTIFY"
     if action is not None or not parameters:
         raise UsageError(
-            f"ACTION is DELETE, RETRY, RESUME or SHARE; got {_got(action)}",
+            f"ACTION is DELETE, RETRY, RESUME, SHARE or NOTIFY; got {_got(action)}",
             "Write ACTION=DELETE, or ACTION=RETRY to have done what is missing.",
         )
     name = next(iter(parameters.values), "UPLOAD")

@@ -53,6 +53,8 @@ class Reconciler:
         Packages of jobs, which go with them; None where there are none on this machine.
     others
         What else is done each time, with its name for the log.
+    slow
+        The same of what may have to wait, for mail servers and the like.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Reconciler:
         settings: JobSettings,
         packages: PackageFolder | None = None,
         others: Sequence[tuple[str, Callable[[], object]]] = (),
+        slow: Sequence[tuple[str, Callable[[], object]]] = (),
     ) -> None:
         self._upkeep = upkeep
         self._results = results
@@ -82,27 +85,35 @@ class Reconciler:
         )
         self._file_steps = _steps(("forgetting jobs", self._forget))
         self._scan_steps = _steps(("looking for orphans", self._scan))
+        self._slow_steps = _steps(*slow)
 
     def run(self, stop: threading.Event) -> None:
         """Do everything again and again until `stop` is set.
 
-        Files have a thread of their own: there may be very many, and their store may hang, but lost tasks are
-        taken back in time.
+        Files have a thread of their own, and so has what is slow: there may be very many, and their store may
+        hang, but lost tasks are taken back in time.
         """
-        files = threading.Thread(
-            target=self._repeat, args=(self._look_after_files, stop), name="files", daemon=True
-        )
-        files.start()
+        beside = [
+            threading.Thread(target=self._repeat, args=(once, stop), name=name, daemon=True)
+            for name, once in (("files", self._look_after_files), ("slow", self._look_after_slow))
+        ]
+        for thread in beside:
+            thread.start()
         self._repeat(self._look_after_jobs, stop)
-        files.join(STOP_S)
+        for thread in beside:
+            thread.join(STOP_S)
 
     def once(self) -> None:
         """Do everything once; a step that fails does not keep the others from being taken."""
         self._look_after_jobs()
         self._look_after_files()
+        self._look_after_slow()
 
     def _look_after_jobs(self) -> None:
         _take(self._job_steps)
+
+    def _look_after_slow(self) -> None:
+        _take(self._slow_steps)
 
     def _look_after_files(self) -> None:
         _take(self._file_steps)

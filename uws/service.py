@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -26,6 +26,7 @@ from uws.hidden import HiddenJobs
 from uws.job import Job, JobRef, NewJob, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobTypes
 from uws.moment import format_moment
+from uws.notices.desk import NO_NOTICES, NoticeDesk
 from uws.params import Filter, flat, gathered
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.planning import Planner
@@ -65,6 +66,8 @@ class JobService:
         Limits.
     rights
         Who may do what.
+    desk
+        Takes down who wants to be told what.
     quotas
         Keeps count of what jobs need; `jobs` asks the same.
     """
@@ -79,6 +82,7 @@ class JobService:
         settings: JobSettings,
         rights: Rights,
         quotas: Quotas = NO_QUOTAS,
+        desk: NoticeDesk = NO_NOTICES,
     ) -> None:
         self._jobs = jobs
         self._rights = rights
@@ -88,6 +92,7 @@ class JobService:
         self._planner = Planner(jobs, types, settings)
         self._hidden = HiddenJobs(jobs, self._planner, bell, self._herald, waiting, settings, quotas)
         self._quotas = quotas
+        self._desk = desk
         self._results = results
         self._waiting = waiting
         self._settings = settings
@@ -110,6 +115,7 @@ class JobService:
         run: bool = False,
         run_id: str = "",
         shared_with: tuple[str, ...] = (),
+        notify: Sequence[str] = (),
     ) -> Job:
         """Make a job, and run it at once if `run` says so.
 
@@ -121,14 +127,15 @@ class JobService:
         JobRefused, QuotaExceeded
             If a limit or a quota forbids it.
         UsageError
-            If UPLOAD and the files that were sent do not fit.
+            If UPLOAD and the files that were sent do not fit, or nobody can be told as NOTIFY says.
         AuthorizationError
-            If it is to be shared with a group that the caller is not in.
+            If it is to be shared with a group that the caller is not in, or nobody knows who is to be told.
         ServiceUnavailable
             If there is no room for results, or parameters cannot be judged now.
         """
         require_member(caller, shared_with)
         self._make_sure_of_room()
+        told = self._desk.asked(notify, caller) if notify else self._desk.usual(caller)
         named = self._uploads.named(parameters, self.takes_uploads(job_type))
         with self._uploads.at_hand(named, parameters.files, {}) as sources:
             planned = self._planner.plan(job_type, parameters, caller, sources)
@@ -151,6 +158,7 @@ class JobService:
             share=caller.share,
             shared_with=shared_with,
             parallel=self._settings.max_parallel,
+            notify=told,
         )
         try:
             job = within(
@@ -413,6 +421,20 @@ class JobService:
             If data it is made of are not open to them.
         """
         require_results(self._rights, caller, job)
+
+    def set_notices(self, job: Job, notify: Sequence[str]) -> None:
+        """Say anew how the owner is told what becomes of a job, by the values of NOTIFY.
+
+        Raises
+        ------
+        UsageError
+            If nobody can be told so.
+        AuthorizationError
+            If the job is nobody's.
+        """
+        told = self._desk.asked(notify, owner_of(job))
+        if not self._jobs.change_notices(job.job_id, told):
+            raise missing(job.job_id)
 
     def set_duration(self, job: Job, seconds: int) -> None:
         """Set for how long a job may run, as far as policy lets it; 0 is as long as that.

@@ -114,6 +114,12 @@ class JobRow(Base):
             sqlite_where=text("gone_ms IS NOT NULL"),
             postgresql_where=text("gone_ms IS NOT NULL"),
         ),
+        Index(
+            "ix_job_notify",
+            "ended_ms",
+            sqlite_where=text("notify IS NOT NULL"),
+            postgresql_where=text("notify IS NOT NULL"),
+        ),
     )
 
 
@@ -262,14 +268,22 @@ class NoticeRow(Base):
     not_before_ms: Mapped[int]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     sent_ms: Mapped[int | None]
+    #: What happened: done, failed, expiring, expired.
+    event: Mapped[str] = mapped_column(server_default="")
+    #: Since then it may have arrived, whatever is known of it.
+    handed_ms: Mapped[int | None]
+    given_up_ms: Mapped[int | None]
+    #: Why it was not taken the last time.
+    note: Mapped[str] = mapped_column(server_default="")
 
     __table_args__ = (
         Index(
-            "ix_notice_unsent",
+            "ix_notice_open",
             "not_before_ms",
-            sqlite_where=text("sent_ms IS NULL"),
-            postgresql_where=text("sent_ms IS NULL"),
+            sqlite_where=text("sent_ms IS NULL AND given_up_ms IS NULL"),
+            postgresql_where=text("sent_ms IS NULL AND given_up_ms IS NULL"),
         ),
+        Index("ix_notice_job", "job_id", "event"),
         {"sqlite_autoincrement": True},
     )
 

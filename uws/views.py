@@ -148,6 +148,7 @@ class _Tree:
             run=asked.run,
             run_id=asked.run_id or "",
             shared_with=asked.shared_with,
+            notify=asked.notify,
         )
         return self._see(job)
 
@@ -169,6 +170,9 @@ class _Tree:
         match parse_action(parameters):
             case "DELETE":
                 self._service.destroy(job)
+            case "NOTIFY":
+                self._service.set_notices(job, tuple(parameters.all("NOTIFY")))
+                return self._see(job)
             case "RETRY":
                 return self._see(self._service.retry(job, self._caller_of()))
             case "SHARE":

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from lxml import etree
 
@@ -168,8 +168,8 @@ def _add_info(
     root: etree._Element, job: Job, now_ms: int, ledger_url: str, list_url: str, place: Place | None
 ) -> None:
     """Add how far the job is, or what is wrong with the parameters of one in PENDING; else nothing."""
-    is_known = job.estimate is not None or job.counts.total or ledger_url or job.parent_id or place
-    if job.fault is None and not (is_known or job.actor or job.shared_with):
+    told = (job.fault, job.estimate, job.counts.total, ledger_url, job.parent_id, place, job.notify)
+    if not (any(told) or job.actor or job.shared_with):
         return
     info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
     if job.fault is not None:
@@ -186,6 +186,9 @@ def _add_info(
         _add_own(info, "ledger", ledger_url)
     if job.estimate is not None:
         _add_estimate(info, job, job.estimate)
+    for channel, url in (job.notify or {}).items():
+        # Of a URL the host alone: the rest may be secret, and others may see the job.
+        _add_own(info, "notify", urlsplit(url).hostname if channel == "webhook" else channel)
     if job.parent_id:
         _add_own(info, "parent", f"{list_url}/{job.parent_id}")
     if job.actor:

@@ -95,6 +95,16 @@ def test_the_file_then_the_environment(tmp_path: Path) -> None:
         ("[sync]\nmax_inputs = 0", "sync.max_inputs must be at least 1"),
         ("[sync]\nmax_pixels_in = 0", "sync.max_pixels_in must be at least 1"),
         ("[cutout_jobs]\nmax_inputs = 2", r"max_inputs must be at least sync.max_inputs \(256\)"),
+        ('[priority]\nsystem = ["staff"]', "priority.system must be group:NAME or user:ACCOUNT; got 'staff'"),
+        ('[priority]\nshares = ["group:a=x"]', "priority.shares must be group:NAME=NUMBER or user:ACC"),
+        (
+            '[notices]\nsmtp_url = "smtp://us:hunter2@host"',
+            "notices.smtp_url must be a URL such as",
+        ),
+        ('[notices]\nsmtp_url = "smtps://host"', "notices.sender must be an address such as .*; got ''"),
+        ('[notices]\nwebhook_hosts = ["https://a/b"]', "notices.webhook_hosts must be hosts such as"),
+        ('[notices]\nwebhook_hosts = ["a"]', "notices.webhook_secret must have 32 characters at least"),
+        ("[notices]\nretry_s = -1", "notices.retry_s must be 0 or more"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -127,6 +137,12 @@ def test_a_file_that_is_not_there() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
+    told = {
+        "FOUNTAIN_NOTICES__SMTP_URL": "smtps://us:hunter2@mail.example.org",
+        "FOUNTAIN_NOTICES__SENDER": "cutouts@example.org",
+        "FOUNTAIN_NOTICES__WEBHOOK_SECRET": "hunter2",
+    }
+    assert "hunter2" not in repr(load_settings(told))
     settings = load_settings({"FOUNTAIN_DATA__DATABASE_URL": "postgresql://u:hunter2@h/d"})
     assert settings.data.engine_url == "postgresql://u:hunter2@h/d"
     assert "hunter2" not in repr(settings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dali.errors import ProtocolError, ServiceUnavailable, UsageError
+from tests.support.certificates import make_certificate
 from tests.support.toy import toy_settings
 from tests.uws.conftest import House, id_of
 from uws.fetch import check_url, fetch
@@ -97,13 +96,7 @@ def test_a_file_is_fetched(path: str, server: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """Port of a server of https, as localhost, and the certificate that it shows."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed (a Debian package)")
-    folder = tmp_path_factory.mktemp("https")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", *request.split(), *names], check=True, capture_output=True)
+    certificate, key = make_certificate(tmp_path_factory.mktemp("https"))
     made = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"asked": []}))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -183,6 +183,10 @@ class Jobs:
         """Set the execution duration; False if the job has ended, or is gone."""
         return self._change(job_id, ACTIVE, "duration", execution_duration_s=seconds)
 
+    def change_notices(self, job_id: str, notify: Mapping[str, Any] | None) -> bool:
+        """Set who is told what becomes of a job; False if it is gone."""
+        return self._change(job_id, (*ACTIVE, *TERMINAL), "notices", notify=_written(notify))
+
     def change_destruction(self, job_id: str, moment_ms: int, longest_s: int) -> bool:
         """Set when the job is destroyed: not before now, and not later than `longest_s` from now."""
         latest = NowMs() + longest_s * 1000

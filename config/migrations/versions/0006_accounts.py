@@ -13,6 +13,9 @@ branch_labels = None
 depends_on = None
 
 HAS_FAILED = sa.text("status IN ('failed', 'poison')")
+HAS_WISHES = sa.text("notify IS NOT NULL")
+IS_OPEN = sa.text("sent_ms IS NULL AND given_up_ms IS NULL")
+UNSENT = sa.text("sent_ms IS NULL")
 
 
 def upgrade() -> None:
@@ -169,6 +172,28 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("shared_with", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("job", sa.Column("sources", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("job", sa.Column("notify", sa.JSON(none_as_null=True), nullable=True))
+    op.create_index(
+        "ix_job_notify",
+        "job",
+        ["ended_ms"],
+        unique=False,
+        sqlite_where=HAS_WISHES,
+        postgresql_where=HAS_WISHES,
+    )
+    op.add_column("notice", sa.Column("event", sa.Text(), server_default="", nullable=False))
+    op.add_column("notice", sa.Column("handed_ms", sa.BigInteger(), nullable=True))
+    op.add_column("notice", sa.Column("given_up_ms", sa.BigInteger(), nullable=True))
+    op.add_column("notice", sa.Column("note", sa.Text(), server_default="", nullable=False))
+    op.drop_index("ix_notice_unsent", table_name="notice")
+    op.create_index(
+        "ix_notice_open",
+        "notice",
+        ["not_before_ms"],
+        unique=False,
+        sqlite_where=IS_OPEN,
+        postgresql_where=IS_OPEN,
+    )
+    op.create_index("ix_notice_job", "notice", ["job_id", "event"], unique=False)
     op.add_column("worker", sa.Column("memory_bytes", sa.BigInteger(), nullable=True))
     op.add_column("worker", sa.Column("task_id", sa.BigInteger(), nullable=True))
     op.add_column("worker", sa.Column("wanted", sa.Text(), server_default="", nullable=False))
@@ -191,6 +216,21 @@ def downgrade() -> None:
     op.drop_column("worker", "wanted")
     op.drop_column("worker", "task_id")
     op.drop_column("worker", "memory_bytes")
+    op.drop_index("ix_notice_job", table_name="notice")
+    op.drop_index("ix_notice_open", table_name="notice")
+    op.drop_column("notice", "note")
+    op.drop_column("notice", "given_up_ms")
+    op.drop_column("notice", "handed_ms")
+    op.drop_column("notice", "event")
+    op.create_index(
+        "ix_notice_unsent",
+        "notice",
+        ["not_before_ms"],
+        unique=False,
+        sqlite_where=UNSENT,
+        postgresql_where=UNSENT,
+    )
+    op.drop_index("ix_job_notify", table_name="job")
     op.drop_column("job", "notify")
     op.drop_column("job", "sources")
     op.drop_column("job", "shared_with")

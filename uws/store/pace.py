@@ -33,8 +33,6 @@ MOST_KEYS = 2000
 KEPT_S = 5.0
 #: How large tasks are that a split makes.
 USUAL_TASK_S = 2.0
-#: Of a task in hand, while all workers have one: it is somewhere in its two seconds.
-IN_HAND_S = 1.0
 
 #: SQLite and PostgreSQL share this syntax, SQLAlchemy has a construct for each.
 _NEW = text("INSERT INTO pace (key, runs, weights, at_ms) VALUES (:key, 0, '{}', 0) ON CONFLICT DO NOTHING")
@@ -217,16 +215,13 @@ class Paces:
             lanes = list(connection.execute(_live_lanes(within_s)).scalars())
             before = _waiting(connection, lane, goes_before)
             urgent = _waiting(connection, "high") if lane == "low" else _NOBODY
-            in_hand = connection.execute(
-                select(func.count()).where(TaskRow.state == "running", TaskRow.job_id != but)
-            ).scalar_one()
+            in_hand, task_s = _in_hand(connection, but)
         serving = sum(lane in served for served in lanes)
         workers = serving or max(1, configured)
         held = max(0, in_hand - before.in_hand - urgent.in_hand)
-        wait_s = before.until_free_s(workers, held + urgent.in_hand)
-        urgent_s = (
-            0.0 if not urgent.jobs else urgent.until_free_s(max(workers, len(lanes)), held + before.in_hand)
-        )
+        wait_s = before.until_free_s(workers, held + urgent.in_hand, task_s)
+        everybody = max(workers, len(lanes))
+        urgent_s = urgent.until_free_s(everybody, held + before.in_hand, task_s) if urgent.jobs else 0.0
         return Queue(before.jobs, wait_s, workers, serving, urgent_s)
 
     def _read(self) -> Known:
@@ -282,13 +277,16 @@ class _Waiting:
     in_hand: int = 0
     left_s: float = 0.0
 
-    def until_free_s(self, workers: int, held: int) -> float:
-        """Tell how long it takes until one of some workers is free, of whom others hold some."""
+    def until_free_s(self, workers: int, held: int, task_s: float) -> float:
+        """Tell how long it takes until one of some workers is free, of whom others hold some.
+
+        `task_s`: how long the tasks take that are in hand; each is somewhere in the middle.
+        """
         tasks = self.queued + self.in_hand
         if tasks + held < workers:
             return 0.0
         if tasks < workers:
-            return IN_HAND_S / workers
+            return task_s / 2 / workers
         return self.left_s / workers * (tasks - workers + 1) / tasks
 
 
@@ -316,6 +314,24 @@ def _waiting(connection: Connection, lane: Lane, *conditions: Any) -> _Waiting:
     )
     unsplit_s = connection.execute(select(_left_s()).where(jobs, is_split)).scalar_one()
     return _Waiting(count, queued + unsplit_s / USUAL_TASK_S, in_hand, left_s)
+
+
+def _in_hand(connection: Connection, but: str) -> tuple[int, float]:
+    """Count the tasks in hand, and tell how long they take, on average; `but`: those of a job do not count."""
+    of_job = JobRow.seconds * TaskRow.row_count / JobRow.total
+    task_s = case(
+        (or_(JobRow.seconds.is_(None), JobRow.total == 0), USUAL_TASK_S),
+        (of_job > USUAL_TASK_S, USUAL_TASK_S),
+        else_=of_job,
+    )
+    statement = (
+        select(func.count(), func.coalesce(func.avg(task_s), 0.0))
+        .select_from(TaskRow)
+        .join(JobRow, JobRow.job_id == TaskRow.job_id)
+        .where(TaskRow.state == "running", TaskRow.job_id != but)
+    )
+    count, seconds = connection.execute(statement).one()
+    return count, float(seconds)
 
 
 def _waits_in(lane: Lane) -> Any:

@@ -105,7 +105,7 @@ def make_blueprint(
     def limit() -> None:
         request.max_content_length = MOST_BYTES
 
-    @blueprint.post("/account/tokens/new")
+    @blueprint.post("/account/new-token")
     def make_token() -> BaseResponse:
         caller = _signed_in()
         title, days = request.form.get("title", ""), request.form.get("days", "")

@@ -136,7 +136,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/account/tokens/<token_id>", "DELETE"): Case(
         "401 204 404 404 404 403 404 404", "/account/tokens/{token}"
     ),
-    ("/account/tokens/new", "POST"): Case(FORM, data={"title": "another", "scopes": "read"}),
+    ("/account/new-token", "POST"): Case(FORM, data={"title": "another", "scopes": "read"}),
     ("/account/tokens/<token_id>/revoke", "POST"): Case(FORM, "/account/tokens/none/revoke"),
     ("/account/wishes", "POST"): Case(FORM),
     ("/login", "GET"): Case(ALL, never=True),

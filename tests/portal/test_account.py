@@ -32,7 +32,7 @@ def alice(app: Flask, browser: FlaskClient) -> FlaskClient:
 
 def make(browser: FlaskClient, **more: object) -> str:
     answer = browser.post(
-        "/account/tokens/new", data={"title": "laptop", "days": "30", "scopes": ["read", "submit"], **more}
+        "/account/new-token", data={"title": "laptop", "days": "30", "scopes": ["read", "submit"], **more}
     )
     assert answer.status_code == 201
     found = TOKEN.search(answer.text)
@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told_beside_what_was_typed(
     wrong: dict[str, object], said: str, alice: FlaskClient
 ) -> None:
     data = {"title": "pipeline", "days": "30", "scopes": ["read"], **wrong}
-    answer = alice.post("/account/tokens/new", data=data)
+    answer = alice.post("/account/new-token", data=data)
     assert 400 <= answer.status_code < 500
     assert said in unescape(answer.text)
     if "title" not in wrong:
@@ -111,7 +111,7 @@ def test_nobody_revokes_what_is_others(alice: FlaskClient, app: Flask) -> None:
     assert app.test_client().get("/account", headers=other.headers).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/account/tokens/new", "/account/tokens/abc/revoke", "/account/wishes"])
+@pytest.mark.parametrize("path", ["/account/new-token", "/account/tokens/abc/revoke", "/account/wishes"])
 def test_forms_are_for_who_has_signed_in_here(path: str, browser: FlaskClient, app: Flask) -> None:
     assert browser.post(path).status_code == 401
     assert browser_of(app).post(path, headers=somebody(app, "pipeline").headers).status_code == 403

@@ -317,7 +317,7 @@ def _waiting(connection: Connection, lane: Lane, *conditions: Any) -> _Waiting:
 
 
 def _in_hand(connection: Connection, but: str) -> tuple[int, float]:
-    """Count the tasks in hand, and tell how long they take, on average; `but`: those of a job do not count."""
+    """Count the tasks in hand, but for those of a job, and tell how long they take, on average."""
     of_job = JobRow.seconds * TaskRow.row_count / JobRow.total
     task_s = case(
         (or_(JobRow.seconds.is_(None), JobRow.total == 0), USUAL_TASK_S),

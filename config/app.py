@@ -38,6 +38,7 @@ from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
 from config.rights import AccountRights, make_rights
 from config.settings import Settings
+from config.visits import Visits
 from dali.caller import caller_in
 from dali.errors import (
     ProtocolError,
@@ -261,7 +262,8 @@ def create_app(settings: Settings) -> Flask:
         settings.server.base_url,
         anonymous=settings.accounts.anonymous,
     )
-    address = PublicAddress(identity, settings.server.trusted_proxies, settings.server.base_url)
+    visits = Visits(identity) if accounts.signing.ways else identity
+    address = PublicAddress(visits, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address, metrics.request, metering.answered)  # type: ignore[method-assign]  # Flask's own way to add middleware
     return app
 

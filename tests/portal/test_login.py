@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from portal.login import BEGUN_COOKIE
 from tests.portal.conftest import browser_of, serve
 from tests.support.accounts import MAKER, later, parts_of, somebody
 from tests.support.oidc import OidcServer
+from tests.support.service import did
 from tests.support.slapd import PEOPLE, Slapd, declaration, slapd
 
 
@@ -360,12 +362,31 @@ def test_without_providers_the_page_says_so(tmp_path: Path) -> None:
 def test_where_nobody_unknown_is_let_in_the_page_is_there(tmp_path: Path, directory: Slapd) -> None:
     app = serve(tmp_path, declaration(directory), FOUNTAIN_ACCOUNTS__ANONYMOUS="false")
     browser = browser_of(app)
-    assert browser.get("/examples").status_code == 401
+    sent = browser.get("/examples?a=b%20c&d=%C3%A9")
+    assert (sent.status_code, sent.text) == (303, "")
+    assert sent.headers["Location"] == "/login?next=/examples%3Fa%3Db%2520c%26d%3D%25C3%25A9"
+    assert "WWW-Authenticate" not in sent.headers
+    assert sent.headers["X-Content-Type-Options"] == "nosniff"
+    for program in ({"Sec-Fetch-Mode": "cors"}, {"Sec-Fetch-Mode": ""}, {"Sec-Fetch-Dest": "image"}):
+        assert browser.get("/examples", headers=program).status_code == 401
+    assert browser.post("/sync").status_code == 401
     page = browser.get("/login")
     assert page.status_code == 200
     assert "need no account" not in page.text
     sheet = re.search(r'href="(/static/portal\.\w+\.css)"', page.text)
     assert sheet is not None
     assert browser.get(sheet[1]).status_code == 200
-    assert type_in(browser, "alice", "alicepw").status_code == 303
-    assert browser.get("/examples").status_code == 200
+    asked = browser.get(sent.headers["Location"]).text
+    there = re.search(r'name="next" value="([^"]*)"', asked)
+    assert there is not None
+    answer = type_in(browser, "alice", "alicepw", next=unescape(there[1]))
+    assert answer.headers["Location"] == "/examples?a=b%20c&d=%C3%A9"
+    assert browser.get(answer.headers["Location"]).status_code == 200
+
+
+def test_who_opens_closed_data_signs_in_first_and_who_may_not_see_them_is_told(app: Flask) -> None:
+    browser, closed = browser_of(app), f"/preview?{urlencode({'ID': did('secret/g/a')})}"
+    sent = browser.get(closed)
+    assert sent.headers["Location"].startswith("/login?next=/preview%3FID%3D")
+    type_in(browser, "bob", "bobpw")
+    assert browser.get(closed).status_code == 403

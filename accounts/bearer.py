@@ -122,12 +122,16 @@ def _borne(claims: Mapping[str, Any], provider: JwtProvider) -> Borne:
     for claim, allowed in provider.claims.required.items():
         if not set(words_of(claims.get(claim))) & set(allowed):
             raise AuthenticationError(f"the token's claim {claim} is not one that is let in here")
+    groups = claims.get(provider.claims.groups)
     identity = Identity(
         provider.label,
         str(client) if is_client else subject if isinstance(subject, str) else "",
         line(claims.get(provider.claims.name)),
         line(claims.get(provider.claims.email)),
-        provider.groups.of(words_of(claims.get(provider.claims.groups))),
+        # A token that says nothing of groups takes none away.
+        None
+        if (groups := claims.get(provider.claims.groups)) is None
+        else provider.groups.of(words_of(groups)),
         "service" if is_client else "person",
     )
     try:

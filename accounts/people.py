@@ -55,7 +55,7 @@ class Identity:
     title, email
         For people to read, and to write to.
     groups
-        That the provider says they are in.
+        That the provider says they are in; None where it says nothing of groups this time.
     kind
         A person, or a service.
     """
@@ -64,7 +64,7 @@ class Identity:
     subject: str
     title: str = ""
     email: str = ""
-    groups: frozenset[str] = frozenset()
+    groups: frozenset[str] | None = frozenset()
     kind: Kind = "person"
 
     @property
@@ -189,7 +189,8 @@ class People:
     def seen(self, identity: Identity) -> Account:
         """Take note of somebody whom a provider has just made sure of; a new account is made.
 
-        What an operator has said of the account stays: role, groups of its own, whether it is disabled.
+        What the provider does not tell this time stays as it was. So does what an operator has said of the
+        account: role, groups of its own, whether it is disabled.
 
         Raises
         ------
@@ -198,11 +199,8 @@ class People:
         """
         check_identity(identity)
         before = self.get(identity.name)
-        told = {
-            "title": identity.title[:LONGEST_SUBJECT],
-            "email": identity.email[:LONGEST_SUBJECT],
-            "groups": sorted(identity.groups),
-        }
+        told: dict[str, Any] = {} if identity.groups is None else {"groups": sorted(identity.groups)}
+        told |= {name: text[:LONGEST_SUBJECT] for name, text in _words(identity) if text}
         if before is not None and not _is_news(before, told):
             with self._reading.connect() as connection:
                 if now_ms(connection) - before.seen_ms < SEEN_EVERY_MS:
@@ -349,9 +347,13 @@ def _add(connection: Connection, identity: Identity) -> bool:
     return bool(connection.execute(_NEW, {"name": identity.name, "now": now, **values}).rowcount)
 
 
+def _words(identity: Identity) -> tuple[tuple[str, str], ...]:
+    return ("title", identity.title), ("email", identity.email)
+
+
 def _is_news(account: Account, told: Mapping[str, object]) -> bool:
     had = {"title": account.title, "email": account.email, "groups": sorted(account.told_groups)}
-    return had != told
+    return any(had[name] != value for name, value in told.items())
 
 
 def _account(row: RowMapping, own: set[str]) -> Account:

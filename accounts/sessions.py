@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, up
 
 from accounts.audit import Audit
 from accounts.known import Known
+from accounts.notes import Notes
 from accounts.tables import SessionRow
 from dali.caller import Caller
 from dali.clock import NowMs, now_ms
@@ -101,6 +103,7 @@ class Sessions:
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
         self._audit = audit
+        self.notes = Notes()
         self._known = known or Known(0.0)
         self.limits = limits
 
@@ -141,8 +144,7 @@ class Sessions:
         if self._has_ended(row, now):
             return None
         if now - row["seen_ms"] >= SEEN_EVERY_MS:
-            with self._writing.begin() as connection:
-                connection.execute(update(SessionRow).where(mine).values(seen_ms=NowMs()))
+            self.notes.write(row["sha256"], partial(self._note_use, row["sha256"]))
         return _session(row, now)
 
     def of(self, account: str) -> tuple[Session, ...]:
@@ -193,6 +195,11 @@ class Sessions:
         if instead_of:
             self._known.forget()
         return key
+
+    def _note_use(self, digest: str) -> None:
+        here = SessionRow.sha256 == digest
+        with self._writing.begin() as connection:
+            connection.execute(update(SessionRow).where(here).values(seen_ms=NowMs()))
 
     @staticmethod
     def _drop(connection: Connection, key: str) -> None:

@@ -6,15 +6,15 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any, get_args
 
-import structlog
 from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from accounts.audit import Audit
 from accounts.known import Known
+from accounts.notes import Notes
 from accounts.tables import AccountRow, TokenRow
 from dali.caller import Caller, Scope
 from dali.clock import NowMs, now_ms
@@ -112,6 +112,7 @@ class Tokens:
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
         self._audit = audit
+        self.notes = Notes()
         self._known = known or Known(0.0)
         self.limits = limits
 
@@ -240,16 +241,13 @@ class Tokens:
             return None
         token, now = _token(row._mapping), row[-1]
         if token.used_ms is None or now - token.used_ms >= USED_EVERY_MS:
-            self._note_use(token)
+            self.notes.write(token.token_id, partial(self._note_use, token.token_id))
         return token
 
-    def _note_use(self, token: Token) -> None:
-        here = TokenRow.token_id == token.token_id
-        try:
-            with self._writing.begin() as connection:
-                connection.execute(update(TokenRow).where(here).values(used_ms=NowMs()))
-        except SQLAlchemyError as error:  # a database that only reads still knows who asks
-            structlog.get_logger().warning("the use of a token was not noted", exc_info=error)
+    def _note_use(self, token_id: str) -> None:
+        here = TokenRow.token_id == token_id
+        with self._writing.begin() as connection:
+            connection.execute(update(TokenRow).where(here).values(used_ms=NowMs()))
 
 
 _VALID = (TokenRow.revoked_ms.is_(None), TokenRow.expires_ms > NowMs())

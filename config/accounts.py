@@ -38,6 +38,11 @@ class AccountParts:
     challenges: Challenges
     signing: SigningParts
 
+    def close(self) -> None:
+        """Write what is still to be written; the engine is not touched."""
+        self.tokens.notes.finish()
+        self.sessions.notes.finish()
+
 
 def make_accounts(settings: Settings, engine: Engine) -> AccountParts:
     """Make the parts; nothing is connected to.

@@ -33,8 +33,6 @@ from vosi.examples import STYLE
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Keys of what may tell who sends a request; without them nothing is looked up.
-_TELLING = frozenset(("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_X_ON_BEHALF_OF"))
 #: Key of the session that a request belongs to, "" for none.
 SESSION = "fountain.session"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -74,6 +72,8 @@ PAGE_POLICY = (
 )
 #: What every answer says that is no page, whoever asks.
 SAFETY = (*_ALWAYS, ("Content-Security-Policy", DATA_POLICY))
+PAGE_SAFETY = (*_ALWAYS, ("Content-Security-Policy", PAGE_POLICY))
+_SAFETY = frozenset(name for name, _ in SAFETY)
 _PAGES = ("text/html", "application/xhtml+xml")
 #: Half a year, and not for other services of the domain.
 HSTS = "max-age=15768000"
@@ -117,7 +117,7 @@ class Identity:
         """Answer a request."""
         refusal: ProtocolError | None = None
         caller = ANONYMOUS
-        if not _TELLING.isdisjoint(environ) or "access_token=" in environ.get("QUERY_STRING", ""):
+        if _tells(environ):
             try:
                 caller = self._find(environ)
             except ProtocolError as error:
@@ -198,11 +198,10 @@ class Identity:
     def _add_headers(
         self, environ: WSGIEnvironment, status: str, headers: list[tuple[str, str]], caller: Caller
     ) -> None:
-        there = {name.lower(): value for name, value in headers}
-        headers += [header for header in _ALWAYS if header[0].lower() not in there]
-        if "content-security-policy" not in there:
-            is_page = there.get("content-type", "").startswith(_PAGES)
-            headers.append(("Content-Security-Policy", PAGE_POLICY if is_page else DATA_POLICY))
+        # Names are spelled as our own code spells them.
+        there = dict(headers)
+        safety = PAGE_SAFETY if there.get("Content-Type", "").startswith(_PAGES) else SAFETY
+        headers += safety if there.keys().isdisjoint(_SAFETY) else [h for h in safety if h[0] not in there]
         if self._is_secure or environ.get("wsgi.url_scheme") == "https":
             headers.append(("Strict-Transport-Security", HSTS))
         if caller.name:
@@ -217,6 +216,16 @@ class Identity:
                 base_url, is_wrong="HTTP_AUTHORIZATION" in environ, is_browser=is_browser
             )
             headers += [("WWW-Authenticate", value) for value in values]
+
+
+def _tells(environ: WSGIEnvironment) -> bool:
+    """Whether a request has anything that may tell who sends it; without, nothing is looked up."""
+    return (
+        "HTTP_AUTHORIZATION" in environ
+        or "HTTP_COOKIE" in environ
+        or "HTTP_X_ON_BEHALF_OF" in environ
+        or "access_token=" in environ.get("QUERY_STRING", "")
+    )
 
 
 def _is_open(environ: WSGIEnvironment) -> bool:

@@ -32,9 +32,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def parts(engine: Engine, tmp_path: Path) -> AccountParts:
+def parts(engine: Engine, tmp_path: Path) -> Iterator[AccountParts]:
     """Accounts as the settings make them, in either database."""
-    return make_accounts(settings_of(tmp_path), engine)
+    made = make_accounts(settings_of(tmp_path), engine)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

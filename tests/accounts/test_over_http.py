@@ -249,6 +249,7 @@ def test_tokens_of_ones_own(signed_in: tuple[FlaskClient, str], app: Flask, body
     headers = {"Authorization": f"Bearer {made['token']}"}
     script = app.test_client()
     assert script.get("/account", headers=headers).get_json()["account"] == "local:ada"
+    parts_of(app).tokens.notes.finish()
     listed = client.get("/account/tokens")
     (mine,) = (one for one in listed.get_json()["tokens"] if one["id"] == made["id"])
     assert mine["used"] is not None

@@ -54,6 +54,7 @@ def test_what_another_process_changes_is_noticed_in_time(engine: Engine, tmp_pat
     clock[0] = 5.0
     with pytest.raises(AuthenticationError):
         gate.caller(shown)
+    mine.close()
 
 
 def test_what_changes_during_a_look_up_is_not_remembered() -> None:
@@ -78,6 +79,7 @@ def test_a_new_token_is_known_at_once_although_it_was_refused_before(tmp_path: P
             parts.gate.caller(Shown(f"Bearer {ada.text}"))
         parts.people.change(ada.name, by=MAKER, disabled=False)
         assert parts.gate.caller(Shown(f"Bearer {ada.text}")).name == ada.name
+        parts.close()
 
 
 def test_without_a_database_nobody_is_let_in_and_nobody_unknown_is_kept_out(tmp_path: Path) -> None:

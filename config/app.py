@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from accounts.announcements import Announcements
 from accounts.challenges import BASIC, TOKEN
 from accounts.quota import views as quota_views
 from config.accounts import make_accounts
@@ -249,7 +250,7 @@ def create_app(settings: Settings) -> Flask:
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
-    add_pages(app, settings, accounts, base_url)
+    add_pages(app, settings, accounts, Announcements(parts.engine, accounts.audit), base_url)
     app.after_request(_allow_scripts)
     answer_errors(app)
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from flask import Flask
 
 from accounts import token_views
+from accounts.announcements import Announcements
 from accounts.contacts import Contacts, wishes_of
 from config.accounts import AccountParts
 from config.settings import Settings
@@ -19,8 +20,9 @@ from portal.assets import Assets
 from portal.pages import Frame, NavItem, Pages
 
 NAVIGATION = (NavItem("Examples", "/examples"),)
-#: Key of the `Pages` in ``Flask.extensions``.
+#: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
+ANNOUNCEMENTS = "fountain.announcements"
 #: Of what there may be mail: after "Write to me when a job".
 _WISHES = (
     account_pages.Wish("done", "is done"),
@@ -30,7 +32,9 @@ _WISHES = (
 )
 
 
-def make_pages(settings: Settings, accounts: AccountParts, assets: Assets) -> Pages:
+def make_pages(
+    settings: Settings, accounts: AccountParts, announcements: Announcements, assets: Assets
+) -> Pages:
     """Make what renders pages."""
 
     def name_of(name: str) -> str:
@@ -44,16 +48,23 @@ def make_pages(settings: Settings, accounts: AccountParts, assets: Assets) -> Pa
         settings.publisher.email,
         NAVIGATION,
         name_of,
+        announcements.current,
         can_sign_in=bool(accounts.signing.ways),
     )
     return Pages(frame, assets)
 
 
-def add_pages(app: Flask, settings: Settings, accounts: AccountParts, base_url: Callable[[], str]) -> Pages:
+def add_pages(
+    app: Flask,
+    settings: Settings,
+    accounts: AccountParts,
+    announcements: Announcements,
+    base_url: Callable[[], str],
+) -> Pages:
     """Have an application answer with pages, and with what they need; give what renders them."""
     weakref.finalize(app, accounts.signing.close)
     assets = Assets()
-    pages = make_pages(settings, accounts, assets)
+    pages = make_pages(settings, accounts, announcements, assets)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
     offered = _WISHES if settings.notices.smtp_url else ()
@@ -66,5 +77,5 @@ def add_pages(app: Flask, settings: Settings, accounts: AccountParts, base_url: 
         account_pages.make_blueprint(pages, page, tokens, wishes),
     ):
         app.register_blueprint(blueprint)
-    app.extensions[PAGES] = pages
+    app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements}
     return pages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import quote
 
 from flask import Response, request
@@ -43,18 +43,16 @@ class NavItem:
         return self.whom == "all" or (bool(caller.name) if self.whom == "known" else caller.is_admin)
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """Something that all are told.
+class Told(Protocol):
+    """Something that all are told."""
 
-    Parameters
-    ----------
-    level
-        How much it matters.
-    """
+    @property
+    def text(self) -> str:
+        """What."""
 
-    text: str
-    level: Literal["note", "warning"] = "note"
+    @property
+    def level(self) -> Literal["note", "warning"]:
+        """How much it matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class Frame:
     contact: str
     navigation: Sequence[NavItem]
     name_of: Callable[[str], str]
-    announcements: Callable[[], Iterable[Announcement]] = tuple
+    announcements: Callable[[], Iterable[Told]] = tuple
     can_sign_in: bool = True
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
+from accounts.announcements import Announcements
 from dali.caller import ANONYMOUS, CALLER, Caller
 from dali.errors import ServiceUnavailable, UsageError
 from portal.assets import FOR_EVER, Assets
-from portal.pages import Announcement, Frame, NavItem, Pages
-from tests.portal.conftest import browser_of
-from tests.support.accounts import sign_in, somebody
+from portal.pages import Frame, NavItem, Pages
+from tests.portal.conftest import browser_of, serve
+from tests.support.accounts import MAKER, sign_in, somebody
 
 TEMPLATES = [file for file in (files("portal") / "templates").iterdir() if file.name.endswith(".html")]
 SHEET = (files("portal") / "static" / "portal.css").read_text(encoding="utf-8")
@@ -133,6 +137,12 @@ def test_an_error_is_a_page_for_people_and_text_for_programs(browser: FlaskClien
     assert text.text.startswith('UsageError: there is no way to sign in named "nobody".')
 
 
+@dataclass(frozen=True)
+class Announcement:
+    text: str
+    level: Literal["note", "warning"] = "note"
+
+
 @pytest.fixture
 def framed() -> Flask:
     """Pages alone, with a frame of tests."""
@@ -183,6 +193,15 @@ def test_everything_in_it_is_text(framed: Flask) -> None:
         assert text in page
     assert '<aside class="announcement warning"' in page
     assert "/login?next=" not in page
+
+
+def test_announcements_are_on_all_pages(tmp_path: Path) -> None:
+    app = serve(tmp_path)
+    announcements: Announcements = app.extensions["fountain.announcements"]
+    announcements.say("No cutouts on Sunday <morning>.", "warning", 1, by=MAKER)
+    page = browser_of(app).get("/login").text
+    assert '<aside class="announcement warning"' in page
+    assert "No cutouts on Sunday &lt;morning&gt;." in page
 
 
 def test_pages_beneath_a_path_lead_beneath_it(framed: Flask) -> None:

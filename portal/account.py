@@ -129,7 +129,7 @@ def make_blueprint(
         caller = _signed_in()
         wanted = frozenset(request.form.getlist("mail")) & {wish.word for wish in wishes.offered}
         wishes.keep(caller.name, wanted)
-        return page(said=_("Kept."))
+        return page(said=_("Saved."))
 
     @blueprint.errorhandler(ProtocolError)
     def tell(error: ProtocolError) -> Response | BaseResponse:

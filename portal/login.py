@@ -106,10 +106,13 @@ def make_blueprint(
         except AuthenticationError:
             return page(401, _("Name and password do not fit."), tried=label)
         except (TooManyRequests, ServiceUnavailable) as error:
-            response = page(error.status, error.sentence, error.fix, tried=label)
-            response.headers["Retry-After"] = str(error.retry_after_s)
-            return response
-        return _signed_in(sessions, account, _next())
+            refused = page(error.status, error.sentence, error.fix, tried=label)
+            refused.headers["Retry-After"] = str(error.retry_after_s)
+            return refused
+        response = redirect(_next() or path_of(HOME), 303)
+        response.headers["Cache-Control"] = "no-store"
+        _begin_session(sessions, account, response)
+        return response
 
     @blueprint.get("/login/<label>/callback")
     def come_back(label: str) -> BaseResponse:
@@ -125,7 +128,9 @@ def make_blueprint(
             response = page(error.status, error.sentence, error.fix)
             response.headers["Retry-After"] = str(error.retry_after_s)
         else:
-            response = _signed_in(sessions, account, path)
+            # A page, and no redirection: browsers take that for one of the provider's site, all the way.
+            response = pages.render("signed-in.html", target=path or path_of(HOME))
+            _begin_session(sessions, account, response)
         response.headers.add("Set-Cookie", _begun("", 0))
         return response
 
@@ -153,13 +158,10 @@ def make_blueprint(
     return blueprint
 
 
-def _signed_in(sessions: Sessions, account: Account, path: str) -> BaseResponse:
-    """Begin a session, and go on; the one that the browser had is over."""
+def _begin_session(sessions: Sessions, account: Account, response: BaseResponse) -> None:
+    """Give the browser a session of its own; the one that it had is over."""
     key = sessions.begin(account.name, instead_of=request.cookies.get(COOKIE, ""))
-    response = redirect(path or path_of(HOME), 303)
-    response.headers["Cache-Control"] = "no-store"
     response.headers.add("Set-Cookie", cookie_header(key, sessions.limits.absolute_s))
-    return response
 
 
 def _next() -> str:

@@ -150,6 +150,6 @@ def test_wishes_are_kept(alice: FlaskClient, app: Flask) -> None:
     environ = {"fountain.caller": caller, "HTTP_ACCEPT": "text/html"}
     answer = client.post("/account/wishes", data={"mail": ["done", "spam"]}, environ_overrides=environ)
     assert kept == {"institute:alice": frozenset({"done"})}
-    assert "Kept." in answer.text
+    assert "Saved." in answer.text
     assert re.search(r'value="done" checked', answer.text)
     assert not re.search(r'value="failed" checked', answer.text)

@@ -10,6 +10,7 @@ import click
 from config import account_commands, limits, operations, queues, sky_viewers
 from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
+from config.token_file import option as token_option
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -219,10 +220,11 @@ def check(name: str, stamps: int, seed: int | None) -> None:
     "-p", "--param", multiple=True, metavar="NAME=VALUE", help="Any other parameter. May be repeated."
 )
 @click.option("--url", metavar="BASE", help="Ask the service at this URL, not the files of this machine.")
+@token_option
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: the cutout's own name]"
 )
-def cutout(output: Path | None, url: str | None, **options: object) -> None:
+def cutout(output: Path | None, url: str | None, token_file: Path | None, **options: object) -> None:
     """Make one cutout.
 
     ID is a publisher DID, or what follows the ? in one of this service: demo/r.
@@ -239,6 +241,7 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     Exit status: 0 a file was written, 1 the request is wrong, 3 nothing overlaps.
     """  # noqa: D301  # click wants the character
     from config.cutouts import NoOverlap, fetch_cutout, make_cutout, pairs_of
+    from config.token_file import read_token
     from dali.errors import ProtocolError
 
     settings = read_settings()
@@ -246,7 +249,8 @@ def cutout(output: Path | None, url: str | None, **options: object) -> None:
     try:
         with progress_bar("cutting", unit="bytes") as progress:
             if url is not None:
-                written = fetch_cutout(url, pairs, output, progress)
+                token = read_token(token_file) if token_file else ""
+                written = fetch_cutout(url, pairs, output, progress, token)
             else:
                 with database(settings):
                     written = make_cutout(settings, pairs, output, progress)

@@ -13,6 +13,7 @@ import requests
 from accounts.audit import OPERATOR
 from config.app import assemble
 from config.settings import Settings
+from config.token_file import Bearer
 from dali.errors import ProtocolError, UsageError
 from dali.parameters import Parameters
 from soda.heavier import Client
@@ -97,8 +98,8 @@ def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress:
         parts.engine.dispose()
 
 
-def fetch_cutout(url: str, pairs: Pairs, output: Path | None, progress: Progress) -> Path:
-    """Ask the service at `url` for a cutout.
+def fetch_cutout(url: str, pairs: Pairs, output: Path | None, progress: Progress, token: str = "") -> Path:
+    """Ask the service at `url` for a cutout; it knows its client by `token`, if it has to.
 
     Raises
     ------
@@ -110,7 +111,12 @@ def fetch_cutout(url: str, pairs: Pairs, output: Path | None, progress: Progress
     headers = {"Accept": "application/fits, image/*, application/json;q=0.9"}
     try:
         with requests.post(
-            f"{url.rstrip('/')}/sync", pairs, headers=headers, stream=True, timeout=TIMEOUT_S
+            f"{url.rstrip('/')}/sync",
+            pairs,
+            headers=headers,
+            stream=True,
+            timeout=TIMEOUT_S,
+            auth=Bearer(token, url) if token else None,
         ) as answer:
             if answer.status_code == 204:
                 raise NoOverlap

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from config import token_file
+
 _EPILOG = """\b
 Exit status
   0    every row has its file, or has no data at its place
@@ -55,6 +57,7 @@ Exit status
 @click.option("--resume", metavar="JOB", help="Make what an aborted job has not made, in a new job.")
 @click.option("--attach", metavar="JOB", help="Come back to a job: wait for it, and download.")
 @click.option("--url", metavar="BASE", help="Of the service.  [default: the one on this machine]")
+@token_file.option
 def batch(**options: Any) -> None:
     """Make cutouts of a list of targets, by one job of a service.
 
@@ -89,7 +92,8 @@ def _run(options: dict[str, Any]) -> int:
     from config.batch.screen import Screen
     from config.batch.service import Service
 
-    service = Service(base_of(options) or _local_url())
+    token = token_file.read_token(options["token_file"]) if options["token_file"] else ""
+    service = Service(base_of(options) or _local_url(), token=token)
     try:
         earlier = earlier_of(options, service.url)
         output = output_of(options, earlier)

@@ -14,6 +14,7 @@ import requests
 from lxml import etree
 
 from config.batch.faults import BatchFault, NotThere, Refused, Unreachable
+from config.token_file import Bearer
 
 Pairs = Sequence[tuple[str, str]]
 T = TypeVar("T")
@@ -38,6 +39,8 @@ class Service:
         Its base, such as ``https://example.org/soda``; that of its ``/async`` will do.
     pauses_s
         Between attempts.
+    token
+        By which the service knows its client; "" where it need not.
 
     Raises
     ------
@@ -45,7 +48,7 @@ class Service:
         If that is no URL.
     """
 
-    def __init__(self, url: str, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    def __init__(self, url: str, pauses_s: Sequence[float] = PAUSES_S, token: str = "") -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused(f"--url is the address of a service, such as https://example.org/soda; got {url!r}")
@@ -54,6 +57,8 @@ class Service:
         self._pauses_s = tuple(pauses_s)
         self._session = requests.Session()
         self._session.headers["Accept"] = _ACCEPT
+        if token:
+            self._session.auth = Bearer(token, self.url)
         self._base: str | None = None
 
     def __str__(self) -> str:

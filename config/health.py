@@ -28,7 +28,8 @@ _SYNC: Mapping[Lane, str] = {"high": _SMALL_SYNC, "low": "/sync goes on"}
 
 def service_checks(engine: Engine, catalog: Catalog, surveys: Sequence[Survey]) -> list[Check]:
     """Check what every request needs."""
-    return [_database_check(engine), *(_folder_check(catalog, survey) for survey in surveys)]
+    named = enumerate(surveys, start=1)
+    return [_database_check(engine), *(_folder_check(catalog, survey, number) for number, survey in named)]
 
 
 def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float) -> list[Check]:
@@ -59,9 +60,9 @@ def _database_check(engine: Engine) -> Check:
     return Check(look, "database")
 
 
-def _folder_check(catalog: Catalog, survey: Survey) -> Check:
-    # Everybody reads what is told here.
-    name = f"the survey {survey.name}" if survey.access.may_enter(EVERYBODY) else "a survey"
+def _folder_check(catalog: Catalog, survey: Survey, number: int) -> Check:
+    # Everybody reads what is told here, names of closed surveys are not for all.
+    name = survey.name if survey.access.may_enter(EVERYBODY) else f"no. {number}"
 
     def look() -> str | None:
         if not catalog.generation(survey.name):
@@ -71,10 +72,10 @@ def _folder_check(catalog: Catalog, survey: Survey) -> Check:
                 with os.scandir(root) as entries:
                     next(entries, None)
             except OSError:
-                return f"a data folder of {name} cannot be read"
+                return f"a data folder of the survey {name} cannot be read"
         return None
 
-    return Check(look, name.removeprefix("the "))
+    return Check(look, f"survey {name}")
 
 
 def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:

@@ -153,6 +153,14 @@ def test_vosi_05_a_data_folder_that_is_gone(folder: Path) -> None:
     assert b"a data folder of the survey tiny cannot be read" in answer.data
 
 
+def test_the_name_of_a_closed_survey_is_not_told_with_its_folder(folder: Path) -> None:
+    app = make_service(folder)
+    (folder / "secret").rename(folder / "away")
+    told = app.test_client().get("/availability").data
+    assert b"a data folder of the survey no. " in told
+    assert b"secret" not in told + app.test_client().get("/metrics").data
+
+
 def test_vosi_06_draining_over_http(folder: Path) -> None:
     app = make_service(folder)
     app.extensions[MONITOR].drain()

@@ -82,7 +82,7 @@ def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: 
     jobs.abort(jobs.find(waiting_list, Caller(is_admin=True)))
     service.start_worker()
     done = ended(service, single, several)
-    assert {job.phase for job in done} == {Phase.COMPLETED}
+    assert {job.phase for job in done} == {Phase.COMPLETED}, [job.error for job in done]
     assert all(job.sources == ("secret/g/a",) for job in done)
     paths = [
         f"/async/{single}/results/result",
@@ -106,7 +106,7 @@ def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: 
     )
     ids = [answer.headers["Location"].rpartition("/")[2] for answer in (tried, again)]
     row, split, never = ended(service, *ids, planned)
-    assert {job.phase for job in (row, split, never)} == {Phase.ERROR}
+    assert [job.phase for job in (row, split, never)] == [Phase.ERROR] * 3, service.told()
     (result,) = jobs.results(row)
     assert result.status is RowStatus.FAILED
     assert result.message.startswith("AuthorizationError: the survey secret is not open to you")

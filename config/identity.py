@@ -208,7 +208,7 @@ class Identity:
             headers.append(("X-VO-Authenticated", _in_header(caller.name)))
             # A cache that others share would hand it on to them.
             kept = [(name, _private(value) if name == "Cache-Control" else value) for name, value in headers]
-            headers[:] = kept
+            headers[:] = kept if "Cache-Control" in there else [*kept, ("Cache-Control", "private")]
         if status.startswith("401"):
             is_browser = "HTTP_SEC_FETCH_MODE" in environ
             base_url = public_url(Request(environ), self._base_url or "") if self._challenges.login else ""
@@ -267,5 +267,8 @@ def _in_header(name: str) -> str:
     return quote(name, safe=":/@.+,=!*'()~ -_")
 
 
+@lru_cache(maxsize=64)
 def _private(value: str) -> str:
-    return ", ".join("private" if word.strip() == "public" else word.strip() for word in value.split(","))
+    words = [word.strip() for word in value.split(",")]
+    is_kept_by_none = "no-store" in words or "private" in words
+    return value if is_kept_by_none else ", ".join(("private", *(w for w in words if w != "public")))

@@ -274,8 +274,10 @@ def check(matrix: Matrix, method: str, rule: str, case: Case) -> None:
             assert "secret" not in text.lower()
         if answer.status_code == 401:
             assert answer.headers["WWW-Authenticate"].startswith("ivoa_bearer ")
-        if who in READERS and answer.status_code == 200:
-            assert "public" not in answer.headers.get("Cache-Control", "")
+        if who != "anonymous":
+            kept = answer.headers["Cache-Control"].split(", ")
+            assert "public" not in kept
+            assert not {"private", "no-store"}.isdisjoint(kept)
 
 
 @pytest.mark.parametrize(("rule", "method"), CASES)

@@ -31,6 +31,8 @@ from dali.errors import UsageError
 
 #: The discovery document is asked for again after this time.
 KEPT_S = 3600.0
+#: Who asks within this time after it was not to be had is told so at once.
+AWAY_S = 5.0
 #: How far the provider's clock and ours may be apart; how long ago a password counts as asked for just now.
 LEEWAY_S, JUST_NOW_S = 60, 300
 LONGEST_TOKEN = 50_000
@@ -70,6 +72,7 @@ class OpenId:
         self._lock = threading.Lock()
         self._told: Mapping[str, Any] = {}
         self._told_s = 0.0
+        self._away_s = float("-inf")
         self._keys = Keys(provider.title, provider.label, self._read_keys, clock)
 
     def begin(self, callback: str, *, again: bool = False) -> Begun:
@@ -233,10 +236,13 @@ class OpenId:
         with self._lock:
             if self._told and self._clock() - self._told_s < KEPT_S:
                 return self._told
+            if self._clock() - self._away_s < AWAY_S:
+                raise self._away("no discovery document a moment ago")
             try:
                 told = read_json(f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
                 self._told, self._told_s = self._checked(told), self._clock()
             except (OSError, *MALFORMED) as error:
+                self._away_s = self._clock()
                 raise self._away("no discovery document", error) from error
             return self._told
 

@@ -20,7 +20,7 @@ from accounts.people import Identity
 from accounts.providers.answers import NotLetIn, ProviderAway
 from accounts.providers.declaration import read_provider
 from accounts.providers.kinds import OidcProvider
-from accounts.providers.oidc import OpenId
+from accounts.providers.oidc import AWAY_S, OpenId
 from tests.support.listening import listening
 from tests.support.oidc import CLIENT, CLIENT_SECRET, OidcServer, declaration, oidc
 
@@ -157,6 +157,24 @@ def test_a_provider_that_is_gone_is_away(tmp_path: Path) -> None:
     with pytest.raises(ProviderAway, match="no discovery document"):
         connect(tmp_path, gone).begin(CALLBACK)
     assert time.monotonic() - began < 3  # what is promised
+
+
+def test_while_it_is_away_not_everybody_waits_for_it(tmp_path: Path) -> None:
+    asked, now = [], [0.0]
+
+    def broken(environ: Any, start_response: Any) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("500 Internal Server Error", [])
+        return []
+
+    with listening(broken) as url:
+        provider = connect(tmp_path, OidcServer(url, CALLBACK)).provider
+        openid = OpenId(provider, lambda: now[0])
+        for moment, requests in ((0.0, 1), (AWAY_S - 1, 1), (AWAY_S + 1, 2)):
+            now[0] = moment
+            with pytest.raises(ProviderAway):
+                openid.begin(CALLBACK)
+            assert len(asked) == requests
 
 
 # A provider that lies: it answers over HTTP what a test says, with its own keys.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
@@ -59,22 +60,31 @@ class Claims:
         Who claims.
     lease_s
         So long a claim holds without being renewed.
+    clock
+        By which it is measured how long tasks take, in seconds.
     """
 
-    def __init__(self, engine: Engine, worker_id: str, lease_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        worker_id: str,
+        lease_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
         self._reading = engine.execution_options(single_reads=True)
         self._writing = engine.execution_options(writes=True)
         self._jobs = Jobs(engine)
         self._worker_id = worker_id
         self._lease_ms = math.ceil(lease_s * 1000)
-        self._served = Served()
+        self._served = Served(clock)
 
     def claim(self, lanes: Sequence[Lane], ended: Claim | None = None) -> Claim | None:
         """Take the next task of the first lane that has one; None if nothing can be claimed.
 
         `ended`: a task that is over, though that is not written down yet: it does not count as running.
         """
+        self._served.end()
         for lane in lanes:
             if (claim := self._claim_in(lane, ended)) is not None:
                 return claim
@@ -145,7 +155,7 @@ class Claims:
                     self._jobs.end(job_id, Phase.ERROR, UNREADABLE)
                     continue
                 if claim is not None:
-                    self._served.note(claim.owner, claim.rank)
+                    self._served.begin(claim.owner, claim.rank)
                     return claim
             if len(jobs) < BEST_JOBS:
                 break

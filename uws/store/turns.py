@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, exists, func, literal, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, exists, func, literal, or_, select, update
 
 from dali.clock import NowMs
 from uws.job import Lane
@@ -19,44 +20,67 @@ BEST_JOBS = 10
 AGEING_MS = 60_000
 #: A turn is written down if the last one was so long ago: not each time, as that is one more write.
 TURN_MS = 10_000
-#: After so many tasks of one rank, a worker takes one of another, if there is one: a fifth is for the others,
-#: whoever floods the queue.
-MOST_OF_A_RANK = 4
-#: With each task, earlier ones count so much less for how much their owners had of a worker.
-FADING = 0.9
-#: What counts less than this is forgotten.
-LEAST = 0.05
+#: What of a worker's time may go to one rank while others wait: the rest is for these, whoever floods it.
+MOST_OF_TIME = 0.8
+#: Work of a worker counts for half after so many seconds.
+HALF_LIFE_S = 30.0
+#: A task counts as no longer than this; a worker may have been frozen.
+LONGEST_S = 60.0
+#: A task of another worker that runs counts as so many seconds of this one's work.
+USUAL_S = 2.0
+#: Owners for whom less was done, in seconds, count as not served.
+LEAST_S = 0.01
 
 
 class Served:
-    """Whom one worker has served lately.
+    """Whom one worker has served lately, and for how long.
 
     What runs now tells who has how much of many workers; of one it tells nothing, as it has no task when it
-    asks for the next.
+    asks for the next. And tasks are of different lengths: a share is one of time.
+
+    Parameters
+    ----------
+    clock
+        Gives the time in seconds.
     """
 
-    def __init__(self) -> None:
-        self._tasks: dict[str, float] = {}
-        self._rank = -1
-        self._in_a_row = 0
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+        self._by_rank: dict[int, float] = {}
+        self._in_hand: tuple[str, int] | None = None
+        self._at = clock()
 
-    def note(self, owner: str, rank: int) -> None:
+    def begin(self, owner: str, rank: int) -> None:
         """Note that a task was claimed of a job of this owner and rank."""
-        faded = {name: tasks * FADING for name, tasks in self._tasks.items()}
-        self._tasks = {name: tasks for name, tasks in faded.items() if tasks >= LEAST}
-        self._tasks[owner] = self._tasks.get(owner, 0.0) + 1.0
-        self._in_a_row = self._in_a_row + 1 if rank == self._rank else 1
-        self._rank = rank
+        self._in_hand = (owner, rank)
+        self._at = self._clock()
+
+    def end(self) -> None:
+        """Note that the task in hand, if there is one, is over."""
+        if self._in_hand is None:
+            return
+        now = self._clock()
+        past_s, (owner, rank) = now - self._at, self._in_hand
+        self._at, self._in_hand = now, None
+        fading = 0.5 ** (past_s / HALF_LIFE_S)
+        faded = {name: seconds * fading for name, seconds in self._seconds.items()}
+        self._seconds = {name: seconds for name, seconds in faded.items() if seconds >= LEAST_S}
+        self._by_rank = {number: seconds * fading for number, seconds in self._by_rank.items()}
+        took_s = min(past_s, LONGEST_S)
+        self._seconds[owner] = self._seconds.get(owner, 0.0) + took_s
+        self._by_rank[rank] = self._by_rank.get(rank, 0.0) + took_s
 
     @property
-    def tasks(self) -> Mapping[str, float]:
-        """How many tasks each owner had, older ones counting less."""
-        return self._tasks
+    def seconds(self) -> Mapping[str, float]:
+        """What was done for each owner."""
+        return self._seconds
 
     @property
-    def enough_of(self) -> int | None:
-        """Rank of which it is not the turn, if there are others."""
-        return self._rank if self._in_a_row >= MOST_OF_A_RANK else None
+    def enough_for(self) -> int:
+        """Rank of which it is not the turn, if there are others; -1 where none has had too much."""
+        most_s = MOST_OF_TIME * sum(self._by_rank.values())
+        return next((rank for rank, seconds in self._by_rank.items() if seconds >= most_s > 0.0), -1)
 
 
 def best_jobs(
@@ -82,18 +106,18 @@ def best_jobs(
         A task of the worker that is over, though the database does not know yet: its owner does not have it.
     """
     served = served or Served()
-    busy, in_hand = _running_by(TaskRow.owner, ended), _running_by(TaskRow.job_id)
+    busy, in_hand = _running(TaskRow.owner, but=ended), _running(TaskRow.owner, TaskRow.job_id)
     tasks: Any = func.coalesce(busy.c.tasks, 0)
-    if served.tasks:
-        lately = {owner: literal(round(count, 3)) for owner, count in served.tasks.items()}
+    if served.seconds:
+        lately = {owner: literal(round(seconds / USUAL_S, 4)) for owner, seconds in served.seconds.items()}
         tasks = tasks + case(lately, value=JobRow.owner, else_=literal(0.0))
     waited_ms = NowMs() - JobRow.turn_ms
     risen = waited_ms // AGEING_MS
     has_waited = waited_ms > AGEING_MS
     statement = (
         select(JobRow.job_id)
-        .outerjoin(busy, busy.c.key == JobRow.owner)
-        .outerjoin(in_hand, in_hand.c.key == JobRow.job_id)
+        .outerjoin(busy, busy.c.owner == JobRow.owner)
+        .outerjoin(in_hand, and_(in_hand.c.owner == JobRow.owner, in_hand.c.job_id == JobRow.job_id))
         .where(
             IS_RUNNABLE,
             JobRow.gone_ms.is_(None),
@@ -102,7 +126,7 @@ def best_jobs(
             ~is_paused(lane),
         )
         .order_by(
-            *(() if served.enough_of is None else (case((JobRow.rank == served.enough_of, 1), else_=0),)),
+            case((JobRow.rank == served.enough_for, 1), else_=0),
             case((tasks > 0, JobRow.rank), (JobRow.rank > risen, JobRow.rank - risen), else_=0),
             tasks / JobRow.share,
             case((has_waited, 0), else_=1),
@@ -137,17 +161,20 @@ def is_paused(lane: Lane) -> Any:
 
 def is_full(connection: Connection, job_id: str) -> bool:
     """Whether as many tasks of a job run as may at a time; others who ask this of it wait."""
-    most = connection.execute(
-        select(JobRow.parallel).where(JobRow.job_id == job_id).with_for_update()
-    ).scalar_one()
-    running = select(func.count()).where(TaskRow.job_id == job_id, TaskRow.state == "running")
-    return bool(most) and connection.execute(running).scalar_one() >= most
+    job = connection.execute(
+        select(JobRow.parallel, JobRow.owner).where(JobRow.job_id == job_id).with_for_update()
+    ).one()
+    running = select(func.count()).where(
+        TaskRow.owner == job.owner, TaskRow.job_id == job_id, TaskRow.state == "running"
+    )
+    return bool(job.parallel) and connection.execute(running).scalar_one() >= job.parallel
 
 
-def _running_by(column: Any, but: int = 0) -> Any:
+def _running(*columns: Any, but: int = 0) -> Any:
+    """Count running tasks. By owner first, as their index has them: SQLite would look at all tasks else."""
     return (
-        select(column.label("key"), func.count().label("tasks"))
+        select(*columns, func.count().label("tasks"))
         .where(TaskRow.state == "running", TaskRow.task_id != but)
-        .group_by(column)
+        .group_by(*columns)
         .subquery()
     )

@@ -51,6 +51,8 @@ _OPEN = (
     "/static",
     "/unsubscribe",
 )
+#: What browsers say of requests that no other site has caused.
+_OWN_SITE = ("same-origin", "none")
 DATABASE_RETRY_S = 10
 
 _ALWAYS = (
@@ -164,8 +166,24 @@ class Identity:
             self._expect_own_page(environ, key)
             environ[SESSION] = key
         elif caller.name:
+            self._expect_no_browser_of_others(environ)
             _expect_scope(environ, caller)
         return caller
+
+    def _expect_no_browser_of_others(self, environ: WSGIEnvironment) -> None:
+        """Refuse a name and password that pages of other sites send: browsers that know them add them to all.
+
+        Nothing adds a bearer token but a script that has it.
+        """
+        if not environ["HTTP_AUTHORIZATION"].lower().startswith("basic"):
+            return
+        site, origin = environ.get("HTTP_SEC_FETCH_SITE", ""), environ.get("HTTP_ORIGIN", "")
+        is_foreign = origin not in ("", self._origin(environ)) if not site else site not in _OWN_SITE
+        if is_foreign:
+            raise AuthorizationError(
+                "this request comes from a page of another site, with a name and password",
+                "Scripts of other sites send a token: Authorization: Bearer.",
+            )
 
     def _expect_own_page(self, environ: WSGIEnvironment, key: str) -> None:
         """Refuse what a page of another site sends with the cookie of its visitor.
@@ -180,7 +198,7 @@ class Identity:
         if method in _SAFE:
             # Signed in or not, links to pages work from everywhere.
             is_link = environ.get("HTTP_SEC_FETCH_MODE", "") == "navigate" and path not in _WORK
-            is_own = site in ("", "same-origin", "none") or is_link
+            is_own = not site or site in _OWN_SITE or is_link
         else:
             origin = environ.get("HTTP_ORIGIN", "")
             is_own = site == "same-origin" or (not site and origin == self._origin(environ))

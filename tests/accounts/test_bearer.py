@@ -243,6 +243,8 @@ def test_groups_have_their_names_here(tmp_path: Path) -> None:
     bearers = JwtBearers([declared(tmp_path, '[groups.names]\n"/there" = "here"')], now=lambda: NOW)
     for groups in (["/there", "/other", 7], "/there /other"):
         assert bearers.read(signed(CLAIMS | {"groups": groups})).identity.groups == {"here"}
+    assert bearers.read(signed(CLAIMS | {"groups": []})).identity.groups == frozenset()
+    assert bearers.read(signed()).identity.groups is None  # it says nothing of them, and takes none away
 
 
 def test_claims_that_must_be(tmp_path: Path) -> None:

@@ -98,6 +98,27 @@ def test_scripts_with_a_token_may_be_of_any_site(app: Flask, client: FlaskClient
     assert client.post("/async", data=JOB, headers=headers).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"}, 403),
+        ({"Origin": "https://x.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_names_and_passwords_that_a_browser_adds_are_not_for_pages_of_others(
+    app: Flask, client: FlaskClient, headers: Mapping[str, str], status: int
+) -> None:
+    password = b64encode(f"x:{somebody(app, 'ada').text}".encode()).decode()
+    answer = client.post("/async", data=JOB, headers={**headers, "Authorization": f"basic {password}"})
+    assert answer.status_code == status
+
+
 def test_a_token_counts_for_more_than_a_cookie(signed_in: tuple[FlaskClient, str], app: Flask) -> None:
     client, _ = signed_in
     bob = somebody(app, "bob")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
-from urllib.parse import quote
 
 from flask import Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -123,7 +122,6 @@ class Pages:
             navigation=[item for item in self.frame.navigation if item.is_for(caller)],
             announcements=list(self.frame.announcements()),
             here=request.path,
-            login=f"/login?next={quote(path_of(request.path))}" if request.path != "/login" else "/login",
         )
         response = Response(body, status, content_type=HTML)
         # It says who is signed in.

@@ -180,11 +180,11 @@ class People:
         return tuple(_account(row, own.get(row["name"], set())) for row in rows)
 
     def memberships(self, name: str) -> Mapping[str, int | None]:
-        """Tell the groups of this service's own that an account is in; until when, in ms, or None for ever."""
+        """Tell the groups of this service's own that an account is in, and until when (ms), None for ever."""
         query = _members().with_only_columns(MemberRow.group, MemberRow.until_ms)
         with self._reading.connect() as connection:
             found = connection.execute(query.where(MemberRow.account == name).order_by(MemberRow.group))
-            return {group: until_ms for group, until_ms in found}
+            return {row["group_name"]: row["until_ms"] for row in found.mappings()}
 
     def seen(self, identity: Identity) -> Account:
         """Take note of somebody whom a provider has just made sure of; a new account is made.

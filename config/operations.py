@@ -222,9 +222,9 @@ def retry(job_id: str) -> None:
     with _job_parts() as parts:
         job = _find(parts, job_id)
         if job.packaged or parts.jobs.uploads(job_id):
-            again = parts.service.retry(job, parts.service.owner(job))
+            again = parts.service.submissions.retry(job, parts.service.owner(job))
         else:
-            again = parts.service.create(
+            again = parts.service.submissions.create(
                 job.type, gathered(job.parameters), parts.service.owner(job), run=True, run_id=job.run_id
             )
     click.echo(again.job_id)

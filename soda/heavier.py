@@ -119,7 +119,7 @@ class Heavier:
             If the index has changed meanwhile so that there is another answer.
         """
         try:
-            job = self._jobs.run_hidden(
+            job = self._jobs.submissions.run_hidden(
                 JOB_TYPE, Parameters.from_pairs(parse_qsl(query)), client.caller, self._wait_s, client.is_gone
             )
             if job.phase is Phase.ABORTED:

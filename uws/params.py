@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dali.errors import UsageError, quoted
-from dali.parameters import Parameters, parse_run_id, plain_name, refuse_unknown
-from uws.job import Parameter, Upload
+from dali.errors import NotFound, UsageError, quoted
+from dali.parameters import Parameters, parse_run_id, plain_name, refuse_unknown, upper_name
+from uws.job import Job, Parameter, Upload
 from uws.moment import parse_moment
 from uws.phase import Phase
 
@@ -296,3 +296,17 @@ def _moment(name: str, text: str) -> int:
 
 def _got(text: str | None) -> str:
     return "nothing" if text is None else quoted(text)
+
+
+def find_parameter(job: Job, name: str) -> tuple[Parameter, ...]:
+    """Return the values of a parameter of a job.
+
+    Raises
+    ------
+    NotFound
+        If the job has no such parameter.
+    """
+    found = tuple(parameter for parameter in job.parameters if parameter.name == upper_name(name))
+    if not found:
+        raise NotFound(f"the job has no parameter {plain_name(name)}")
+    return found

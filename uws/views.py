@@ -22,6 +22,7 @@ from uws.moment import format_moment
 from uws.packages.shop import PackageShop
 from uws.packages.views import PackageViews
 from uws.params import (
+    find_parameter,
     parse_action,
     parse_change,
     parse_command,
@@ -141,7 +142,7 @@ class _Tree:
     def create(self) -> AnyResponse:
         """Make a job."""
         asked = parse_creation(self._read(files=True))
-        job = self._service.create(
+        job = self._service.submissions.create(
             self._job_type,
             asked.parameters,
             self._caller_of(),
@@ -174,7 +175,7 @@ class _Tree:
                 self._service.set_notices(job, tuple(parameters.all("NOTIFY")))
                 return self._see(job)
             case "RETRY":
-                return self._see(self._service.retry(job, self._caller_of()))
+                return self._see(self._service.submissions.retry(job, self._caller_of()))
             case "SHARE":
                 self._service.share(job, parse_share(parameters), self._caller_of())
                 return self._see(job)
@@ -191,7 +192,7 @@ class _Tree:
         job = self._find(job_id)
         match parse_command(parameters):
             case "RUN":
-                self._service.start(job, self._caller_of())
+                self._service.submissions.start(job, self._caller_of())
             case "ABORT":
                 self._service.abort(job)
         return self._see(job)
@@ -220,13 +221,13 @@ class _Tree:
         parameters = self._read(files=True)
         job = self._find(job_id)
         asked = parse_change(parameters)
-        self._service.change_parameters(job, asked.parameters, self._caller_of(), asked.run_id)
+        self._service.submissions.change_parameters(job, asked.parameters, self._caller_of(), asked.run_id)
         return self._see(job)
 
     def show_parameter(self, job_id: str, name: str) -> AnyResponse:
         """Give the values of a parameter, a line for each, or the file that was uploaded as it."""
         job = self._find(job_id)
-        found = self._service.parameter(job, name)
+        found = find_parameter(job, name)
         if (upload := self._service.upload(job, found)) is not None:
             return result_response(as_result(upload), self._results, request)
         return _text("\n".join(parameter.value for parameter in found))
@@ -240,7 +241,7 @@ class _Tree:
         except UnicodeDecodeError:
             raise UsageError("the body of the request is not UTF-8") from None
         job = self._find(job_id)
-        self._service.set_parameter(job, name, value, self._caller_of())
+        self._service.submissions.set_parameter(job, name, value, self._caller_of())
         return self._see(job)
 
     def list_results(self, job_id: str) -> AnyResponse:
@@ -290,8 +291,10 @@ class _Tree:
         most = self._settings.max_rows + MAX_PARAMETERS
         request.max_content_length = request.max_form_memory_size = self._settings.max_body_bytes
         request.max_form_parts = most
-        takes_files = files and request.method == "POST" and self._service.takes_uploads(self._job_type)
-        return read_parameters(request, most, self._service.spool() if takes_files else None)
+        takes_files = (
+            files and request.method == "POST" and self._service.submissions.takes_uploads(self._job_type)
+        )
+        return read_parameters(request, most, self._service.submissions.spool() if takes_files else None)
 
     def _find(self, job_id: str) -> Job:
         action: Action = "see" if request.method in ("GET", "HEAD") else "change"

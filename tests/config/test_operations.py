@@ -126,10 +126,10 @@ def test_help_is_quick_since_it_loads_nothing(command: list[str]) -> None:
 
 @pytest.mark.parametrize("lanes", [(), ("--lane", "high")])
 def test_a_worker_does_a_cutout(environ: dict[str, str], parts: JobParts, lanes: tuple[str, ...]) -> None:
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
     with process(environ, "worker", *lanes) as running:
         eventually(lambda: phase_of(parts, job.job_id) is Phase.COMPLETED)
-        again = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
+        again = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
         eventually(lambda: phase_of(parts, again.job_id) is Phase.COMPLETED)
         assert "the worker serves" in stop(running, signal.SIGTERM)
     (result,) = parts.jobs.results(job.job_id)
@@ -148,19 +148,19 @@ def test_workers_wait_for_a_database_that_does_not_answer(environ: dict[str, str
 
 def test_a_worker_says_that_redis_is_silent_and_works(environ: dict[str, str], parts: JobParts) -> None:
     environ["FOUNTAIN_JOBS__REDIS_URL"] = f"unix://{environ['FOUNTAIN_DATA__FOLDER']}/nothing"
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
     with process(environ, "worker") as running:
         eventually(lambda: phase_of(parts, job.job_id) is Phase.COMPLETED)
         assert "the queue (Redis) does not answer" in stop(running, signal.SIGTERM)
 
 
 def test_the_reconciler_does_what_time_does(environ: dict[str, str], parts: JobParts, run: Run) -> None:
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS)
     parts.jobs.change_destruction(job.job_id, 0, 1000)
     ran = run("reconcile", "--once")
     assert ran.exit_code == 0, ran.output
     assert parts.jobs.get(job.job_id) is None
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS)
     parts.jobs.change_destruction(job.job_id, 0, 1000)
     with process(environ, "reconcile") as running:
         eventually(lambda: parts.jobs.get(job.job_id) is None)
@@ -168,8 +168,8 @@ def test_the_reconciler_does_what_time_does(environ: dict[str, str], parts: JobP
 
 
 def test_jobs_are_listed_the_newest_first(parts: JobParts, run: Run) -> None:
-    first = parts.service.create("soda", Parameters(CUTOUT), Caller("ann"), run_id="m31")
-    second = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    first = parts.service.submissions.create("soda", Parameters(CUTOUT), Caller("ann"), run_id="m31")
+    second = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS)
     parts.service.abort(second)
     lines = run("jobs", "list").output.splitlines()
     assert [line.split()[0] for line in lines] == ["job", second.job_id, first.job_id]
@@ -185,7 +185,7 @@ def test_jobs_are_listed_the_newest_first(parts: JobParts, run: Run) -> None:
 def test_the_list_of_jobs_is_whole_where_no_terminal_is(
     settings: Settings, parts: JobParts, run: Run
 ) -> None:
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS)
     engine = make_engine(settings.data.engine_url)
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(text("UPDATE job SET phase = 'COMPLETED'"))
@@ -201,7 +201,7 @@ def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_job_is_shown(parts: JobParts, run: Run) -> None:
-    job = parts.service.create(
+    job = parts.service.submissions.create(
         "soda", Parameters({"ID": ("nonsense",)}), Caller("ann"), run_id="\x1b[31m[red]x"
     )
     shown = run("jobs", "show", job.job_id)
@@ -216,7 +216,7 @@ def test_a_job_is_shown(parts: JobParts, run: Run) -> None:
 
 
 def test_a_job_is_aborted_once(parts: JobParts, run: Run) -> None:
-    job = parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS)
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS)
     assert run("jobs", "abort", job.job_id).exit_code == 0
     assert phase_of(parts, job.job_id) is Phase.ABORTED
     again = run("jobs", "abort", job.job_id)
@@ -226,7 +226,7 @@ def test_a_job_is_aborted_once(parts: JobParts, run: Run) -> None:
 
 
 def test_a_job_is_retried_as_a_new_one(parts: JobParts, run: Run) -> None:
-    job = parts.service.create("soda", Parameters(CUTOUT), Caller("ann"), run_id="m31")
+    job = parts.service.submissions.create("soda", Parameters(CUTOUT), Caller("ann"), run_id="m31")
     ran = run("jobs", "retry", job.job_id)
     assert ran.exit_code == 0, ran.output
     again = parts.jobs.get(ran.output.strip())
@@ -238,7 +238,7 @@ def test_a_job_is_retried_as_a_new_one(parts: JobParts, run: Run) -> None:
 
 def test_jobs_are_purged_by_id_and_by_age(parts: JobParts, run: Run, settings: Settings) -> None:
     old, young, waiting, named = (
-        parts.service.create("soda", Parameters(CUTOUT), ANONYMOUS) for _ in range(4)
+        parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS) for _ in range(4)
     )
     for job in (old, young):
         parts.service.abort(job)

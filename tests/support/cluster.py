@@ -116,7 +116,7 @@ class Cluster:
     def submit(self, caller: Caller = ANONYMOUS, *, kind: str = "toy", **parameters: object) -> Job:
         """Create a toy job and run it."""
         values = {name: (str(value),) for name, value in parameters.items()}
-        return self.service.create(kind, Parameters(values), caller, run=True)
+        return self.service.submissions.create(kind, Parameters(values), caller, run=True)
 
     def job(self, job_id: str) -> Job:
         """Return a job that is there."""

@@ -47,7 +47,7 @@ def asked(**values: object) -> Parameters:
 
 
 def made(house: House, *, run: bool = False, caller: Caller = ANONYMOUS, **values: object) -> Job:
-    return house.service.create("toy", asked(**values), caller, run=run)
+    return house.service.submissions.create("toy", asked(**values), caller, run=run)
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -86,7 +86,7 @@ def test_uws_20_49_a_job_is_found_by_its_owner(each_house: House) -> None:
 def test_a_job_is_shared_with_groups(each_house: House) -> None:
     service = each_house.service
     ann, bob = (replace(who, groups=frozenset({"team"})) for who in (ANN, BOB))
-    job = service.create("toy", asked(ROWS=1), ann, shared_with=("team",))
+    job = service.submissions.create("toy", asked(ROWS=1), ann, shared_with=("team",))
     assert service.find(job.job_id, bob, action="see") == job
     assert job.shared_with == ("team",)
     with pytest.raises(AuthorizationError, match="shared with you to look at"):
@@ -135,11 +135,11 @@ def test_uws_24_faults_are_those_of_the_job_type(each_house: House) -> None:
     assert (job.phase, job.seconds, job.quote_ms) == (Phase.PENDING, None, None)
     assert job.fault is not None
     assert job.fault.message.startswith("UsageError: ROWS is")
-    each_house.service.start(job, ANONYMOUS)
+    each_house.service.submissions.start(job, ANONYMOUS)
     ended = each_house.job(job.job_id)
     assert (ended.phase, ended.error, ended.started_ms) == (Phase.ERROR, job.fault, None)
     assert count_tasks(each_house, job) == 0
-    several = each_house.service.create("toy", Parameters({"ROWS": ("1", "2")}), ANN)
+    several = each_house.service.submissions.create("toy", Parameters({"ROWS": ("1", "2")}), ANN)
     assert several.fault is not None
     assert several.fault.message.startswith(f"{MultiValuedParamNotSupported.label}: ROWS")
 
@@ -158,9 +158,9 @@ def test_no_room_for_results_no_further_jobs(house: House) -> None:
         made(full, caller=ANN)
     assert refused.value.retry_after_s > 0
     with pytest.raises(ServiceUnavailable):
-        full.service.start(job, ANN)
+        full.service.submissions.start(job, ANN)
     with pytest.raises(ServiceUnavailable):
-        full.service.run_hidden("toy", asked(), ANN, 1)
+        full.service.submissions.run_hidden("toy", asked(), ANN, 1)
     assert [ref.phase for ref in house.jobs.refs(None)] == [Phase.PENDING]
     full.close()
     answer = full.client().post()
@@ -188,7 +188,7 @@ def test_uws_61_transitions_are_those_of_the_standard() -> None:
 def test_uws_60_61_67_69_phases_and_times_of_a_job(each_house: House) -> None:
     job = made(each_house, ROWS=2, PER_TASK=1)
     assert (job.phase, job.started_ms, job.ended_ms) == (Phase.PENDING, None, None)
-    each_house.service.start(job, ANONYMOUS)
+    each_house.service.submissions.start(job, ANONYMOUS)
     seen = [each_house.job(job.job_id)]
     first = each_house.claim()
     seen.append(each_house.job(job.job_id))
@@ -207,16 +207,16 @@ def test_uws_65_terminal_phases_never_go_back(each_house: House) -> None:
     service = each_house.service
     aborted, failed, completed = made(each_house), made(each_house, ROWS="x"), made(each_house, run=True)
     service.abort(aborted)
-    service.start(failed, ANONYMOUS)
+    service.submissions.start(failed, ANONYMOUS)
     each_house.work()
     for job, phase in ((aborted, "ABORTED"), (failed, "ERROR"), (completed, "COMPLETED")):
         before = each_house.job(job.job_id)
         assert before.phase == phase
         for act in (
-            lambda job: service.start(job, ANONYMOUS),
+            lambda job: service.submissions.start(job, ANONYMOUS),
             lambda job: service.abort(job),
             lambda job: service.set_duration(job, 5),
-            lambda job: service.change_parameters(job, asked(ROWS=2), ANONYMOUS),
+            lambda job: service.submissions.change_parameters(job, asked(ROWS=2), ANONYMOUS),
         ):
             with pytest.raises(UsageError, match=phase) as refused:
                 act(before)
@@ -261,7 +261,7 @@ def test_uws_71_of_many_who_run_a_job_one_does(each_house: House) -> None:
 
     def run(_: int) -> bool:
         try:
-            each_house.service.start(job, ANONYMOUS)
+            each_house.service.submissions.start(job, ANONYMOUS)
         except UsageError:
             return False
         return True
@@ -285,7 +285,7 @@ def test_uws_71_run_abort_and_delete_at_once(each_house: House) -> None:
             return True
 
         acts = (
-            partial(each_house.service.start, job, ANONYMOUS),
+            partial(each_house.service.submissions.start, job, ANONYMOUS),
             partial(each_house.service.abort, job),
             partial(each_house.service.destroy, job),
         )
@@ -298,12 +298,12 @@ def test_uws_71_run_abort_and_delete_at_once(each_house: House) -> None:
 
 def test_uws_25_a_job_is_run_with_the_parameters_it_has(each_house: House) -> None:
     job = made(each_house, ROWS=1)
-    each_house.service.change_parameters(job, asked(ROWS=5), ANONYMOUS)
-    each_house.service.start(job, ANONYMOUS)  # as it was before the change
+    each_house.service.submissions.change_parameters(job, asked(ROWS=5), ANONYMOUS)
+    each_house.service.submissions.start(job, ANONYMOUS)  # as it was before the change
     assert each_house.job(job.job_id).counts.total == 5
     other = made(each_house, ROWS=1)
-    each_house.service.change_parameters(other, asked(BYTES=7), ANONYMOUS)
-    each_house.service.change_parameters(other, asked(ROWS=2), ANONYMOUS, "named")
+    each_house.service.submissions.change_parameters(other, asked(BYTES=7), ANONYMOUS)
+    each_house.service.submissions.change_parameters(other, asked(ROWS=2), ANONYMOUS, "named")
     kept = each_house.job(other.job_id)
     assert [(parameter.name, parameter.value) for parameter in kept.parameters] == [
         ("ROWS", "2"),
@@ -315,7 +315,7 @@ def test_uws_25_a_job_is_run_with_the_parameters_it_has(each_house: House) -> No
 def test_refused_parameters_leave_the_job_as_it_is(each_house: House) -> None:
     job = made(each_house, ROWS=1)
     with pytest.raises(JobRefused):
-        each_house.service.change_parameters(job, asked(ROWS=100_001), ANONYMOUS)
+        each_house.service.submissions.change_parameters(job, asked(ROWS=100_001), ANONYMOUS)
     assert each_house.job(job.job_id) == job
 
 
@@ -361,7 +361,7 @@ def test_uws_93_destruction_lies_ahead_and_not_too_far(each_house: House) -> Non
 
 def test_the_rights_of_a_job_are_those_of_its_owner(house: House) -> None:
     job = made(house, caller=ANN)
-    house.service.start(house.service.find(job.job_id, ADMIN), ADMIN)
+    house.service.submissions.start(house.service.find(job.job_id, ADMIN), ADMIN)
     assert house.claim().owner == "ann"
 
 
@@ -470,7 +470,7 @@ def test_a_job_that_is_deleted_is_waited_for_no_longer(house: House, client: Cli
 def hidden(
     house: House, seconds: float = LONG_S, is_gone: Callable[[], bool] | None = None, **values: object
 ) -> Job:
-    return house.service.run_hidden("toy", asked(**values), ANN, seconds, is_gone)
+    return house.service.submissions.run_hidden("toy", asked(**values), ANN, seconds, is_gone)
 
 
 def test_a_hidden_job_is_run_and_seen_by_nobody(house: House) -> None:

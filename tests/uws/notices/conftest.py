@@ -77,7 +77,9 @@ class Bureau:
 
     def submit(self, *notify: str, caller: Caller = ADA, run_id: str = "", **parameters: object) -> Job:
         values = {name: (str(value),) for name, value in parameters.items()}
-        return self.service.create("toy", Parameters(values), caller, run=True, run_id=run_id, notify=notify)
+        return self.service.submissions.create(
+            "toy", Parameters(values), caller, run=True, run_id=run_id, notify=notify
+        )
 
     def tell(self) -> None:
         """Do what the reconciler does."""

@@ -218,7 +218,7 @@ def test_a_password_is_not_sent_where_there_is_no_tls(bureau: Bureau) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        *("", "ada", "ada@", "@example.org", "ada@example.org, bob@example.org", "Ada <ada@example.org>"),
+        *("ada", "ada@", "@example.org", "ada@example.org, bob@example.org", "Ada <ada@example.org>"),
         *(
             "ada@example.org\r\nBcc: bob@example.org",
             "ada@exämple.org",
@@ -228,8 +228,9 @@ def test_a_password_is_not_sent_where_there_is_no_tls(bureau: Bureau) -> None:
     ],
 )
 def test_an_address_that_is_none_is_not_written_to(address: str, bureau: Bureau) -> None:
-    with pytest.raises(ValueError, match="no address"):
-        address_of(address)
+    for none in (address, ""):
+        with pytest.raises(ValueError, match="no address"):
+            address_of(none)
     bureau.submit("mail")
     bureau.people.seen(Identity("ldap", "ada", "Ada", address))
     bureau.house.work()

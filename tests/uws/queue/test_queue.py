@@ -13,7 +13,7 @@ from uws.phase import Phase
 
 def submit(house: House, caller: Caller, **parameters: object) -> Job:
     values = {name: (str(value),) for name, value in {"LANE": "low", **parameters}.items()}
-    return house.service.create("toy", Parameters(values), caller, run=True)
+    return house.service.submissions.create("toy", Parameters(values), caller, run=True)
 
 
 def place_of(client: Client, job_id: str) -> tuple[etree._Element | None, str]:

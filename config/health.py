@@ -42,6 +42,8 @@ def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float)
     """
     return [
         *(_workers_check(upkeep, lane, alive_s) for lane in LANES),
+        # Whoever pauses a queue knows that its jobs wait.
+        Check(lambda: _pauses(upkeep), "pauses", is_vital=False),
         Check(lambda: _results(results), "results"),
         # Workers look for tasks without it too: no job is lost, and each is done.
         Check(lambda: _bell(bell), "Redis", is_vital=False),
@@ -87,6 +89,15 @@ def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:
         return None if lives else f"no worker serves the queue {lane}: its jobs wait; {_SYNC[lane]}"
 
     return Check(look, f"workers of {lane}")
+
+
+def _pauses(upkeep: Upkeep) -> str | None:
+    try:
+        paused = upkeep.pauses()
+    except SQLAlchemyError:
+        return None
+    told = [f"the queue {lane} is paused{f' ({why})' if why else ''}" for lane, why in sorted(paused.items())]
+    return f"{' and '.join(told)}: jobs wait" if told else None
 
 
 def _results(results: ResultStore) -> str | None:

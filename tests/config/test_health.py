@@ -15,6 +15,7 @@ from tests.support.redis import OwnRedis, own_redis
 from uws.bell import Bell
 from uws.job import LANES
 from uws.results import ResultStore
+from uws.store.queues import QueueStore
 from uws.store.upkeep import Upkeep
 from uws.tables import WorkerRow
 from vosi.availability import Availability, Monitor
@@ -58,7 +59,7 @@ def test_vosi_05_all_is_well(house: House) -> None:
     found = house.look()
     assert (found.available, found.notes) == (True, WELL)
     assert found.parts == dict.fromkeys(
-        ("database", "workers of high", "workers of low", "results", "Redis"), True
+        ("database", "workers of high", "workers of low", "pauses", "results", "Redis"), True
     )
 
 
@@ -70,6 +71,17 @@ def test_vosi_05_a_queue_without_workers(house: House) -> None:
     assert found.notes == ("no worker serves the queue low: its jobs wait; /sync goes on",)
     house.upkeep.beat("third", "there", 3, ("low",))
     assert house.look().available
+
+
+def test_vosi_05_a_queue_that_is_paused_is_told_and_no_fault(house: House) -> None:
+    queues = QueueStore(house.engine, ALIVE_S)
+    queues.pause("low", "local:admin", "disks are moved")
+    found = house.look()
+    assert found.available
+    assert found.notes == (*WELL, "the queue low is paused (disks are moved): jobs wait")
+    assert not found.parts["pauses"]
+    queues.resume("low")
+    assert house.look().notes == WELL
 
 
 def test_vosi_05_a_worker_not_heard_of(house: House) -> None:

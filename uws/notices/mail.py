@@ -5,7 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
@@ -21,7 +21,7 @@ from uws.notices.event import Notice
 from uws.notices.text import body, subject
 
 #: For each answer of the server.
-PATIENCE_S = 20.0
+PATIENCE_S = 15.0
 _SCHEMES: dict[str, tuple[Literal["plain", "starttls", "tls"], int]] = {
     "smtp": ("plain", 25),
     "smtp+starttls": ("starttls", 587),
@@ -130,6 +130,8 @@ def send(server: MailServer, message: EmailMessage, handing: Callable[[], None])
             raise Unreachable("the mail server fell silent") from fault
         handing()
         _expect(client.data(message.as_bytes()))
+        with suppress(OSError, smtplib.SMTPException):  # it has the message
+            client.quit()
 
 
 def _expect(answer: tuple[int, bytes]) -> None:

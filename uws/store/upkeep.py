@@ -18,7 +18,7 @@ from uws.store.family import is_held
 from uws.store.jobs import destroyed
 from uws.store.rows import IS_RUNNABLE, rows_of, tell, written_error
 from uws.store.settling import LostClaim, drop, settle
-from uws.tables import JobRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRow
+from uws.tables import JobRow, LaneRow, ResultRow, TallyRow, TaskRow, UploadRow, WorkerRow
 
 #: Of jobs that are over at the same time, so many are dealt with in a transaction.
 BATCH = 100
@@ -225,6 +225,12 @@ class Upkeep:
         )
         with self._reading.connect() as connection:
             return sum(lane in lanes.split() for lanes in connection.execute(statement).scalars())
+
+    def pauses(self) -> dict[str, str]:
+        """Tell the lanes that are paused, and why."""
+        statement = select(LaneRow.lane, LaneRow.reason).where(LaneRow.paused_ms.is_not(None))
+        with self._reading.connect() as connection:
+            return {found.lane: found.reason for found in connection.execute(statement)}
 
     def count(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Add to what is counted, by name and label."""

@@ -15,6 +15,8 @@ from config.cli import main
 from config.database import make_engine
 from config.settings import load_settings
 from dali.caller import Caller
+from tests.portal.conftest import browser_of
+from tests.support.accounts import sign_in
 from tests.support.mail import mail_server
 from tests.support.redis import own_redis
 from tests.support.service import BASE, index_all, settings_of, write_surveys
@@ -42,7 +44,8 @@ def test_a_mail_comes_and_its_link_stops_the_next(tmp_path: Path) -> None:
         token = accounts.tokens.make(
             ada.name, "test", frozenset(("read", "submit")), by=Caller(ada.name)
         ).text
-        client = create_app(settings).test_client()
+        app = create_app(settings)
+        client = app.test_client()
         known = {"Authorization": f"Bearer {token}"}
 
         # Nothing of it is there, so it ends at once in an error.
@@ -73,4 +76,16 @@ def test_a_mail_comes_and_its_link_stops_the_next(tmp_path: Path) -> None:
         assert client.post(path).status_code == 200
         assert client.post("/async", data=form, headers=known).status_code == 400
         assert client.post(f"{path}0").status_code == 404
+
+        browser = browser_of(app)
+        sign_in(browser, app, ada.name)
+        saved = browser.post("/account/wishes", data={"mail": ["expiring", "failed"]})
+        assert saved.status_code == 200
+        assert re.findall(r'name="mail" value="(\w+)" checked', saved.text) == ["failed", "expiring"]
+        quiet = {**form, "NOTIFY": "none", "RUNID": "quiet"}
+        assert client.post("/async", data=quiet, headers=known).status_code == 303
+        del form["NOTIFY"]
+        assert client.post("/async", data={**form, "RUNID": "M33"}, headers=known).status_code == 303
+        CliRunner(env=environ).invoke(main, ["reconcile", "--once"])
+        assert [mail["Subject"] for mail in box.messages[1:]] == ["A job has failed: M33"]
         engine.dispose()

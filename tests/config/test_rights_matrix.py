@@ -129,6 +129,9 @@ CASES: dict[tuple[str, str], Case] = {
     (f"{JOB}/results/<result_id>", "GET"): Case(READ, "/async/{done}/results/result"),
     (f"{JOB}/ledger", "GET"): Case(READ, "/async/{list}/ledger"),
     ("/queue", "GET"): Case(ALL),
+    # For whoever has the mail; it is signed.
+    ("/unsubscribe/<key>", "GET"): Case(NO_WAY, "/unsubscribe/bm9uZQ.none"),
+    ("/unsubscribe/<key>", "POST"): Case(NO_WAY, "/unsubscribe/bm9uZQ.none"),
     ("/quota", "GET"): Case(ALL),
     ("/account", "GET"): Case(ALL),
     ("/account/tokens", "GET"): Case(KNOWN),
@@ -165,6 +168,7 @@ MORE: dict[str, tuple[str, Case]] = {
         Case("401 403 403 403 403 403 403 403", "/async/{done}", data={"ACTION": "RETRY"}),
     ),
     "sharing a job": ("POST", Case(CHANGE, FRESH, data={"ACTION": "SHARE", "SHARE": "team"})),
+    "being told of a job": ("POST", Case(CHANGE, FRESH, data={"NOTIFY": "none"})),
     "any survey": ("GET", Case(NO_HIPS.replace("404", "400"), "/sync", query={"ID": did("secret")})),
     "what there is not": ("GET", Case(NO_HIPS, "/sync", query={"ID": did("secret/g/none")})),
     "its bands": ("GET", Case(NO_HIPS.replace("404", "400"), "/cutout", query={**WORDS, "bands": "zz"})),
@@ -224,7 +228,7 @@ class Matrix:
         groups = frozenset(("members", "team"))
         parameters = Parameters.from_pairs(list(values.items()))
         owner = Caller(self.people["owner"].name, groups=groups)
-        job = self.jobs.create("soda", parameters, owner, run=run, shared_with=("team",))
+        job = self.jobs.submissions.create("soda", parameters, owner, run=run, shared_with=("team",))
         return job.job_id
 
     def _list(self) -> str:
@@ -247,7 +251,13 @@ class Matrix:
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    with own_redis() as redis, jobbing(tmp_path_factory.mktemp("matrix") / "service", redis.url) as service:
+    folder = tmp_path_factory.mktemp("matrix") / "service"
+    # Mail is never sent, but the resource that stops it is there.
+    mail = {
+        "FOUNTAIN_NOTICES__SMTP_URL": "smtp://mail.invalid",
+        "FOUNTAIN_NOTICES__SENDER": "us@mail.invalid",
+    }
+    with own_redis() as redis, jobbing(folder, redis.url, mail) as service:
         yield Matrix(service)
 
 

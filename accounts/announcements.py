@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import structlog
 from sqlalchemy import Engine, delete, insert, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from accounts.audit import Audit
 from accounts.tables import AnnouncementRow
@@ -59,12 +61,17 @@ class Announcements:
         self._read_at = float("-inf")
 
     def current(self) -> Sequence[Announcement]:
-        """Give those of this moment, warnings first, up to some seconds ago."""
+        """Give those of this moment, warnings first, up to some seconds ago.
+
+        While the database is away, those that were read last: pages tell of that too.
+        """
         with self._lock:
             if time.monotonic() - self._read_at >= self._kept_s:
-                query = _QUERY.where(AnnouncementRow.from_ms <= NowMs(), _HOLDS)
-                found = self._read(query)
-                self._current = sorted(found, key=lambda one: one.level != "warning")
+                try:
+                    found = self._read(_QUERY.where(AnnouncementRow.from_ms <= NowMs(), _HOLDS))
+                    self._current = sorted(found, key=lambda one: one.level != "warning")
+                except SQLAlchemyError as error:
+                    structlog.get_logger().warning("announcements cannot be read", exc_info=error)
                 self._read_at = time.monotonic()
             return self._current
 

@@ -22,6 +22,7 @@ from accounts.announcements import Announcements
 from accounts.challenges import BASIC, TOKEN
 from accounts.quota import views as quota_views
 from config.accounts import make_accounts
+from config.admin import AdminParts, admin_blueprint
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, job_checks, service_checks
@@ -250,7 +251,10 @@ def create_app(settings: Settings) -> Flask:
     metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
     jobs.waiting.watch(metrics.waiting.set)
     app.register_blueprint(metrics_blueprint(metrics))
-    add_pages(app, settings, accounts, Announcements(parts.engine, accounts.audit), base_url)
+    announcements = Announcements(parts.engine, accounts.audit)
+    pages = add_pages(app, settings, accounts, announcements, base_url)
+    admin = AdminParts(settings, parts.engine, jobs, accounts, announcements, lambda: monitor.look().parts)
+    app.register_blueprint(admin_blueprint(admin, pages))
     app.after_request(_allow_scripts)
     answer_errors(app)
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)

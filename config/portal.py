@@ -19,7 +19,7 @@ from portal import login
 from portal.assets import Assets
 from portal.pages import Frame, NavItem, Pages
 
-NAVIGATION = (NavItem("Examples", "/examples"),)
+NAVIGATION = (NavItem("Examples", "/examples"), NavItem("Administration", "/admin", "admin"))
 #: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 ANNOUNCEMENTS = "fountain.announcements"

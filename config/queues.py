@@ -12,7 +12,7 @@ from config.terminal import console, database, read_settings
 from dali.caller import TIERS, Tier
 
 if TYPE_CHECKING:
-    from config.steering import Steering
+    from portal.admin.steering import Steering
     from uws.job import Lane
     from uws.queue.board import QueueBoard
 
@@ -162,8 +162,8 @@ def _tell(worker_id: str, act: str, reason: str) -> None:
 def _acts() -> Iterator[tuple[Steering, QueueBoard]]:
     """Give what acts, and what shows; a refusal becomes a sentence."""
     from accounts.audit import Audit
-    from config.steering import Steering
     from dali.errors import ProtocolError
+    from portal.admin.steering import Steering
     from uws.queue.board import QueueBoard
     from uws.store.pace import Paces
     from uws.store.queues import QueueStore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,10 +12,20 @@ from uws.store.failures import Failure
 
 #: So many of a group are shown.
 SAMPLES = 3
-_QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
-_DATASET = re.compile(r"ivo://\S+")
+#: And so many of their messages.
+MESSAGES = 5
+_QUOTED = re.compile(r'"[^"]*"|“[^”]*”|(?<!\w)\'[^\']*\'(?!\w)')
+_DATASET = re.compile(r"ivo://\S+|(?<![\w/])[\w.+-]+(?:/[\w.+-]+)+")
 _CODE = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message, and how many failures have it."""
+
+    message: str
+    failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class Cause:
         What they say, without what differs.
     failures, jobs, owners
         How many rows or jobs failed so, in how many jobs, of how many owners; those nobody knows are one.
+    messages
+        What they say in full, and how many say so: the most frequent ones.
     samples
         The last ones.
     """
@@ -43,13 +56,14 @@ class Cause:
     owners: int
     first_ms: int
     last_ms: int
+    messages: tuple[Said, ...]
     samples: tuple[Failure, ...]
 
 
 def cause_of(message: str) -> str:
     """Take out of a message what differs from one failure of a cause to the next."""
     line = message.partition("\n")[0].strip()
-    for pattern, sign in ((_QUOTED, "“…”"), (_DATASET, "ivo://…"), (_CODE, "…"), (_NUMBER, "#")):
+    for pattern, sign in ((_QUOTED, "“…”"), (_DATASET, "…"), (_CODE, "…"), (_NUMBER, "#")):
         line = pattern.sub(sign, line)
     return line
 
@@ -65,6 +79,7 @@ def grouped(failures: Iterable[Failure]) -> list[Cause]:
 
 def _cause(kind: str, text: str, found: list[Failure]) -> Cause:
     found = sorted(found, key=lambda failure: failure.at_ms, reverse=True)
+    messages = Counter(failure.message.partition("\n")[0] for failure in found)
     return Cause(
         sha256(f"{kind} {text}".encode()).hexdigest()[:12],
         kind,
@@ -74,5 +89,6 @@ def _cause(kind: str, text: str, found: list[Failure]) -> Cause:
         len({failure.owner for failure in found}),
         found[-1].at_ms,
         found[0].at_ms,
+        tuple(Said(*said) for said in messages.most_common(MESSAGES)),
         tuple(found[:SAMPLES]),
     )

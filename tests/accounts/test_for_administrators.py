@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine, insert
 
@@ -14,6 +16,7 @@ from dali.caller import Caller
 from dali.clock import now_ms
 from dali.errors import NotFound, UsageError
 from tests.support.accounts import MAKER, later, somebody
+from tests.support.databases import sqlite
 
 SAMPLE = {"actor": "", "job_id": "", "images": 2, "failed": 0, "wait_s": 0.0}
 
@@ -45,6 +48,16 @@ def test_announcements_are_shown_for_their_time(engine: Engine) -> None:
         "over",
     )
     assert (second.act, second.data["text"]) == ("announced", "later")
+
+
+def test_while_the_database_is_away_the_last_announcements_are_shown(tmp_path: Path) -> None:
+    with sqlite(tmp_path) as engine:
+        announcements = Announcements(engine, Audit(engine), kept_s=0.0)
+        announcements.say("disks are moved", "note", None, by=MAKER)
+        assert [one.text for one in announcements.current()] == ["disks are moved"]
+        with engine.execution_options(writes=True).begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE announcement RENAME TO elsewhere")
+        assert [one.text for one in announcements.current()] == ["disks are moved"]
 
 
 @pytest.mark.parametrize(("text", "level"), [(" ", "note"), ("x" * 501, "note"), ("x", "alarm")])

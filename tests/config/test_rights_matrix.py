@@ -41,6 +41,9 @@ MAKE = "303 303 303 303 303 303 303 303"
 FORM = "401 403 403 403 403 403 403 403"
 #: Nobody signs in by such a way.
 NO_WAY = "404 404 404 404 404 404 404 404"
+ADMIN = "401 403 403 403 403 403 200 403"
+#: There is nothing of that name to act on, for those who may.
+ADMIN_NONE = ADMIN.replace("200", "404")
 #: Nothing of it is built.
 NO_HIPS = "401 404 403 404 403 404 404 403"
 #: A job that waits has no error.
@@ -157,6 +160,33 @@ CASES: dict[tuple[str, str], Case] = {
     ("/record", "GET"): Case(ALL, never=True),
     ("/healthz", "GET"): Case(ALL, never=True),
     ("/metrics", "GET"): Case(ALL, never=True),
+    ("/admin", "GET"): Case(ADMIN),
+    ("/admin/queues", "GET"): Case(ADMIN),
+    ("/admin/queues", "POST"): Case(
+        ADMIN.replace("200", "409"), data={"act": "resume", "of": "low", "reason": "why"}
+    ),
+    ("/admin/jobs", "GET"): Case(ADMIN),
+    ("/admin/jobs", "POST"): Case(ADMIN_NONE, data={"act": "abort", "of": "none", "reason": "why"}),
+    ("/admin/jobs/<thing>", "GET"): Case(ADMIN, "/admin/jobs/{done}"),
+    ("/admin/failures", "GET"): Case(ADMIN),
+    ("/admin/accounts", "GET"): Case(ADMIN),
+    ("/admin/accounts", "POST"): Case(ADMIN, data={"act": "sign-out", "of": "local:other", "reason": "why"}),
+    ("/admin/account", "GET"): Case(ADMIN, query={"name": "local:other"}),
+    ("/admin/quotas", "GET"): Case(ADMIN),
+    ("/admin/quotas", "POST"): Case(
+        ADMIN,
+        data={"act": "set", "subject": "group:none", "kind": "jobs", "value": "5", "reason": "why"},
+    ),
+    ("/admin/usage", "GET"): Case(ADMIN),
+    ("/admin/estimates", "GET"): Case(ADMIN),
+    ("/admin/retention", "GET"): Case(ADMIN),
+    ("/admin/retention", "POST"): Case(
+        ADMIN_NONE, data={"act": "keep", "of": "none", "days": "1", "reason": "why"}
+    ),
+    ("/admin/announcements", "GET"): Case(ADMIN),
+    ("/admin/announcements", "POST"): Case(ADMIN, data={"act": "announce", "text": "x", "reason": "why"}),
+    ("/admin/configuration", "GET"): Case(ADMIN),
+    ("/admin/log", "GET"): Case(ADMIN),
 }
 #: Further requests for routes that have a row.
 MORE: dict[str, tuple[str, Case]] = {
@@ -307,6 +337,7 @@ def test_other_methods_tell_no_more(matrix: Matrix, rule: str) -> None:
     known = {method for of_rule, method in CASES if of_rule == rule}
     of_get = CASES.get((rule, "GET"))
     some = of_get or CASES[rule, next(iter(known))]
+    is_admin = rule.startswith("/admin")
     path = (some.path or rule).format(fresh="none", token="none", **matrix.ended)
     # Some paths are of two rules, each with its methods.
     known |= set(matrix.app.url_map.bind("localhost").allowed_methods(path)) - {"HEAD", "OPTIONS"}
@@ -314,6 +345,8 @@ def test_other_methods_tell_no_more(matrix: Matrix, rule: str) -> None:
         if method == "HEAD":
             expected = of_get.expected if of_get else " ".join(["405"] * len(WHO))
         else:
-            expected = " ".join(["204" if method == "OPTIONS" else "405"] * len(WHO))
+            usual = "204" if method == "OPTIONS" else "405"
+            # Whoever acts for somebody lacks the scope for all that is beneath /admin.
+            expected = " ".join("403" if is_admin and who == "behalf" else usual for who in WHO)
         found = [str(matrix.ask(who, method, rule, some).status_code) for who in WHO]
         assert (method, " ".join(found)) == (method, expected)

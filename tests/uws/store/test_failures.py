@@ -75,8 +75,10 @@ def test_only_failed_rows_are_read(engine: Engine) -> None:
     [
         ('UsageError: POS is "CIRCLE 1 2"', "UsageError: POS is “…”"),
         ("Error: 12 of 30 pixels, -1.5e-3 deg", "Error: # of # pixels, # deg"),
-        ("Error: ivo://a.b/c?demo/r is broken\nmore", "Error: ivo://… is broken"),
+        ("Error: ivo://a.b/c?demo/r is broken\nmore", "Error: … is broken"),
         ("Error: job 0a1b2c3d4e5f6071 is gone", "Error: job … is gone"),
+        ("Error: the image demo/g/field-ne, of 3/4", "Error: the image …, of …"),
+        ("Error: it's no band 'zz', don't", "Error: it's no band “…”, don't"),
         ("Error: SDSS2 has no band W1", "Error: SDSS2 has no band W1"),
         ("", ""),
     ],
@@ -96,3 +98,6 @@ def test_the_largest_group_is_first_and_shows_its_last_failures() -> None:
     assert [sample.at_ms for sample in first.samples] == [4, 3, 2]
     assert second.failures == 1
     assert first.key != second.key
+    assert {(said.message, said.failures) for said in first.messages} == {
+        (f"Error: tile {number}", 1) for number in range(5)
+    }

@@ -96,7 +96,7 @@ class JobActs:
 
     def retry(self, act: Act) -> None:
         """Have done what is missing of a job, by a new one of the same owner."""
-        child = self.service.retry(self.service.find(act.of, act.caller), act.caller)
+        child = self.service.submissions.retry(self.service.find(act.of, act.caller), act.caller)
         self.audit.write(None, act.caller, "job retried", act.of, act.reason, {"as": child.job_id})
 
     def destroy(self, act: Act) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config import account_commands, limits, operations, queues, sky_viewers
+from config import (
+    account_commands,
+    admin_commands,
+    job_commands,
+    limits,
+    operations,
+    queues,
+    sky_viewers,
+)
 from config.batch.command import batch
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 from config.token_file import option as token_option
@@ -71,13 +79,14 @@ for command in (
     operations.serve,
     operations.worker,
     operations.reconcile,
-    operations.jobs,
+    job_commands.jobs,
     queues.queue,
     queues.workers,
     limits.quota,
     batch,
     account_commands.accounts,
     account_commands.token,
+    admin_commands.admin,
 ):
     main.add_command(command)
 

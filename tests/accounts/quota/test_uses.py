@@ -23,7 +23,7 @@ def test_those_are_first_who_use_most(engine: Engine) -> None:
             ("user:bob", "cpu_s", today, 1500, 0),
             ("group:g", "bytes", "", 7, 1),
         ]
-        names = ("subject", "kind", "window", "used", "reserved")
+        names = ("subject", "kind", "day", "used", "reserved")
         connection.execute(insert(UseRow), [dict(zip(names, row, strict=True)) for row in rows])
     assert TopUses(engine).top(9) == [
         TopUse(Kind.CUTOUTS, "user:bob", 2, 4),

@@ -131,11 +131,10 @@ def perform(area: Area, asked: Asked, caller: Caller) -> Outcome:
             "Say why: it is kept with what was done.",
         )
     things = tuple(dict.fromkeys(asked.all("of"))) if verb.to_things else ("",)
-    if not 0 < len(things) <= MOST_THINGS:
-        raise UsageError(
-            f"of names 1 to {MOST_THINGS} things; got {len(things)}",
-            "Choose what it is to be done to." if not things else "Choose fewer at once.",
-        )
+    if not things:
+        raise UsageError("nothing is named that this is to be done to", "Choose it, or name it by of.")
+    if len(things) > MOST_THINGS:
+        raise UsageError(f"of names {MOST_THINGS} things at most; got {len(things)}", "Choose fewer at once.")
     done, refused = [], []
     for thing in things:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from uws.moment import parse_moment
 Word = TypeVar("Word", bound=str)
 
 LONGEST_TEXT = 1000
+#: PostgreSQL takes no zeros, and halves of surrogate pairs cannot be encoded.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class Asked:
@@ -27,8 +30,18 @@ class Asked:
         self._values = values
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Give all values of a name that are not empty."""
-        return tuple(text for value in self._values.get(name, ()) if (text := value.strip()))
+        """Give all values of a name that are not empty.
+
+        Raises
+        ------
+        UsageError
+            If one has what no database keeps as text.
+        """
+        found = tuple(text for value in self._values.get(name, ()) if (text := value.strip()))
+        for text in found:
+            if _NO_TEXT.search(text):
+                raise UsageError(f"{name} is no text: {quoted(text)}")
+        return found
 
     def text(self, name: str, default: str = "") -> str:
         """Give one value, as it was told last.

@@ -91,17 +91,17 @@ class JobActs:
 
     def abort(self, act: Act) -> None:
         """Abort a job; results so far stay."""
-        self.service.abort(self.service.find(act.of, act.caller))
+        self.service.abort(self.find(act.of))
         self.audit.write(None, act.caller, "job aborted", act.of, act.reason)
 
     def retry(self, act: Act) -> None:
         """Have done what is missing of a job, by a new one of the same owner."""
-        child = self.service.submissions.retry(self.service.find(act.of, act.caller), act.caller)
+        child = self.service.submissions.retry(self.find(act.of), act.caller)
         self.audit.write(None, act.caller, "job retried", act.of, act.reason, {"as": child.job_id})
 
     def destroy(self, act: Act) -> None:
         """Destroy a job and its results."""
-        self.service.destroy(self.service.find(act.of, act.caller))
+        self.service.destroy(self.find(act.of))
         self.audit.write(None, act.caller, "job destroyed", act.of, act.reason)
 
     def prioritise(self, act: Act) -> None:
@@ -121,12 +121,26 @@ class JobActs:
         days = act.asked.number("days", 0.01, MOST_DAYS)
         if days is None:
             raise UsageError("days is missing", "Say for how many days from now the job is kept.")
-        job = self.service.find(act.of, act.caller)
+        job = self.find(act.of)
         moment_ms = self.jobs.now_ms() + round(days * DAY_MS)
         if not self.jobs.change_destruction(job.job_id, moment_ms, MOST_DAYS * DAY_MS // 1000):
             raise missing(job.job_id)
         told = {"days": days, "until_ms": moment_ms, "before_ms": job.destruction_ms}
         self.audit.write(None, act.caller, "job kept", act.of, act.reason, told)
+
+    def find(self, job_id: str) -> Job:
+        """Give a job, hidden or not.
+
+        Raises
+        ------
+        NotFound
+            If there is none.
+        """
+        # Other texts cannot be ids.
+        job = self.jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
+        if job is None:
+            raise missing(job_id)
+        return job
 
 
 def jobs_area(acts: JobActs, everybody: Everybody, ledger: Ledger) -> Area:
@@ -140,10 +154,9 @@ def jobs_area(acts: JobActs, everybody: Everybody, ledger: Ledger) -> Area:
         return JobsShown(page.jobs, page.after, wanted, everybody.phases(), everybody.types(), asked=filters)
 
     def one(job_id: str, asked: Asked) -> JobShown:
-        job = acts.jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
-        if job is None:
-            raise missing(job_id)
-        return JobShown(job, ledger.tally(job_id), everybody.tasks(job_id), everybody.events(job_id))
+        return JobShown(
+            acts.find(job_id), ledger.tally(job_id), everybody.tasks(job_id), everybody.events(job_id)
+        )
 
     verbs = {
         "abort": Verb(acts.abort),

@@ -227,7 +227,8 @@ def _link(path: str, given: Mapping[str, Any], **changes: object) -> str:
 
 def _back(area: Area, given: Mapping[str, Sequence[str]]) -> str:
     """Give where to go after an act: a page of administration."""
-    wanted = (given.get("back") or [""])[-1]
+    # As the page has it: beneath the path of the service.
+    wanted = (given.get("back") or [""])[-1].removeprefix(request.root_path.rstrip("/"))
     if "//" in wanted or ".." in wanted or not _BACK.fullmatch(wanted):
         wanted = f"/admin/{area.name}".rstrip("/")
     return path_of(wanted)

@@ -155,6 +155,7 @@ class Everybody:
             select(JobRow.phase, func.count())
             .where(JobRow.gone_ms.is_(None), JobRow.hidden.is_(False))
             .group_by(JobRow.phase)
+            .order_by(JobRow.phase)
         )
         with self._reading.connect() as connection:
             return {Phase(phase): count for phase, count in connection.execute(statement)}

@@ -81,6 +81,26 @@ def test_a_job_is_aborted_and_retried(site: Site, script: Script) -> None:
     site.jobs.end(child.job_id, Phase.ABORTED)
 
 
+def test_what_no_database_keeps_is_no_name(site: Site, script: Script) -> None:
+    for text in ("a\0b", "\ud800"):
+        for area, act in (
+            ("jobs", "abort"),
+            ("queues", "drain"),
+            ("accounts", "disable"),
+            ("quotas", "unset"),
+        ):
+            script.act(area, act, text, status=400)
+        script.act("announcements", "announce", text=text, status=400)
+
+
+def test_a_large_cutout_of_sync_is_aborted(site: Site, script: Script) -> None:
+    hidden = site.jobs.create(new_job("local:ada", hidden=True), plan(1)).job_id
+    found = script.get("/admin/jobs?hidden=1&owner=ada").get_json()["jobs"]
+    assert hidden in [job["job_id"] for job in found]
+    script.act("jobs", "abort", hidden)
+    assert job_of(site.jobs, hidden).phase is Phase.ABORTED
+
+
 def test_of_several_jobs_those_are_told_that_are_refused(
     site: Site, script: Script, root: FlaskClient
 ) -> None:
@@ -237,7 +257,7 @@ def test_all_are_told_what_is_announced(site: Site, script: Script, root: FlaskC
 
 
 def test_nobody_of_that_name_is_shown(script: Script) -> None:
-    for name in ("", "local:nobody", "%00"):
+    for name in ("", "local:nobody", "%0A"):
         assert script.get(f"/admin/account?name={name}").status_code == 404
     for job in ("nothing", "a%00b", "%FF"):
         assert script.get(f"/admin/jobs/{job}").status_code == 404
@@ -294,7 +314,15 @@ def test_jobs_are_found_by_any_filter(site: Site, script: Script) -> None:
     assert found("owner=zoe&since=2020-09-14") == []
     page = site.browser().get("/admin/jobs?owner=zoe")
     assert "night &lt;i&gt;1&lt;/i&gt;" in page.text
-    for wrong in ("phase=LATE", "since=tomorrow", "most=0", "after=x", "words=" + "x" * 1001):
+    for wrong in (
+        "words=a%00b",
+        "owner=%00",
+        "phase=LATE",
+        "since=tomorrow",
+        "most=0",
+        "after=x",
+        "words=" + "x" * 1001,
+    ):
         assert script.get(f"/admin/jobs?{wrong}").status_code == 400
     site.jobs.end(job_id, Phase.ABORTED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
+from lxml import html
 
 from accounts.sessions import COOKIE
 from tests.portal.admin.conftest import AREAS, Script, Site
@@ -26,6 +27,36 @@ def test_each_area_is_a_page_and_json(root: FlaskClient, script: Script, area: s
     assert told.get_json().keys()
     by_query = root.get(f"/admin{area}?format=json")
     assert by_query.get_json().keys() == told.get_json().keys()
+
+
+@pytest.mark.parametrize("area", [*AREAS, "/account?name=local:robot"])
+def test_each_page_is_for_all_who_read(site: Site, script: Script, root: FlaskClient, area: str) -> None:
+    """Names of parts are there once, and everything that is to be filled in has a label."""
+    run_job(site.jobs, owner="local:ada")
+    page = html.fromstring(root.get(f"/admin{area}").data)
+    ids = page.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    for name in page.xpath("//label/@for | //@aria-labelledby"):
+        assert name in ids
+    labelled = set(page.xpath("//label/@for"))
+    for field in page.xpath("//main//input[not(@type='hidden')] | //main//select | //main//textarea"):
+        is_inside = field.xpath("ancestor::label")
+        assert field.get("id") in labelled or field.get("aria-label") or is_inside, field.attrib
+    for form in page.xpath("//main//form[@method='post']"):
+        assert form.get("action", "").startswith("/admin/")
+        assert form.xpath(".//input[@name='reason'][@required]")
+
+
+def test_beneath_a_path_all_links_are_beneath_it_too(site: Site) -> None:
+    browser = site.browser()
+    page = browser.get("/admin/jobs?owner=x", environ_overrides={"SCRIPT_NAME": "/cutouts"})
+    links = html.fromstring(page.data).xpath("//main//@href | //main//@action")
+    assert links
+    assert all(link.startswith("/cutouts/") for link in links)
+    act = {"act": "pause", "of": "low", "reason": "why", "back": "/cutouts/admin/log?by=x"}
+    answer = browser.post("/admin/queues", data=act, environ_overrides={"SCRIPT_NAME": "/cutouts"})
+    assert answer.headers["Location"] == "/cutouts/admin/log?by=x&done=1"
+    browser.post("/admin/queues", data=act | {"act": "resume"})
 
 
 @pytest.mark.parametrize("area", AREAS)
@@ -111,8 +142,11 @@ def test_forms_of_other_sites_do_nothing(site: Site, root: FlaskClient, headers:
         ({"act": "pause", "of": "low"}, "reason has 1 to 500 characters; got 0"),
         ({"act": "pause", "of": "low", "reason": " \n "}, "reason has 1 to 500 characters"),
         ({"act": "pause", "of": "low", "reason": "x" * 501}, "reason has 1 to 500 characters; got 501"),
-        ({"act": "pause", "reason": "x"}, "of names 1 to 200 things; got 0"),
-        ({"act": "pause", "of": [str(n) for n in range(201)], "reason": "x"}, "of names 1 to 200 things"),
+        ({"act": "pause", "reason": "x"}, "nothing is named that this is to be done to"),
+        (
+            {"act": "pause", "of": [str(n) for n in range(201)], "reason": "x"},
+            "of names 200 things at most; got 201",
+        ),
         ({"act": "pause", "of": {"a": 1}, "reason": "x"}, "is of no type that it may have"),
         ([], "no JSON object"),
         ({"act": "pause", "of": "middle", "reason": "x"}, "there is no queue"),

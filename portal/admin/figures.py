@@ -25,6 +25,11 @@ def size(number: float) -> str:
     return _scaled(number, tuple(f" {unit}" for unit in _SIZES))
 
 
+def amount(kind: str, number: float) -> str:
+    """Write an amount of a quota."""
+    return size(number) if kind == "bytes" else count(number)
+
+
 def duration(seconds: float) -> str:
     """Write a time: 0.12 s, 34 s, 5 min, 6 h, 7 d."""
     if seconds < 10:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accounts.audit import Audit, Entry
 from accounts.callers import Callers
 from accounts.people import Account, People
+from accounts.quota.kinds import Kind
 from accounts.quota.standing import Standing
 from accounts.sessions import Session, Sessions
 from accounts.tokens import Token, Tokens
@@ -15,7 +16,7 @@ from dali.caller import Caller
 from dali.errors import AuthorizationError, NotFound, UsageError, quoted
 from portal.admin.area import Act, Area, Verb
 from portal.admin.asked import Asked
-from portal.admin.quotas import Quotas
+from portal.admin.quotas import WORDS, Quotas
 
 PER_PAGE = 50
 MOST_DAYS = 3650
@@ -74,6 +75,7 @@ class PersonShown:
     tokens: tuple[Token, ...]
     standings: tuple[Standing, ...]
     entries: tuple[Entry, ...]
+    words: dict[Kind, str] = field(default_factory=lambda: WORDS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

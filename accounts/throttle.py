@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from unicodedata import category, normalize
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select, text, update
 
@@ -105,7 +106,7 @@ class Throttle:
         TooManyRequests
             If it has to wait. It is not counted then.
         """
-        account, address = account.casefold(), _network(address)
+        account, address = _plain(account), _network(address)
         pair, mine, here = (
             f"{kind}:{self._hide(f'{kind} {name}')[:40]}"
             for kind, name in (("pair", f"{account} {address}"), ("account", account), ("address", address))
@@ -168,6 +169,16 @@ class Throttle:
         for key in attempt.counted:
             change = update(FailureRow).where(FailureRow.key == key).values(count=lower, until_ms=until)
             connection.execute(change, {"closed": list(attempt.closed) or [""]})
+
+
+def _plain(account: str) -> str:
+    """Spell an account in one way, of all those that a directory may take for the same name.
+
+    Directories compare as RFC 4518 has it: full-width letters, those of any case, and spaces are no
+    difference, some see no accents. Names that are no more than alike here wait together.
+    """
+    decomposed = normalize("NFKD", normalize("NFKD", account).casefold())
+    return "".join(one for one in decomposed if category(one)[0] not in "CMZ")
 
 
 def _expect_open(connection: Connection, key: str, now: int) -> None:

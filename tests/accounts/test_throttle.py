@@ -52,6 +52,13 @@ def test_letters_of_any_case_are_one_account(throttle: Throttle) -> None:
     assert waits(throttle, "ldap:Alice") > 0
 
 
+@pytest.mark.parametrize("name", ["ａlice", "𝓪lice", " ali ce ", "al\u00adice", "álice", "ALİCE"])
+def test_spellings_that_a_directory_takes_for_one_are_one_account(throttle: Throttle, name: str) -> None:
+    fail(throttle, "ldap:alice", times=MOST - 1)
+    fail(throttle, f"ldap:{name}", times=1)
+    assert waits(throttle, "ldap:alice") > 0
+
+
 def test_each_further_wait_is_twice_as_long(throttle: Throttle, engine: Engine) -> None:
     for wait_s in (WAIT_S, 2 * WAIT_S, 4 * WAIT_S):
         fail(throttle, "ldap:alice")

@@ -191,7 +191,7 @@ def _note(parts: JobParts, act: str, job_id: str, reason: str, data: Mapping[str
 def _find(parts: JobParts, job_id: str) -> Job:
     from dali.caller import Caller
 
-    return parts.service.find(job_id, Caller(is_admin=True))
+    return parts.service.find(job_id, Caller(is_admin=True), action="see")
 
 
 def _facts(job: Job, results: int) -> Iterator[tuple[str, str]]:

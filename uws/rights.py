@@ -37,8 +37,10 @@ def require(rights: Rights, caller: Caller, action: Action, job: Job) -> None:
         return
     if action == "change" and rights.can(caller, "see", job):
         raise AuthorizationError(
-            "this job is shared with you to look at; its owner may change it",
-            "Send its parameters as a job of your own.",
+            "this job belongs to somebody else: it is yours to look at, its owner may change it",
+            "Administrators do so by administration, which keeps why."
+            if caller.is_admin
+            else "Send its parameters as a job of your own.",
         )
     raise AuthorizationError("this job belongs to somebody else")
 

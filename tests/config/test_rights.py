@@ -56,8 +56,10 @@ def make(client: FlaskClient, who: Somebody | None, **values: str) -> str:
 def ended(service: JobbingService, *job_ids: str) -> list[Job]:
     """Wait for jobs."""
     jobs, operator = jobs_of(service), Caller(is_admin=True)
-    until(lambda: all(jobs.find(one, operator).phase in TERMINAL for one in job_ids), service.told)
-    return [jobs.find(one, operator) for one in job_ids]
+    until(
+        lambda: all(jobs.find(one, operator, action="see").phase in TERMINAL for one in job_ids), service.told
+    )
+    return [jobs.find(one, operator, action="see") for one in job_ids]
 
 
 def leave(service: JobbingService, who: Somebody) -> None:
@@ -78,8 +80,8 @@ def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: 
     waiting, waiting_list = (make(client, ann, **one) for one in (CUTOUT, LIST))
     planned = client.post("/async", data=CUTOUT, headers=ann.headers).headers["Location"].rpartition("/")[2]
     jobs = jobs_of(service)
-    jobs.abort(jobs.find(waiting, Caller(is_admin=True)))
-    jobs.abort(jobs.find(waiting_list, Caller(is_admin=True)))
+    jobs.abort(jobs.find(waiting, Caller(is_admin=True), action="see"))
+    jobs.abort(jobs.find(waiting_list, Caller(is_admin=True), action="see"))
     service.start_worker()
     done = ended(service, single, several)
     assert {job.phase for job in done} == {Phase.COMPLETED}, [job.error for job in done]
@@ -99,11 +101,8 @@ def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: 
     # What was planned before is not done any more, whoever has it done.
     tried = client.post(f"/async/{waiting}", data={"ACTION": "RETRY"}, headers=ann.headers)
     again = client.post(f"/async/{waiting_list}", data={"ACTION": "RETRY"}, headers=ann.headers)
-    admin = somebody(service.app, "admin", admin=True)
-    assert (
-        client.post(f"/async/{planned}/phase", data={"PHASE": "RUN"}, headers=admin.headers).status_code
-        == 303
-    )
+    admin = Caller("local:admin", is_admin=True)
+    jobs.submissions.start(jobs.find(planned, admin, action="see"), admin)
     ids = [answer.headers["Location"].rpartition("/")[2] for answer in (tried, again)]
     row, split, never = ended(service, *ids, planned)
     assert [job.phase for job in (row, split, never)] == [Phase.ERROR] * 3, service.told()

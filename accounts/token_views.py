@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.people import People
+from accounts.proof import Proof
 from accounts.tokens import Token, Tokens, parse_scopes
 from dali.caller import Caller, caller_in
 from dali.errors import AuthenticationError, AuthorizationError, UsageError, quoted
@@ -25,7 +26,7 @@ _FIELDS = ("title", "scopes", "days")
 
 
 def make_blueprint(
-    people: People, tokens: Tokens, page: Callable[[], BaseResponse] | None = None
+    people: People, tokens: Tokens, proof: Proof, page: Callable[[], BaseResponse] | None = None
 ) -> Blueprint:
     """Make the resources; browsers get the page at ``/account``, where there is one."""
     blueprint = Blueprint("account", __name__)
@@ -38,7 +39,10 @@ def make_blueprint(
 
     @blueprint.get("/account/tokens")
     def list_tokens() -> Response:
-        found = tokens.of(_somebody().name)
+        caller = _somebody()
+        if caller.actor:
+            raise AuthorizationError("a service that acts for somebody sees none of their tokens")
+        found = tokens.of(caller.name)
         return _answer({"tokens": [token_document(token) for token in found]})
 
     @blueprint.post("/account/tokens")
@@ -50,6 +54,8 @@ def make_blueprint(
             )
         asked = _asked()
         scopes = parse_scopes(asked["scopes"].split(","))
+        if "admin" in scopes:  # it administers, and is never asked again who it is
+            proof.expect(caller)
         made = tokens.make(caller.name, asked["title"], scopes, _days(asked["days"]), by=caller)
         # It is told this once: nobody keeps it.
         return _answer(token_document(made.token) | {"token": made.text}, 201)

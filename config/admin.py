@@ -6,21 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from flask import Blueprint, request
+from flask import Blueprint
 from sqlalchemy import Engine
 
 from accounts.announcements import Announcements
 from accounts.quota.uses import TopUses
 from accounts.usage import Usage
 from config.accounts import AccountParts
-from config.identity import SESSION
 from config.jobs import JobParts
 from config.masking import shown_settings
+from config.portal import make_proof
 from config.settings import Settings
 from portal.admin.announcements import announcements_area
 from portal.admin.area import Area
 from portal.admin.configuration import configuration_area
-from portal.admin.door import Door
 from portal.admin.estimates import estimates_area
 from portal.admin.failures import failures_area
 from portal.admin.jobs import JobActs, jobs_area
@@ -97,10 +96,5 @@ def admin_areas(parts: AdminParts) -> tuple[Area, ...]:
 
 def admin_blueprint(parts: AdminParts, pages: Pages) -> Blueprint:
     """Make the resources of administration."""
-
-    def session_of() -> str:
-        key: str = request.environ.get(SESSION, "")
-        return key
-
-    door = Door(parts.accounts.sessions, session_of, parts.settings.accounts.proof_s)
-    return make_blueprint(admin_areas(parts), door, parts.accounts.audit, pages)
+    proof = make_proof(parts.settings, parts.accounts)
+    return make_blueprint(admin_areas(parts), proof, parts.accounts.audit, pages)

@@ -6,12 +6,14 @@ import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 
-from flask import Flask
+from flask import Flask, request
 
 from accounts import token_views
 from accounts.announcements import Announcements
 from accounts.contacts import Contacts, wishes_of
+from accounts.proof import Proof
 from config.accounts import AccountParts
+from config.identity import SESSION
 from config.settings import Settings
 from portal import account as account_pages
 from portal import assets as asset_views
@@ -54,6 +56,16 @@ def make_pages(
     return Pages(frame, assets)
 
 
+def make_proof(settings: Settings, accounts: AccountParts) -> Proof:
+    """Make what knows whether the sender of the request in hand has shown lately who they are."""
+
+    def session_of() -> str:
+        key: str = request.environ.get(SESSION, "")
+        return key
+
+    return Proof(accounts.sessions, session_of, settings.accounts.proof_s)
+
+
 def add_pages(
     app: Flask,
     settings: Settings,
@@ -69,12 +81,13 @@ def add_pages(
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
     offered = _WISHES if settings.notices.smtp_url else ()
     wishes = account_pages.Wishes(offered, wishes_of, Contacts(people).keep)
+    proof = make_proof(settings, accounts)
     page = account_pages.account_page(pages, people, tokens, wishes)
     for blueprint in (
         asset_views.make_blueprint(assets),
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
-        token_views.make_blueprint(people, tokens, page),
-        account_pages.make_blueprint(pages, page, tokens, wishes),
+        token_views.make_blueprint(people, tokens, proof, page),
+        account_pages.make_blueprint(pages, page, tokens, wishes, proof),
     ):
         app.register_blueprint(blueprint)
     app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements}

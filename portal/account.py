@@ -10,6 +10,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.people import Account, People
+from accounts.proof import Proof
 from accounts.tokens import NewToken, Tokens, parse_scopes
 from dali.caller import Caller, Scope, caller_in
 from dali.errors import AuthenticationError, AuthorizationError, ProtocolError, UsageError, quoted
@@ -74,7 +75,7 @@ def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -
     ) -> BaseResponse:
         caller = caller_in(request.environ)
         account = people.get(caller.name) if caller.name else None
-        if account is None or caller.way == "token":
+        if account is None or caller.way == "token" or caller.actor:
             return redirect(f"{path_of('/login')}?next={path_of('/account')}", 303)
         wished = wishes.read(account)
         return pages.render(
@@ -96,7 +97,7 @@ def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -
 
 
 def make_blueprint(
-    pages: Pages, page: Callable[..., BaseResponse], tokens: Tokens, wishes: Wishes
+    pages: Pages, page: Callable[..., BaseResponse], tokens: Tokens, wishes: Wishes, proof: Proof
 ) -> Blueprint:
     """Make what the forms of the page are sent to; programs have ``/account/tokens``."""
     blueprint = Blueprint("account_page", __name__)
@@ -111,7 +112,10 @@ def make_blueprint(
         title, days = request.form.get("title", ""), request.form.get("days", "")
         scopes = request.form.getlist("scopes")
         try:
-            made = tokens.make(caller.name, title, parse_scopes(scopes), _days(days), by=caller)
+            wanted = parse_scopes(scopes)
+            if "admin" in wanted:  # it administers, and is never asked again who it is
+                proof.expect(caller)
+            made = tokens.make(caller.name, title, wanted, _days(days), by=caller)
         except ProtocolError as error:
             asked = {"title": title, "days": days, "scopes": scopes}
             return page(status=error.status, error=error, asked=asked)

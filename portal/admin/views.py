@@ -16,6 +16,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.audit import Audit, Entry
+from accounts.proof import Proof
 from dali.caller import Caller, caller_in
 from dali.errors import AuthenticationError, ProtocolError, UsageError, quoted
 from dali.responses import JSON, error_response
@@ -24,7 +25,7 @@ from portal.admin import figures
 from portal.admin.area import Area, Outcome, perform
 from portal.admin.asked import Asked
 from portal.admin.charts import meter
-from portal.admin.door import Door
+from portal.admin.door import expect_administrator
 from portal.admin.written import as_csv, as_json
 from portal.pages import Pages, is_for_people, path_of
 
@@ -37,10 +38,10 @@ MOST_DONE = 5
 _BACK = re.compile(r"/admin(/[^\s\\]*)?")
 
 
-def make_blueprint(areas: Sequence[Area], door: Door, audit: Audit, pages: Pages) -> Blueprint:
+def make_blueprint(areas: Sequence[Area], proof: Proof, audit: Audit, pages: Pages) -> Blueprint:
     """Make the resources; the first area is at ``/admin`` itself."""
     blueprint = Blueprint("admin", __name__)
-    views = AdminViews(areas, door, audit, pages)
+    views = AdminViews(areas, proof, audit, pages)
     for area in areas:
         path = f"/admin/{area.name}".rstrip("/")
         name = area.name or "overview"
@@ -60,17 +61,17 @@ class AdminViews:
     ----------
     areas
         All of them, in the order of the navigation.
-    door
-        Lets administrators in.
+    proof
+        Knows who has shown lately who they are: only they act.
     audit
         Knows what was just done.
     pages
         Renders.
     """
 
-    def __init__(self, areas: Sequence[Area], door: Door, audit: Audit, pages: Pages) -> None:
+    def __init__(self, areas: Sequence[Area], proof: Proof, audit: Audit, pages: Pages) -> None:
         self._areas = areas
-        self._door = door
+        self._proof = proof
         self._audit = audit
         self._pages = pages
 
@@ -110,11 +111,11 @@ class AdminViews:
         def act() -> BaseResponse:
             request.max_content_length = MOST_BYTES
             caller = self._enter()
-            if not self._door.is_proved(caller) and is_for_people():
+            if not self._proof.is_given(caller) and is_for_people():
                 return redirect(
                     f"{path_of('/login')}?{urlencode({'again': 1, 'next': _back(area, {})})}", 303
                 )
-            self._door.expect_proof(caller)
+            self._proof.expect(caller)
             given = _given()
             outcome = perform(area, Asked(given), caller)
             if not is_for_people():
@@ -137,7 +138,7 @@ class AdminViews:
 
     def _enter(self) -> Caller:
         caller = caller_in(request.environ)
-        self._door.expect_administrator(caller)
+        expect_administrator(caller)
         return caller
 
     def _page(self, area: Area, template: str, caller: Caller, shown: Any) -> BaseResponse:
@@ -150,7 +151,7 @@ class AdminViews:
             meter=meter,
             query=request.args,
             link=_link,
-            is_proved=self._door.is_proved(caller),
+            is_proved=self._proof.is_given(caller),
             again=f"/login?{urlencode({'again': 1, 'next': path_of(request.full_path.rstrip('?'))})}",
             done=self._done(caller),
         )

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from accounts.people import Identity
+from accounts.proof import Proof
 from portal.account import Wish, Wishes, account_page, make_blueprint
 from tests.portal.conftest import browser_of
 from tests.support.accounts import MAKER, parts_of, sign_in, somebody
@@ -142,7 +143,8 @@ def test_wishes_are_kept(alice: FlaskClient, app: Flask) -> None:
     pages = app.extensions["fountain.pages"]
     page = account_page(pages, parts.people, parts.tokens, wishes)
     other = Flask("wishes")
-    other.register_blueprint(make_blueprint(pages, page, parts.tokens, wishes))
+    proof = Proof(parts.sessions, str, 3600)
+    other.register_blueprint(make_blueprint(pages, page, parts.tokens, wishes, proof))
     caller = parts.callers.of(
         parts.people.seen(Identity("institute", "alice", "A", "a@soda.test")), "session"
     )

@@ -125,6 +125,21 @@ def test_whoever_acts_has_signed_in_lately(site: Site, script: Script) -> None:
     script.act("queues", "resume", "low")
 
 
+def test_a_browser_left_alone_makes_no_token_that_administers(site: Site) -> None:
+    """Such a token acts without being asked who it is."""
+    browser = site.browser("left")
+    form = {"title": "laptop", "days": "1", "scopes": ["admin"]}
+    assert browser.post("/account/new-token", data=form).status_code == 201
+    later(site.engine, 3600 + 5, site.accounts)
+    page = browser.post("/account/new-token", data=form)
+    assert page.status_code == 403
+    assert "within the last 60 minutes" in page.text
+    answer = browser.post("/account/tokens", json={"title": "laptop", "scopes": ["admin"]})
+    assert answer.status_code == 403
+    assert "/login?again=1" in answer.text
+    assert browser.post("/account/new-token", data={**form, "scopes": ["read"]}).status_code == 201
+
+
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "", "Origin": "https://evil.example"}]
 )

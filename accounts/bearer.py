@@ -16,7 +16,7 @@ from joserfc.errors import ExpiredTokenError
 
 from accounts.gate import NEW_TOKEN, WRONG_TOKEN, Borne
 from accounts.people import Identity, check_identity
-from accounts.providers.answers import line, words_of
+from accounts.providers.answers import address_in, line, words_of
 from accounts.providers.keyset import MALFORMED, Keys
 from accounts.providers.kinds import JwtProvider
 from dali.caller import Scope
@@ -127,11 +127,9 @@ def _borne(claims: Mapping[str, Any], provider: JwtProvider) -> Borne:
         provider.label,
         str(client) if is_client else subject if isinstance(subject, str) else "",
         line(claims.get(provider.claims.name)),
-        line(claims.get(provider.claims.email)),
+        address_in(claims, provider.claims.email),
         # A token that says nothing of groups takes none away.
-        None
-        if (groups := claims.get(provider.claims.groups)) is None
-        else provider.groups.of(words_of(groups)),
+        None if groups is None else provider.groups.of(words_of(groups)),
         "service" if is_client else "person",
     )
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 #: Longest text that is taken.
 LONGEST = 255
 
@@ -19,6 +21,14 @@ def line(text: object) -> str:
     if not isinstance(text, str):
         return ""
     return " ".join("".join(c if c.isprintable() else " " for c in text[:LONGEST]).split())
+
+
+def address_in(claims: Mapping[str, object], claim: str) -> str:
+    """Give the e-mail address of somebody; "" where the provider says that it may not be theirs.
+
+    Mail would go to whomever they name (OpenID Connect Core 1.0, section 5.1).
+    """
+    return "" if claims.get("email_verified") in (False, "false") else line(claims.get(claim))
 
 
 def words_of(claim: object) -> tuple[str, ...]:

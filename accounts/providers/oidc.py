@@ -22,7 +22,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jws, jwt
 
 from accounts.people import Identity, check_identity
-from accounts.providers.answers import NotLetIn, ProviderAway, line, words_of
+from accounts.providers.answers import NotLetIn, ProviderAway, address_in, line, words_of
 from accounts.providers.declaration import is_safe_url
 from accounts.providers.keyset import MALFORMED, Keys
 from accounts.providers.kinds import OidcProvider
@@ -210,7 +210,7 @@ class OpenId:
             provider.label,
             subject if isinstance(subject, str) else "",
             line(claims.get(named.name)),
-            line(claims.get(named.email)),
+            address_in(claims, named.email),
             provider.groups.of(words_of(claims.get(named.groups))),
         )
         try:

@@ -318,6 +318,18 @@ def test_signatures_of_others_are_not_believed(key: Any, header: dict[str, str],
             sign_in()
 
 
+@pytest.mark.parametrize(
+    ("verified", "address"),
+    [({}, "a@b.c"), ({"email_verified": True}, "a@b.c"), ({"email_verified": False}, "")],
+)
+def test_nobody_is_written_to_whose_address_is_not_known_to_be_theirs(
+    verified: dict[str, bool], address: str, tmp_path: Path
+) -> None:
+    with liar(tmp_path) as (false, sign_in):
+        set_up(false, "claims", {"email": "a@b.c", **verified})
+        assert sign_in().email == address
+
+
 def test_what_the_provider_says_is_on_one_line_and_short(tmp_path: Path) -> None:
     with liar(tmp_path) as (false, _):
         provider = connect(tmp_path, OidcServer(false.url, CALLBACK), client_secret_env="")

@@ -51,6 +51,8 @@ _OPEN = (
     "/static",
     "/unsubscribe",
 )
+#: Headers that tell who asks, beside cookies.
+_WHO = (("HTTP_AUTHORIZATION", "Authorization"), ("HTTP_X_ON_BEHALF_OF", "X-On-Behalf-Of"))
 #: What browsers say of requests that no other site has caused.
 _OWN_SITE = ("same-origin", "none")
 DATABASE_RETRY_S = 10
@@ -154,6 +156,10 @@ class Identity:
                 "a token cannot stand in a URL, which others see",
                 "Send it in the Authorization header; revoke this one.",
             )
+        for key, header in _WHO:
+            # A program that has lost the name it was to send would go on as somebody else.
+            if key in environ and not environ[key].strip():
+                raise AuthenticationError(f"the header {header} is empty", "Leave it out, or say who asks.")
         key = _session_key(environ.get("HTTP_COOKIE", ""))
         shown = Shown(
             environ.get("HTTP_AUTHORIZATION", ""),

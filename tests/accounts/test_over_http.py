@@ -126,6 +126,18 @@ def test_a_token_counts_for_more_than_a_cookie(signed_in: tuple[FlaskClient, str
     assert client.get("/healthz", headers={"Authorization": "Bearer x"}).status_code == 401
 
 
+def test_a_header_that_names_nobody_is_refused(app: Flask, signed_in: tuple[FlaskClient, str]) -> None:
+    """Whoever has lost what they were to send goes on neither as nobody, nor as themselves."""
+    service = somebody(app, "portal", may_act=True)
+    for client in (app.test_client(), signed_in[0]):
+        for headers in ({"Authorization": ""}, {"Authorization": " "}, {"X-On-Behalf-Of": ""}):
+            answer = client.get("/account", headers=headers)
+            assert answer.status_code == 401
+            assert "is empty" in answer.text
+    sent = service.headers | {"X-On-Behalf-Of": ""}
+    assert app.test_client().get("/account", headers=sent).status_code == 401
+
+
 def test_two_cookies_of_a_session_are_none(app: Flask) -> None:
     client = app.test_client(use_cookies=False)
     key = parts_of(app).sessions.begin(somebody(app, "ada").name)

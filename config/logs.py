@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: What a proxy may send as X-Request-Id; anything else is replaced, since it goes to logs and answers.
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _LONGEST_PATH = 200
+#: What follows is for those alone who have the link.
+_LINKS = "/unsubscribe/"
 #: Key in the WSGI environment of the rule that was followed, where it was not by Flask.
 RULE = "fountain.rule"
 
@@ -165,7 +167,7 @@ class _Answer:
             "request",
             request_id=environ[REQUEST_ID],
             method=environ["REQUEST_METHOD"],
-            path=environ.get("PATH_INFO", "")[:_LONGEST_PATH],
+            path=_path(environ.get("PATH_INFO", "")),
             status=self.status,
             bytes=self._sent,
             ms=round(seconds * 1000, 2),
@@ -178,6 +180,11 @@ class _Answer:
         )
         for listener in self._listeners:
             listener(answered)
+
+
+def _path(path: str) -> str:
+    before, link, _ = path.partition(_LINKS)
+    return f"{before}{link}…" if link else path[:_LONGEST_PATH]
 
 
 def _who(environ: WSGIEnvironment) -> dict[str, str]:

@@ -221,3 +221,12 @@ def test_the_log_says_who_asked_and_who_for(tmp_path: Path, logged: CapturingLog
     known, unknown = (json.loads(call.args[0]) for call in logged.calls)
     assert (known["account"], known["actor"]) == (bob.name, service.name)
     assert "account" not in unknown
+
+
+def test_the_log_has_no_links_that_stop_mail(tmp_path: Path, logged: CapturingLogger) -> None:
+    """Whoever has one may follow it."""
+    client = make_service(tmp_path / "service").test_client()
+    for path in ("/unsubscribe/canary.0123", "/prefix/unsubscribe/canary", "/canary"):
+        client.get(path, buffered=True)
+    paths = [json.loads(call.args[0])["path"] for call in logged.calls]
+    assert paths == ["/unsubscribe/…", "/prefix/unsubscribe/…", "/canary"]

@@ -29,6 +29,8 @@ REFUSED = "fountain.refused"
 #: What is asked for by these counts, by whatever method; of jobs it is their making alone.
 CUTOUTS = frozenset(("/sync", "/cutout"))
 METERED = CUTOUTS | {"/preview", "/estimate", "/query", "/links"}
+#: What begins a login, which is kept for a while.
+LOGINS = "/login/"
 JOBS = "/async"
 PIXELS = 1 << 20
 #: File of the data folder that the processes of a service share.
@@ -73,7 +75,8 @@ class Metering:
         """Answer a request."""
         path = environ.get("PATH_INFO", "").rstrip("/")
         method = environ["REQUEST_METHOD"]
-        if (path in METERED and method != "OPTIONS") or (path == JOBS and method == "POST"):
+        is_metered = path in METERED or path.startswith(LOGINS)
+        if (is_metered and method != "OPTIONS") or (path == JOBS and method == "POST"):
             try:
                 self._admit(environ, path)
             except ProtocolError as refusal:

@@ -100,6 +100,13 @@ def test_too_many_requests_of_one_address_wait(client: FlaskClient) -> None:
     assert from_address(client, "192.0.2.1", path="/cutout") == 429
 
 
+def test_logins_are_metered(client: FlaskClient) -> None:
+    """Each that begins is kept for a while."""
+    codes = [from_address(client, "192.0.2.77", path="/login/none") for _ in range(6)]
+    assert codes == [404] * 4 + [429] * 2
+    assert from_address(client, "192.0.2.77", path="/login") == 200
+
+
 def test_what_is_not_metered_goes_on(client: FlaskClient) -> None:
     for _ in range(5):
         from_address(client, "192.0.2.9")

@@ -151,7 +151,18 @@ def _error(coarse: Floats, fine: Floats, wcs: CelestialWcs) -> float:
     near = np.zeros(error.shape, bool)
     for x, y in (exact, guess):
         near |= (x > -reach) & (x < wcs.nx + reach) & (y > -reach) & (y < wcs.ny + reach)
-    return float(error[near].max(initial=0.0))
+    return max(float(error[near].max(initial=0.0)), _error_of_cells(nodes, error, wcs))
+
+
+def _error_of_cells(nodes: Floats, error: Floats, wcs: CelestialWcs) -> float:
+    """Largest error of cells that the image may lie in as a whole, as between two meridians at a pole."""
+    finite = np.where(np.isfinite(error), error, 0.0)
+    rows = np.maximum(np.maximum(finite[:-2:2], finite[1::2]), finite[2::2])
+    of_cell = np.maximum(np.maximum(rows[:, :-2:2], rows[:, 1::2]), rows[:, 2::2])
+    corners = np.stack([nodes[:, :-1, :-1], nodes[:, :-1, 1:], nodes[:, 1:, :-1], nodes[:, 1:, 1:]])
+    low, high = corners.min(axis=0) - of_cell, corners.max(axis=0) + of_cell
+    meets = (low[0] < wcs.nx) & (high[0] > -1) & (low[1] < wcs.ny) & (high[1] > -1)
+    return float(of_cell[meets].max(initial=0.0))
 
 
 def reach_of(grid: OutputGrid, wcs: CelestialWcs) -> Area | None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from unicodedata import category, normalize
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select, text, update
 
 from accounts.audit import Audit
 from accounts.tables import FailureRow
+from dali.addresses import network_of
 from dali.caller import ANONYMOUS
 from dali.clock import now_ms
 from dali.errors import TooManyRequests
@@ -106,7 +106,7 @@ class Throttle:
         TooManyRequests
             If it has to wait. It is not counted then.
         """
-        account, address = _plain(account), _network(address)
+        account, address = _plain(account), network_of(address)
         pair, mine, here = (
             f"{kind}:{self._hide(f'{kind} {name}')[:40]}"
             for kind, name in (("pair", f"{account} {address}"), ("account", account), ("address", address))
@@ -185,19 +185,6 @@ def _expect_open(connection: Connection, key: str, now: int) -> None:
     until_ms = connection.execute(select(FailureRow.until_ms).where(FailureRow.key == key)).scalar()
     if until_ms is not None and until_ms > now:
         raise _too_many(until_ms - now)
-
-
-def _network(address: str) -> str:
-    """Give what one customer of a provider has: an address, or 64 bits of one (IPv6)."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return f"{IPv6Address(int(found) >> 64 << 64)}/64"
-    return str(found)
 
 
 def _too_many(wait_ms: int) -> TooManyRequests:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from accounts.quota.buckets import Buckets, Rate
@@ -17,6 +16,7 @@ from accounts.quota.kinds import Kind
 from config.logs import Answered
 from config.quotas import QuotaParts
 from config.settings import Settings
+from dali.addresses import is_within, network_of
 from dali.caller import Caller, caller_in
 from dali.errors import ProtocolError, TooManyRequests
 from soda.service import SENT, Sent
@@ -35,8 +35,6 @@ JOBS = "/async"
 PIXELS = 1 << 20
 #: File of the data folder that the processes of a service share.
 RATES = "rates"
-#: Networks of one client: providers give each a whole one.
-_IPV6_BITS = 64
 
 
 class Metering:
@@ -117,7 +115,7 @@ class Metering:
     def _client(self, environ: WSGIEnvironment, caller: Caller) -> tuple[str, Rate | None]:
         """Tell whose requests are counted together, and how fast they may be; None is as fast as can be."""
         address = environ.get("REMOTE_ADDR", "")
-        if not caller.name and _is_within(address, self._unmetered):
+        if not caller.name and is_within(address, self._unmetered):
             return "", None
         per_minute = self._quotas.limits.one(caller, Kind.RATE)
         client = caller.name or network_of(address)
@@ -146,28 +144,3 @@ def raise_refusal(environ: Callable[[], WSGIEnvironment]) -> Callable[[], None]:
 
 def _whose(caller: Caller) -> str:
     return "your account" if caller.name else "your address"
-
-
-@lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """Name the client behind an address."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ip_network(f"{found}/{_IPV6_BITS}", strict=False))
-    return str(found)
-
-
-@lru_cache(maxsize=4096)
-def _is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)

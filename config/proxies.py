@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request
 
+from dali.addresses import is_within
 from dali.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,20 +56,11 @@ class PublicAddress:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        if self._networks and _is_within(environ.get("REMOTE_ADDR", ""), self._networks):
+        if self._networks and is_within(environ.get("REMOTE_ADDR", ""), self._networks):
             _believe(environ)
             environ["REMOTE_ADDR"] = _client_of(environ, self._networks)
         _strip(environ, self._prefix)
         return self._app(environ, start_response)
-
-
-@lru_cache(maxsize=1024)
-def _is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    try:
-        peer = ip_address(address)
-    except ValueError:
-        return False
-    return any(peer in network for network in networks)
 
 
 def _believe(environ: WSGIEnvironment) -> None:
@@ -92,7 +84,7 @@ def _client_of(environ: WSGIEnvironment, trusted: tuple[IPv4Network | IPv6Networ
         if not _is_address(address):
             break
         peer = address
-        if not _is_within(peer, trusted):
+        if not is_within(peer, trusted):
             break
     return peer
 

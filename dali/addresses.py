@@ -1,0 +1,34 @@
+"""Addresses of clients: which are of one client, and which are within networks that settings name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+#: Networks of one client: providers give each a whole one.
+_IPV6_BITS = 64
+
+
+def _read(address: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; one of IPv4 is so in either spelling (RFC 4291, section 2.5.5.2)."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Name the client behind an address: by the address, or by its network of 64 bits (IPv6)."""
+    found = _read(address)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((int(found) >> _IPV6_BITS << _IPV6_BITS, _IPV6_BITS)))
+    return address if found is None else str(found)
+
+
+@lru_cache(maxsize=4096)
+def is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    """Whether an address is in one of some networks; what is no address is in none."""
+    found = _read(address)
+    return found is not None and any(found in network for network in networks)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from hmac import compare_digest
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
@@ -70,16 +69,6 @@ def cookie_header(key: str, absolute_s: int) -> str:
     """
     age = absolute_s if key else 0
     return f"{COOKIE}={key}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Lax"
-
-
-def csrf_token(key: str) -> str:
-    """Make the text that forms of the session have: known to who has the key, and telling nothing of it."""
-    return sha256(f"csrf {key}".encode()).hexdigest()
-
-
-def is_csrf_token(key: str, shown: str) -> bool:
-    """Compare, in the same time whatever is shown."""
-    return compare_digest(csrf_token(key).encode(), shown.encode("utf-8", "replace"))
 
 
 class Sessions:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request
 
 from accounts.challenges import Challenges
 from accounts.gate import Gate, Shown
-from accounts.sessions import COOKIE, is_csrf_token
+from accounts.sessions import COOKIE
 from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, Scope
 from dali.errors import (
@@ -36,10 +36,9 @@ if TYPE_CHECKING:
 #: Key of the session that a request belongs to, "" for none.
 SESSION = "fountain.session"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-#: Resources that are only read, by POST too.
+#: Resources that are only read, by POST too. Their work is done for whoever asks: not for a page of another
+#: site, in the name of its visitor.
 _READ = frozenset(("/sync", "/cutout", "/preview", "/query", "/links", "/estimate"))
-#: Resources whose work is done for whoever asks: not for a page of another site, in the name of its visitor.
-_WORK = _READ
 #: Answered although the service is for those alone who are known: how it is, and how to be known.
 _OPEN = (
     "/availability",
@@ -169,7 +168,7 @@ class Identity:
         )
         caller = self._gate.caller(shown)
         if caller.way == "session":
-            self._expect_own_page(environ, key)
+            self._expect_own_page(environ)
             environ[SESSION] = key
         elif caller.name:
             self._expect_no_browser_of_others(environ)
@@ -191,24 +190,23 @@ class Identity:
                 "Scripts of other sites send a token: Authorization: Bearer.",
             )
 
-    def _expect_own_page(self, environ: WSGIEnvironment, key: str) -> None:
+    def _expect_own_page(self, environ: WSGIEnvironment) -> None:
         """Refuse what a page of another site sends with the cookie of its visitor.
 
         Notes
         -----
         ``Sec-Fetch-Site`` is what the browser itself says. Where it says nothing, changes need ``Origin``,
-        which older browsers send with them, or the text that pages of the session have.
+        which older browsers send with them.
         """
         site = environ.get("HTTP_SEC_FETCH_SITE", "")
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").rstrip("/")
         if method in _SAFE:
             # Signed in or not, links to pages work from everywhere.
-            is_link = environ.get("HTTP_SEC_FETCH_MODE", "") == "navigate" and path not in _WORK
+            is_link = environ.get("HTTP_SEC_FETCH_MODE", "") == "navigate" and path not in _READ
             is_own = not site or site in _OWN_SITE or is_link
         else:
             origin = environ.get("HTTP_ORIGIN", "")
             is_own = site == "same-origin" or (not site and origin == self._origin(environ))
-            is_own = is_own or is_csrf_token(key, environ.get("HTTP_X_CSRF_TOKEN", ""))
         if not is_own:
             raise AuthorizationError(
                 "this request comes from a page of another site, with the cookie of your session",

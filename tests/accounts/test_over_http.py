@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from accounts.people import Identity
-from accounts.sessions import COOKIE, cookie_header, csrf_token
+from accounts.sessions import COOKIE, cookie_header
 from accounts.tokens import PREFIX
 from config.identity import DATA_POLICY, PAGE_POLICY
 from tests.support.accounts import MAKER, parts_of, sign_in, somebody
@@ -60,12 +60,6 @@ def test_changes_by_cookie_come_from_own_pages(
     assert answer.status_code == status
     if status == 403:
         assert answer.text.startswith("AuthorizationError: this request comes from a page of another site")
-
-
-def test_changes_by_cookie_may_show_the_text_of_the_session(signed_in: tuple[FlaskClient, str]) -> None:
-    client, key = signed_in
-    right = {"X-CSRF-Token": csrf_token(key), "Sec-Fetch-Site": "cross-site"}
-    assert client.post("/async", data=JOB, headers=right).status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine, text
 
 from accounts.people import SEEN_EVERY_MS, Identity
-from accounts.sessions import csrf_token, is_csrf_token
 from accounts.tokens import parse_scopes
 from config.accounts import AccountParts
 from dali.caller import Caller
@@ -305,14 +304,6 @@ def test_what_is_over_is_swept_away(parts: AccountParts, engine: Engine) -> None
     assert parts.sessions.sweep() == 1
 
 
-def test_forms_have_a_text_that_others_do_not_know(parts: AccountParts) -> None:
-    mine, other = parts.sessions.begin("ldap:ada"), parts.sessions.begin("ldap:ada")
-    assert is_csrf_token(mine, csrf_token(mine))
-    assert not is_csrf_token(other, csrf_token(mine))
-    assert not is_csrf_token(mine, "é")
-    assert mine not in csrf_token(mine)
-
-
 def test_no_secret_is_in_the_database(parts: AccountParts, engine: Engine) -> None:
     ada = somebody(parts, "ada")
     keys = [parts.sessions.begin(ada.name), parts.sessions.expect({"next": "/"})]
@@ -320,7 +311,7 @@ def test_no_secret_is_in_the_database(parts: AccountParts, engine: Engine) -> No
     with engine.connect() as connection:
         for table in ("account", "member", "token", "session", "audit", "failure"):
             dump = str(connection.execute(text(f"SELECT * FROM {table}")).all())
-            for secret in (ada.text, ada.text[4:], *keys, csrf_token(keys[0])):
+            for secret in (ada.text, ada.text[4:], *keys):
                 assert secret not in dump
 
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ def sqlite(folder: Path) -> Iterator[Engine]:
 @contextmanager
 def postgresql_server() -> Iterator[str]:
     """Give the URL of the server FOUNTAIN_TEST_PG names, else of one started for the tests."""
-    if url := os.environ.get("FOUNTAIN_TEST_PG"):
+    with ExitStack() as stack:
+        url = os.environ.get("FOUNTAIN_TEST_PG") or stack.enter_context(own_postgresql()).get_uri()
         yield url
-        return
-    with own_postgresql() as server:
-        yield server.get_uri()
+        if (template := _TEMPLATES.pop(url, None)) is not None:
+            _command(url, f"DROP DATABASE {template}")
 
 
 @contextmanager
@@ -50,17 +50,33 @@ def own_postgresql() -> Iterator[Any]:
 @contextmanager
 def postgresql(url: str, *, empty: bool = False) -> Iterator[Engine]:
     """Give a fresh database on a server, without any tables if `empty`."""
-    admin = make_engine(url)
     name = f"fountain_{uuid.uuid4().hex}"
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    _command(url, f"CREATE DATABASE {name}" if empty else f"CREATE DATABASE {name} TEMPLATE {_template(url)}")
     engine = make_engine(make_url(url).set(database=name))
-    if not empty:
-        upgrade(engine)
     try:
         yield engine
     finally:
         engine.dispose()
-        with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
+        _command(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+#: Names of databases of servers whose tables are made: a copy takes a tenth of the time.
+_TEMPLATES: dict[str, str] = {}
+
+
+def _template(url: str) -> str:
+    if url not in _TEMPLATES:
+        name = f"fountain_template_{uuid.uuid4().hex}"
+        _command(url, f"CREATE DATABASE {name}")
+        engine = make_engine(make_url(url).set(database=name))
+        upgrade(engine)
+        engine.dispose()
+        _TEMPLATES[url] = name
+    return _TEMPLATES[url]
+
+
+def _command(url: str, statement: str) -> None:
+    admin = make_engine(url)
+    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(statement))
+    admin.dispose()

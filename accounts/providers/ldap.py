@@ -34,6 +34,8 @@ _CONNECT_S, _ANSWER_S = 1, 2
 #: Logins at a time: servers that hang keep so many threads, and no more.
 _AT_A_TIME = 16
 LONGEST_NAME, LONGEST_PASSWORD = 255, 1024
+# Where no server answers, the library would sleep for ten seconds before it says so.
+ldap3.set_config_parameter("POOLING_LOOP_TIMEOUT", 0)
 
 #: How a server says that somebody must not come in: an account that is locked, has no password, …
 _REFUSED = (

@@ -154,6 +154,8 @@ class People:
 
     def get(self, name: str) -> Account | None:
         """Find an account, disabled or not; the case of names matters."""
+        if not name.isprintable():  # nobody is called so, and PostgreSQL fails on some
+            return None
         with self._reading.connect() as connection:
             return find(connection, name)
 

@@ -216,13 +216,15 @@ class Tokens:
         NotFound
             If there is no such token.
         """
+        if not token_id.isprintable():  # PostgreSQL fails on some
+            raise _missing(token_id)
         mine = [TokenRow.token_id == token_id]
         if account is not None:
             mine.append(TokenRow.account == account)
         with self._writing.begin() as connection:
             row = connection.execute(select(*_COLUMNS).where(*mine)).mappings().one_or_none()
             if row is None:
-                raise NotFound(f"there is no token {quoted(token_id)}", "Tokens are named by their id.")
+                raise _missing(token_id)
             ending = update(TokenRow).where(*mine, TokenRow.revoked_ms.is_(None)).values(revoked_ms=NowMs())
             if connection.execute(ending).rowcount:
                 told = {"account": row["account"], "title": row["title"]}
@@ -257,6 +259,10 @@ _COLUMNS = tuple(column for column in TokenRow.__table__.columns if column.name 
 def _token(row: Mapping[Any, Any]) -> Token:
     keys = ("token_id", "account", "title", "created_ms", "expires_ms", "used_ms", "revoked_ms")
     return Token(**{key: row[key] for key in keys}, scopes=frozenset(row["scopes"]))
+
+
+def _missing(token_id: str) -> NotFound:
+    return NotFound(f"there is no token {quoted(token_id)}", "Tokens are named by their id.")
 
 
 def _sha256(text: str) -> str:

@@ -153,7 +153,7 @@ class PeopleActs:
         )
 
     def _there(self, name: str) -> Account:
-        account = self.people.get(name) if name.isprintable() else None
+        account = self.people.get(name)
         if account is None:
             raise NotFound(f"there is no account {quoted(name)}", "Names are <provider>:<subject>.")
         return account

@@ -99,7 +99,7 @@ def quotas_area(
         account = asked.text("account")
         standings: Sequence[Standing] = ()
         if account:
-            caller = caller_of(account) if account.isprintable() else None
+            caller = caller_of(account)
             if caller is None:
                 raise NotFound(
                     f"there is no account {quoted(account)}, or it is disabled",

@@ -323,3 +323,10 @@ def test_no_secret_is_in_what_is_shown(parts: AccountParts) -> None:
     assert made.text not in repr(made)
     assert made.text not in repr(shown)
     assert "session-key" not in repr(shown)
+
+
+@pytest.mark.parametrize("name", ["\0", "ldap:\0", "\ud800"])
+def test_nothing_is_called_what_no_database_keeps(parts: AccountParts, name: str) -> None:
+    assert parts.people.get(name) is None
+    with pytest.raises(NotFound):
+        parts.tokens.revoke(name, by=MAKER)

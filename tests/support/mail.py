@@ -23,11 +23,14 @@ class MailBox:
 
     Parameters
     ----------
+    messages, lines
+        As they are read, and as they came.
     at_recipient, at_data
         What it says to further messages, when it hears their recipient and when it has them; "" takes them.
     """
 
     messages: list[EmailMessage] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
     logins: list[tuple[str, str, bool]] = field(default_factory=list)
     at_recipient: str = ""
     at_data: str = ""
@@ -46,6 +49,7 @@ class MailBox:
     ) -> str:
         if self.at_data:
             return self.at_data
+        self.lines += (envelope.original_content or b"").splitlines()
         message = message_from_bytes(envelope.content or b"", policy=default)  # type: ignore[arg-type]
         assert isinstance(message, EmailMessage)
         self.messages.append(message)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -22,6 +22,8 @@ from uws.notices.text import body, subject
 
 #: For each answer of the server.
 PATIENCE_S = 15.0
+#: Headers of one word: folded, it would be encoded, and no mail program knew it for an address then.
+_ONE_WORD = frozenset(("List-Unsubscribe", "Message-ID"))
 _SCHEMES: dict[str, tuple[Literal["plain", "starttls", "tls"], int]] = {
     "smtp": ("plain", 25),
     "smtp+starttls": ("starttls", 587),
@@ -58,6 +60,15 @@ class MailServer:
         return cls(parts.hostname, parts.port or usual, security, user, password)
 
 
+class _Policy(EmailPolicy):
+    """As mail is sent, and some headers whole."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name in _ONE_WORD:
+            return f"{name}: {value}{self.linesep}".encode()
+        return super().fold_binary(name, value)
+
+
 def address_of(text: str) -> str:
     """Give a plain address, as ``ada@example.org``.
 
@@ -85,7 +96,7 @@ def compose(notice: Notice, address: str, sender: str, jobs_url: str, unsubscrib
     ValueError
         If the address is none.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_Policy(linesep="\r\n"))
     message["From"] = sender
     message["To"] = address_of(address)
     message["Subject"] = subject(notice)

@@ -72,7 +72,11 @@ class Bureau:
         settings = replace(self.settings, **changes)
         store = NoticeStore(self.house.engine)
         return PostOffice(
-            store, self.contacts, settings, JOBS_URL, lambda owner: f"https://example.org/u/{owner}"
+            store,
+            self.contacts,
+            settings,
+            JOBS_URL,
+            lambda owner: f"https://example.org/u/{owner}/{64 * 'a'}",
         )
 
     def submit(self, *notify: str, caller: Caller = ADA, run_id: str = "", **parameters: object) -> Job:

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request
 from accounts.challenges import Challenges
 from accounts.gate import Gate, Shown
 from accounts.sessions import COOKIE
+from accounts.tokens import PREFIX as TOKEN_PREFIX
 from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, Scope
 from dali.errors import (
@@ -150,7 +151,7 @@ class Identity:
         return answer(environ, start)
 
     def _find(self, environ: WSGIEnvironment) -> Caller:
-        if "access_token=" in environ.get("QUERY_STRING", ""):
+        if _has_token_in_url(environ):
             raise UsageError(
                 "a token cannot stand in a URL, which others see",
                 "Send it in the Authorization header; revoke this one.",
@@ -246,8 +247,13 @@ def _tells(environ: WSGIEnvironment) -> bool:
         "HTTP_AUTHORIZATION" in environ
         or "HTTP_COOKIE" in environ
         or "HTTP_X_ON_BEHALF_OF" in environ
-        or "access_token=" in environ.get("QUERY_STRING", "")
+        or _has_token_in_url(environ)
     )
+
+
+def _has_token_in_url(environ: WSGIEnvironment) -> bool:
+    query = environ.get("QUERY_STRING", "")
+    return "access_token=" in query or f"={TOKEN_PREFIX}" in query
 
 
 def _is_open(environ: WSGIEnvironment) -> bool:

@@ -93,12 +93,14 @@ def list_accounts(words: str) -> None:
 
     with _accounts() as parts:
         found = parts.people.all(words)
-    name = Column("account", overflow="fold")
+        # Groups make administrators, too.
+        roles = ["admin" if parts.callers.of(one).is_admin else one.role for one in found]
+    name = Column("account", overflow="fold", min_width=20)
     table = Table(name, "title", "kind", "role", "groups", "seen", "", box=None)
-    for one in found:
+    for one, role in zip(found, roles, strict=True):
         marks = [word for word, holds in (("disabled", one.disabled), ("acts", one.may_act)) if holds]
         groups = ", ".join(sorted(one.groups))
-        table.add_row(one.name, one.title, one.kind, one.role, groups, _day(one.seen_ms), ", ".join(marks))
+        table.add_row(one.name, one.title, one.kind, role, groups, _day(one.seen_ms), ", ".join(marks))
     console().print(table)
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from surveys.survey import Survey
 
 
+#: Of a table that no person sees at once.
+PIPED_COLUMNS = 500
+
+
 def read_settings() -> Settings:
     """Read the settings of this process."""
     from config.settings import load_settings
@@ -38,10 +42,10 @@ def database(settings: Settings) -> Iterator[Engine]:
 
 
 def console() -> Console:
-    """Where tables are shown."""
+    """Where tables are shown; who reads them through a pipe wants whole names, not a narrow table."""
     from rich.console import Console
 
-    return Console(file=sys.stdout)
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 def declared_survey(settings: Settings, name: str) -> Survey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from tests.support.accounts import MAKER
 from tests.support.service import environ_of, settings_of
 
 
-def run(folder: Path, *words: str) -> Result:
+def run(folder: Path, *words: str, environ: Mapping[str, str] | None = None) -> Result:
     (folder / "declarations").mkdir(exist_ok=True)
-    return CliRunner().invoke(main, list(words), env=environ_of(folder))
+    return CliRunner().invoke(main, list(words), env=environ_of(folder, environ))
 
 
 def said(folder: Path, *words: str) -> str:
@@ -60,7 +61,11 @@ def test_accounts_are_changed(tmp_path: Path) -> None:
     assert "administrator" not in said(tmp_path, "accounts", "admin", "ldap:ada", "--revoke")
     assert "acts for others" in said(tmp_path, "accounts", "act-for-others", "ldap:ada")
     assert "groups: guests" in said(tmp_path, "accounts", "group", "add", "guests", "ldap:ada", "--days", "2")
-    assert "ldap:ada" in said(tmp_path, "accounts", "list")
+    (told,) = (line for line in said(tmp_path, "accounts", "list").splitlines() if "ldap:ada" in line)
+    assert "  user  " in told
+    listed = run(tmp_path, "accounts", "list", environ={"FOUNTAIN_ACCOUNTS__ADMIN_GROUPS": "guests"}).output
+    (told,) = (line for line in listed.splitlines() if "ldap:ada" in line)
+    assert "  admin  " in told, "by its group"
     assert "ldap:ada" in said(tmp_path, "accounts", "list", "ADA")
     assert "ldap:ada" not in said(tmp_path, "accounts", "list", "bob")
     assert "groups: none" in said(tmp_path, "accounts", "group", "remove", "guests", "ldap:ada")

@@ -25,7 +25,7 @@ from config.accounts import make_accounts
 from config.admin import AdminParts, admin_blueprint
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
-from config.health import KEPT_S, job_checks, service_checks
+from config.health import KEPT_S, for_administrators, job_checks, service_checks
 from config.hips import hips_capability, make_hips
 from config.identity import Identity
 from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
@@ -253,7 +253,14 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics_blueprint(metrics))
     announcements = Announcements(parts.engine, accounts.audit)
     pages = add_pages(app, settings, accounts, announcements, base_url)
-    admin = AdminParts(settings, parts.engine, jobs, accounts, announcements, lambda: monitor.look().parts)
+    admin = AdminParts(
+        settings,
+        parts.engine,
+        jobs,
+        accounts,
+        announcements,
+        lambda: for_administrators(monitor.look().parts, parts.surveys),
+    )
     app.register_blueprint(admin_blueprint(admin, pages))
     app.after_request(_allow_scripts)
     answer_errors(app)

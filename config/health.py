@@ -32,6 +32,12 @@ def service_checks(engine: Engine, catalog: Catalog, surveys: Sequence[Survey]) 
     return [_database_check(engine), *(_folder_check(catalog, survey, number) for number, survey in named)]
 
 
+def for_administrators(parts: Mapping[str, bool], surveys: Sequence[Survey]) -> dict[str, bool]:
+    """Give the outcomes of checks with the names of all surveys, closed ones too."""
+    names = {_survey_part(survey, number): survey.name for number, survey in enumerate(surveys, start=1)}
+    return {f"survey {names[part]}" if part in names else part: works for part, works in parts.items()}
+
+
 def job_checks(upkeep: Upkeep, results: ResultStore, bell: Bell, alive_s: float) -> list[Check]:
     """Check what jobs need.
 
@@ -63,8 +69,7 @@ def _database_check(engine: Engine) -> Check:
 
 
 def _folder_check(catalog: Catalog, survey: Survey, number: int) -> Check:
-    # Everybody reads what is told here, names of closed surveys are not for all.
-    name = survey.name if survey.access.may_enter(EVERYBODY) else f"no. {number}"
+    what = _survey_part(survey, number)
 
     def look() -> str | None:
         if not catalog.generation(survey.name):
@@ -74,10 +79,15 @@ def _folder_check(catalog: Catalog, survey: Survey, number: int) -> Check:
                 with os.scandir(root) as entries:
                     next(entries, None)
             except OSError:
-                return f"a data folder of the survey {name} cannot be read"
+                return f"a data folder of the {what} cannot be read"
         return None
 
-    return Check(look, f"survey {name}")
+    return Check(look, what)
+
+
+def _survey_part(survey: Survey, number: int) -> str:
+    # Everybody reads what is told here, names of closed surveys are not for all.
+    return f"survey {survey.name if survey.access.may_enter(EVERYBODY) else f'no. {number}'}"
 
 
 def _workers_check(upkeep: Upkeep, lane: Lane, alive_s: float) -> Check:

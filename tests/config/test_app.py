@@ -27,6 +27,7 @@ from soda.habits import Habits
 from soda.service import SyncService
 from soda.views import make_blueprint
 from surveys.errors import DeclarationError
+from tests.support.accounts import somebody
 from tests.support.service import did, index_all, make_service, settings_of, write_surveys
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027", "RUNID": "mine"}
@@ -159,6 +160,8 @@ def test_the_name_of_a_closed_survey_is_not_told_with_its_folder(folder: Path) -
     told = app.test_client().get("/availability").data
     assert b"a data folder of the survey no. " in told
     assert b"secret" not in told + app.test_client().get("/metrics").data
+    ada = somebody(app, "ada", admin=True)
+    assert app.test_client().get("/admin", headers=ada.headers).get_json()["parts"]["survey secret"] is False
 
 
 def test_vosi_06_draining_over_http(folder: Path) -> None:

@@ -93,7 +93,7 @@ def _told(caller: Caller, people: People) -> dict[str, Any]:
         "way": caller.way,
         "scopes": sorted(caller.scopes) if caller.name else ["read", "submit"],
         "groups": sorted(caller.groups),
-        "tier": caller.tier,
+        "class": caller.tier,
         "share": caller.share,
         "admin": caller.is_admin,
     }

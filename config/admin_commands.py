@@ -62,7 +62,9 @@ def show(name: str, given: tuple[str, ...], is_csv: bool) -> None:
         area = areas[name]
         if is_csv and area.table is None:
             raise click.UsageError(f"there is no table of {name}")
-        shown = area.look(Asked(_values((*given, "format=csv") if is_csv else given)))
+        asked = Asked(_values((*given, "format=csv") if is_csv else given))
+        area.expect_known(asked)
+        shown = area.look(asked)
         written = as_csv(area.table(shown)) if is_csv and area.table is not None else as_json(shown)
     click.echo(written, nl=False)
 
@@ -80,7 +82,7 @@ def act(name: str, act: str, of: tuple[str, ...], given: tuple[str, ...], reason
 
     \b
     queues         pause, resume (of queues), drain, take, stop (of workers)
-    jobs           abort, retry, prioritise (tier, share, parallel), keep (days), destroy
+    jobs           abort, retry, prioritise (class, share, parallel), keep (days), destroy
     accounts       disable, enable, promote, demote, join and leave (group, days),
                    sign-out, revoke-tokens, revoke-token (of a token)
     quotas         set (subject, kind, value, days), unset (of "KIND SUBJECT")

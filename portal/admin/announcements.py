@@ -47,4 +47,4 @@ def announcements_area(announcements: Announcements) -> Area:
         announcements.withdraw(int(act.of), by=act.caller, reason=act.reason)
 
     verbs = {"announce": Verb(say, to_things=False), "withdraw": Verb(withdraw)}
-    return Area("announcements", "Announcements", look, verbs)
+    return Area("announcements", "Announcements", look, verbs, asks=("text", "level", "days", "in_days"))

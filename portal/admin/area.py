@@ -13,6 +13,8 @@ from portal.admin.asked import Asked
 LONGEST_REASON = 500
 #: At once.
 MOST_THINGS = 200
+#: What every area may be asked for: an act, its form, and what an answer is written as.
+_USUAL = frozenset(("act", "of", "reason", "back", "done", "format"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Area:
         Whether it is in the navigation.
     table
         Gives the CSV of what `look` gave.
+    asks
+        What it may be asked for, when it is looked at and by its acts.
     """
 
     name: str
@@ -90,6 +94,23 @@ class Area:
     one: Callable[[str, Asked], Any] | None = None
     in_menu: bool = True
     table: Callable[[Any], Table] | None = None
+    asks: tuple[str, ...] = ()
+
+    def expect_known(self, asked: Asked) -> None:
+        """Refuse what would be passed over: `day` for `days` would have something hold for ever.
+
+        Raises
+        ------
+        UsageError
+            If it is asked for something that it does not know.
+        """
+        for name in asked.names():
+            if name not in _USUAL and name not in self.asks:
+                known = ", ".join(self.asks)
+                raise UsageError(
+                    f"{quoted(name)} is nothing that is asked for here",
+                    f"Known are {known}." if known else "Leave it out.",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +136,11 @@ def perform(area: Area, asked: Asked, caller: Caller) -> Outcome:
     Raises
     ------
     UsageError
-        If there is no such act, or no reason, or nothing to do it to.
+        If there is no such act, or no reason, or nothing to do it to, or something nobody knows is asked for.
     ProtocolError
         If it is to be done to one thing, and cannot be.
     """
+    area.expect_known(asked)
     word = asked.text("act")
     verb = area.verbs.get(word)
     if verb is None:

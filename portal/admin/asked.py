@@ -29,6 +29,10 @@ class Asked:
     def __init__(self, values: Mapping[str, Sequence[str]]) -> None:
         self._values = values
 
+    def names(self) -> tuple[str, ...]:
+        """Give the names that have a value which is not empty."""
+        return tuple(name for name in self._values if self.all(name))
+
     def all(self, name: str) -> tuple[str, ...]:
         """Give all values of a name that are not empty.
 

@@ -54,7 +54,7 @@ def estimates_area(calibration: Calibration) -> Area:
         jobs = calibration.compared(asked.whole("jobs", JOBS, 1, 5000))
         return shown(jobs, calibration.paces())
 
-    return Area("estimates", "Estimates", look)
+    return Area("estimates", "Estimates", look, asks=("jobs",))
 
 
 def shown(jobs: Sequence[Compared], paces: Sequence[PaceLine]) -> EstimatesShown:

@@ -45,4 +45,4 @@ def failures_area(failures: Failures, most: int = MOST_SEEN) -> Area:
         is_all = len(rows) < most and len(jobs) < most
         return FailuresShown(hours, len(rows), len(jobs), is_all, tuple(grouped([*rows, *jobs])))
 
-    return Area("failures", "Failures", look)
+    return Area("failures", "Failures", look, asks=("hours",))

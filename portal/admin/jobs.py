@@ -20,6 +20,7 @@ from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
 
 PER_PAGE = 50
+FILTERS = ("owner", "phase", "type", "words", "since", "until", "hidden", "most")
 DAY_MS = 86_400_000
 MOST_DAYS = 3650
 #: Those that jobs have here.
@@ -108,12 +109,12 @@ class JobActs:
         """Give a job another class, share, or number of tasks at a time."""
         asked = act.asked
         words: tuple[str, ...] = TIERS
-        word = asked.choice("tier", words, "")
+        word = asked.choice("class", words, "")
         tier = next((tier for tier in TIERS if tier == word), None)
         share = asked.number("share", 0.001, 1000)
         parallel = asked.whole("parallel", 0, 0, 100_000) if asked.text("parallel") else None
         if tier is None and share is None and parallel is None:
-            raise UsageError("nothing is to be changed", "Say tier, share or parallel.")
+            raise UsageError("nothing is to be changed", "Say class, share or parallel.")
         self.steering.prioritise(act.of, act.caller, act.reason, tier=tier, share=share, parallel=parallel)
 
     def keep(self, act: Act) -> None:
@@ -149,8 +150,7 @@ def jobs_area(acts: JobActs, everybody: Everybody, ledger: Ledger) -> Area:
     def look(asked: Asked) -> JobsShown:
         wanted = _wanted(asked)
         page = everybody.page(wanted, asked.whole("most", PER_PAGE, 1, 500), asked.text("after"))
-        names = ("owner", "phase", "type", "words", "since", "until", "hidden", "most")
-        filters = {name: asked.all(name) for name in names if asked.all(name)}
+        filters = {name: asked.all(name) for name in FILTERS if asked.all(name)}
         return JobsShown(page.jobs, page.after, wanted, everybody.phases(), everybody.types(), asked=filters)
 
     def one(job_id: str, asked: Asked) -> JobShown:
@@ -165,7 +165,8 @@ def jobs_area(acts: JobActs, everybody: Everybody, ledger: Ledger) -> Area:
         "keep": Verb(acts.keep),
         "destroy": Verb(acts.destroy),
     }
-    return Area("jobs", "Jobs", look, verbs, one)
+    asks = (*FILTERS, "after", "class", "share", "parallel", "days")
+    return Area("jobs", "Jobs", look, verbs, one, asks=asks)
 
 
 def _wanted(asked: Asked) -> Wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from portal.admin.asked import Asked
 from uws.moment import format_moment
 
 PER_PAGE = 100
+FILTERS = ("about", "by", "of_act", "words", "most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,11 @@ def log_area(audit: Audit) -> Area:
             act=asked.text("of_act"),
             words=asked.text("words"),
         )
-        names = ("about", "by", "of_act", "words", "most")
-        filters = {name: asked.all(name) for name in names if asked.all(name)}
+        filters = {name: asked.all(name) for name in FILTERS if asked.all(name)}
         next_page = entries[most - 1].audit_id if len(entries) > most else 0
         return LogShown(entries[:most], next_page, audit.acts(), filters)
 
-    return Area("log", "Audit log", look, table=_table)
+    return Area("log", "Audit log", look, table=_table, asks=(*FILTERS, "before"))
 
 
 def _table(shown: LogShown) -> Table:
@@ -55,7 +56,7 @@ def _table(shown: LogShown) -> Table:
             one.act,
             one.object,
             one.reason,
-            str(dict(one.data)),
+            json.dumps(dict(one.data), ensure_ascii=False),
         )
         for one in shown.entries
     ]

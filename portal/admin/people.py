@@ -182,7 +182,10 @@ def people_areas(acts: PeopleActs) -> tuple[Area, Area]:
         "revoke-tokens": Verb(acts.revoke_tokens),
         "revoke-token": Verb(acts.revoke_token),
     }
-    return Area("accounts", "Accounts", look, verbs), Area("account", "Account", one, in_menu=False)
+    return (
+        Area("accounts", "Accounts", look, verbs, asks=("words", "most", "after", "group", "days")),
+        Area("account", "Account", one, in_menu=False, asks=("name",)),
+    )
 
 
 def _line(account: Account, caller: Caller) -> PersonLine:

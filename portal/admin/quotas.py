@@ -132,7 +132,7 @@ def quotas_area(
             raise NotFound(f"there is no limit {quoted(act.of)}", "of is <kind> <subject>.")
 
     verbs = {"set": Verb(give, to_things=False), "unset": Verb(withdraw)}
-    return Area("quotas", "Quotas", look, verbs)
+    return Area("quotas", "Quotas", look, verbs, asks=("subject", "kind", "value", "days", "account"))
 
 
 def subject_of(text: str) -> str:

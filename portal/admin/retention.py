@@ -41,7 +41,13 @@ def retention_area(keeping: Keeping, acts: JobActs) -> Area:
         ]
         return RetentionShown(found, bars(days, ("bytes destroyed",), size))
 
-    return Area("retention", "Retention", look, {"keep": Verb(acts.keep), "destroy": Verb(acts.destroy)})
+    return Area(
+        "retention",
+        "Retention",
+        look,
+        {"keep": Verb(acts.keep), "destroy": Verb(acts.destroy)},
+        asks=("days", "most"),
+    )
 
 
 def _day(moment_ms: int) -> str:

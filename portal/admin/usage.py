@@ -79,7 +79,7 @@ def usage_area(usage: Usage, flush: Callable[[], object] = lambda: None) -> Area
             tuple(usage.by(by, days, MOST_IN_TABLE, **only)) if is_csv else (),
         )
 
-    return Area("usage", "Usage", look, table=_table)
+    return Area("usage", "Usage", look, table=_table, asks=("days", "amount", "account", "survey", "by"))
 
 
 def _table(shown: UsageShown) -> Table:

@@ -80,6 +80,7 @@ class AdminViews:
 
         def show() -> BaseResponse:
             caller, asked = self._enter(), Asked(_query())
+            area.expect_known(asked)
             kind, shown = _format(area, asked), area.look(asked)
             if kind == "csv" and area.table is not None:
                 response = Response(as_csv(area.table(shown)), content_type=CSV)
@@ -97,6 +98,7 @@ class AdminViews:
 
         def show(thing: str) -> BaseResponse:
             caller, asked = self._enter(), Asked(_query())
+            area.expect_known(asked)
             assert area.one is not None  # noqa: S101  # else there is no such view
             kind, shown = _format(area, asked), area.one(thing, asked)
             if kind == "json":

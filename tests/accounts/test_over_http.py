@@ -237,7 +237,7 @@ def test_an_administrator_is_one_by_role_or_group_and_scope(tmp_path: Path) -> N
 
 def test_who_one_is(app: Flask, client: FlaskClient) -> None:
     told = client.get("/account").get_json()
-    assert (told["account"], told["tier"], told["admin"]) == ("", "anonymous", False)
+    assert (told["account"], told["class"], told["admin"]) == ("", "anonymous", False)
     ada = somebody(app, "zoe", groups=("own",))
     answer = client.get("/account", headers=ada.headers)
     assert answer.headers["Cache-Control"] == "no-store"
@@ -249,7 +249,7 @@ def test_who_one_is(app: Flask, client: FlaskClient) -> None:
         "way": "token",
         "scopes": ["admin", "read", "submit"],
         "groups": ["own"],
-        "tier": "user",
+        "class": "user",
         "share": 1.0,
         "admin": False,
     }

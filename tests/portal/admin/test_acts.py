@@ -117,14 +117,14 @@ def test_of_several_jobs_those_are_told_that_are_refused(
 
 def test_a_job_is_given_another_priority(site: Site, script: Script) -> None:
     job_id = site.jobs.create(new_job("local:ada", rank=3), plan(2)).job_id
-    script.act("jobs", "prioritise", job_id, tier="internal", share=2.5, parallel="4")
+    script.act("jobs", "prioritise", job_id, share=2.5, parallel="4", **{"class": "internal"})
     job = job_of(site.jobs, job_id)
     assert (TIERS[job.rank], job.share, job.parallel) == ("internal", 2.5, 4)
     entry = site.accounts.audit.read(1)[0]
     assert (entry.act, entry.object, entry.reason) == ("job prioritised", job_id, "why")
     script.act("jobs", "prioritise", job_id, parallel="0")
     assert job_of(site.jobs, job_id).parallel == 0
-    for wrong in ({}, {"tier": "royal"}, {"share": 0}, {"share": "nan"}, {"parallel": -1}):
+    for wrong in ({}, {"class": "royal"}, {"share": 0}, {"share": "nan"}, {"parallel": -1}):
         script.act("jobs", "prioritise", job_id, status=400, **wrong)
     site.jobs.end(job_id, Phase.ABORTED)
 
@@ -232,6 +232,7 @@ def test_limits_are_set_and_end(site: Site, script: Script) -> None:
         {"subject": "kings", "kind": "cutouts", "value": "1"},
         {"subject": "user:x", "kind": "cutouts", "value": "1", "days": "0"},
         {"subject": "user:x", "kind": "cutouts", "value": "1", "days": "inf"},
+        {"subject": "user:x", "kind": "cutouts", "value": "1", "day": "3"},
     ],
 )
 def test_limits_that_are_none(script: Script, wrong: dict[str, str]) -> None:

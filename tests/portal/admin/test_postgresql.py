@@ -61,7 +61,7 @@ def test_acts_are_done_and_written_down(pg_site: Site, pg_script: Script) -> Non
     acts = (
         ("queues", "pause", "low", {}),
         ("queues", "resume", "low", {}),
-        ("jobs", "prioritise", job_id, {"tier": "internal"}),
+        ("jobs", "prioritise", job_id, {"class": "internal"}),
         ("jobs", "keep", job_id, {"days": 30}),
         ("jobs", "abort", job_id, {}),
         ("retention", "destroy", job_id, {}),

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import structlog
-from flask import Flask, request
-from gunicorn.http.errors import ParseException
+from flask import Blueprint, Flask, request
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response
 
 from accounts.announcements import Announcements
 from accounts.challenges import BASIC, TOKEN
 from accounts.quota import views as quota_views
-from config.accounts import make_accounts
+from config.accounts import AccountParts, make_accounts
 from config.admin import AdminParts, admin_blueprint
+from config.answers import allow_scripts, answer_errors
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
 from config.health import KEPT_S, for_administrators, job_checks, service_checks
@@ -41,15 +36,6 @@ from config.quick import QuickCutouts
 from config.rights import AccountRights, make_rights
 from config.settings import Settings
 from config.visits import Visits
-from dali.caller import caller_in
-from dali.errors import (
-    ProtocolError,
-    ServerError,
-    ServiceUnavailable,
-    UsageError,
-    told_to,
-)
-from dali.responses import REQUEST_ID, error_response, http_error_response
 from datalink import views as datalink_views
 from hips import views as hips_views
 from sia import views as sia_views
@@ -60,8 +46,8 @@ from soda.estimate.service import EstimateService
 from soda.gate import PixelGate
 from soda.habits import Habits
 from soda.heavier import JOB_TYPE, Heavier
+from soda.jobtype import SodaJobs
 from soda.preview import PreviewService
-from soda.responses import EXPOSED_HEADERS
 from soda.service import SyncService
 from soda.speed import Speeds
 from soda.table import MEDIA_TYPES, PARAMETERS, SodaParameter
@@ -86,9 +72,6 @@ from vosi.views import Described
 #: A new index is served after this time at the latest; asking for it takes longer than a look-up.
 GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
-DATABASE_RETRY_S = 10
-#: What a database gives that is away, or read-only, or has too much to do.
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, NoConnection)
 
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
@@ -203,9 +186,9 @@ def create_app(settings: Settings) -> Flask:
     def base_url() -> str:
         return public_url(request, settings.server.base_url)
 
-    kind = soda_jobs(settings, parts)
     accounts = make_accounts(settings, parts.engine)
     desk = make_desk(settings, accounts.people)
+    kind = soda_jobs(settings, parts)
     jobs = make_jobs(settings, parts.engine, JobTypes([kind]), parts.rights, desk)
     weakref.finalize(app, jobs.close)
     sync = make_sync(settings, parts.soda, parts.gate, jobs)
@@ -213,57 +196,83 @@ def create_app(settings: Settings) -> Flask:
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
+    metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
+    jobs.waiting.watch(metrics.waiting.set)
+    announcements = Announcements(parts.engine, accounts.audit)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
-    reader_of = parts.rights.reader
-    links = make_links(settings.links, parts.catalog, parts.identifiers, parts.descriptors, sync, reader_of)
-    query = make_query(
-        settings.sia, settings.sync, parts.catalog, parts.identifiers, parts.descriptors, reader_of
-    )
+    for blueprint in (
+        *_data_resources(settings, parts, sync, base_url),
+        *_job_resources(settings, parts, sync, kind, jobs, base_url),
+        vosi_views.make_blueprint(describe(settings, parts), monitor, base_url),
+        metrics_blueprint(metrics),
+    ):
+        app.register_blueprint(blueprint)
+    if desk.sends_mail:
+        app.register_blueprint(make_unsubscribe(settings, accounts.people))
+    pages = add_pages(app, settings, accounts, announcements, base_url)
+
+    def health() -> Mapping[str, bool]:
+        return for_administrators(monitor.look().parts, parts.surveys)
+
+    admin = AdminParts(settings, parts.engine, jobs, accounts, announcements, health)
+    app.register_blueprint(admin_blueprint(admin, pages))
+    app.after_request(allow_scripts)
+    answer_errors(app)
+    _surround(app, settings, sync, jobs, accounts, metrics)
+    return app
+
+
+def _data_resources(
+    settings: Settings, parts: Parts, sync: SyncService, base_url: Callable[[], str]
+) -> Iterator[Blueprint]:
+    """Make the resources that find data, and cut them at once."""
+    index = parts.catalog, parts.identifiers, parts.descriptors
     habits = Habits(parts.surveys, parts.identifiers, parts.rights)
-    app.register_blueprint(soda_views.make_blueprint(sync, parts.previews, habits, base_url))
-    app.register_blueprint(
-        uws_views.make_blueprint(
-            jobs.service,
-            JOB_TYPE,
-            base_url,
-            soda_views.caller_of,
-            f"/{ASYNC.path}",
-            results=jobs.results,
-            settings=settings.jobs,
-            packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
-            board=jobs.board,
-        )
+    yield soda_views.make_blueprint(sync, parts.previews, habits, base_url)
+    query = make_query(settings.sia, settings.sync, *index, parts.rights.reader)
+    yield sia_views.make_blueprint(query, base_url)
+    yield hips_views.make_blueprint(make_hips(settings, parts), base_url)
+    links = make_links(settings.links, *index, sync, parts.rights.reader)
+    yield datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes)
+
+
+def _job_resources(
+    settings: Settings,
+    parts: Parts,
+    sync: SyncService,
+    kind: SodaJobs,
+    jobs: JobParts,
+    base_url: Callable[[], str],
+) -> Iterator[Blueprint]:
+    """Make those of jobs: where they wait, what they would come to, how many one may have."""
+    yield uws_views.make_blueprint(
+        jobs.service,
+        JOB_TYPE,
+        base_url,
+        soda_views.caller_of,
+        f"/{ASYNC.path}",
+        results=jobs.results,
+        settings=settings.jobs,
+        packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
+        board=jobs.board,
     )
-    app.register_blueprint(
-        queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
-    )
+    yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
     planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
     terms = terms_of(settings)
     estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms, jobs.quotas)
-    app.register_blueprint(soda_views.make_estimate_blueprint(estimates, base_url))
-    app.register_blueprint(sia_views.make_blueprint(query, base_url))
-    app.register_blueprint(hips_views.make_blueprint(make_hips(settings, parts), base_url))
-    app.register_blueprint(datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes))
-    app.register_blueprint(vosi_views.make_blueprint(describe(settings, parts), monitor, base_url))
-    app.register_blueprint(quota_views.make_blueprint(jobs.quotas.stand))
-    if desk.sends_mail:
-        app.register_blueprint(make_unsubscribe(settings, accounts.people))
-    metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
-    jobs.waiting.watch(metrics.waiting.set)
-    app.register_blueprint(metrics_blueprint(metrics))
-    announcements = Announcements(parts.engine, accounts.audit)
-    pages = add_pages(app, settings, accounts, announcements, base_url)
-    admin = AdminParts(
-        settings,
-        parts.engine,
-        jobs,
-        accounts,
-        announcements,
-        lambda: for_administrators(monitor.look().parts, parts.surveys),
-    )
-    app.register_blueprint(admin_blueprint(admin, pages))
-    app.after_request(_allow_scripts)
-    answer_errors(app)
+    yield soda_views.make_estimate_blueprint(estimates, base_url)
+    yield quota_views.make_blueprint(jobs.quotas.stand)
+
+
+def _surround(
+    app: Flask,
+    settings: Settings,
+    sync: SyncService,
+    jobs: JobParts,
+    accounts: AccountParts,
+    metrics: Metrics,
+) -> None:
+    """Put around the application what each request passes: the log, who asks, how fast, the quick way."""
     quick = QuickCutouts(app.wsgi_app, sync, settings.server.base_url)
     metering = make_metering(settings, quick, jobs.quotas)
     app.before_request(raise_refusal(lambda: request.environ))
@@ -277,7 +286,6 @@ def create_app(settings: Settings) -> Flask:
     visits = Visits(identity) if accounts.signing.ways else identity
     address = PublicAddress(visits, settings.server.trusted_proxies, settings.server.base_url)
     app.wsgi_app = RequestLog(address, metrics.request, metering.answered)  # type: ignore[method-assign]  # Flask's own way to add middleware
-    return app
 
 
 def describe(settings: Settings, parts: Parts) -> Described:
@@ -329,59 +337,3 @@ def _param(parameter: SodaParameter) -> Param:
         required=parameter.name == "ID",
         standard=not parameter.extension,
     )
-
-
-def _allow_scripts(response: Response) -> Response:
-    """Let scripts of other sites read answers, errors too: everything here is public."""
-    headers = response.headers
-    headers["Access-Control-Allow-Origin"] = "*"
-    if "Origin" in request.headers:
-        headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
-    if request.method == "OPTIONS" and response.status_code == 200:
-        response.status_code = 204
-        headers.remove("Content-Type")
-        headers["Access-Control-Allow-Methods"] = headers.get("Allow", "")
-        # The star does not stand for this one.
-        headers["Access-Control-Allow-Headers"] = "Authorization, *"
-        headers["Access-Control-Max-Age"] = "86400"
-    return response
-
-
-def answer_errors(app: Flask) -> None:
-    """Have every error answered in text (or JSON), and those that are our fault logged in full."""
-    log = structlog.get_logger()
-
-    def protocol_error(error: ProtocolError) -> Response:
-        error = told_to(error, caller_in(request.environ).name)
-        if error.status >= 500 and isinstance(error, ServerError):
-            log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
-        return error_response(error, request)
-
-    def http_error(error: HTTPException) -> Response:
-        return http_error_response(error, request)
-
-    def broken_body(error: ParseException) -> Response:
-        fault = UsageError("the body of the request is not valid HTTP", "Are its chunks as they must be?")
-        return error_response(fault, request)
-
-    def database_error(error: SQLAlchemyError) -> Response:
-        log.error("the database failed", request_id=request.environ.get(REQUEST_ID), exc_info=error)
-        fault = ServiceUnavailable(
-            "the database does not answer", "Try again a little later.", retry_after_s=DATABASE_RETRY_S
-        )
-        return error_response(fault, request)
-
-    def unexpected(error: Exception) -> Response:
-        log.error("unexpected error", request_id=request.environ.get(REQUEST_ID), exc_info=error)
-        fault = ServerError("the service failed on this request", "Please report the request id.")
-        return error_response(fault, request)
-
-    handlers: tuple[tuple[type[Exception], Callable[..., Response]], ...] = (
-        (ProtocolError, protocol_error),
-        (HTTPException, http_error),
-        (ParseException, broken_body),
-        *((kind, database_error) for kind in DATABASE_AWAY),
-        (Exception, unexpected),
-    )
-    for kind, handler in handlers:
-        app.register_error_handler(kind, handler)

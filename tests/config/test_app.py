@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from structlog.testing import CapturingLogger
 from structlog.typing import Processor
 
-from config.app import MONITOR, answer_errors, assemble, create_app, declared_surveys
+from config.answers import answer_errors
+from config.app import MONITOR, assemble, create_app, declared_surveys
 from config.logs import RequestLog
 from dali.errors import ServiceUnavailable
 from dali.responses import LOG_FIELDS

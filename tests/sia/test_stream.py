@@ -12,7 +12,8 @@ from lxml import etree
 from sqlalchemy.exc import OperationalError
 
 from benchmarks.discovery import write_index
-from config.app import answer_errors, assemble, create_app
+from config.answers import answer_errors
+from config.app import assemble, create_app
 from config.settings import Settings
 from sia.access import LINKS_TYPE, SyncLimits
 from sia.service import QueryService, RowLimits

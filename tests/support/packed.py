@@ -12,7 +12,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, update
 
-from config.app import answer_errors
+from config.answers import answer_errors
 from config.proxies import public_url
 from dali.caller import ANONYMOUS
 from dali.votable import Coosys, Info

@@ -15,7 +15,7 @@ from lxml import etree
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from config.app import answer_errors
+from config.answers import answer_errors
 from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, caller_in
 from tests.support.databases import postgresql, postgresql_server, sqlite

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from lxml import etree
 from vo_models.vosi.tables import VOSITableSet
 
-from config.app import answer_errors
+from config.answers import answer_errors
 from dali.votable import Field
 from tests.support.outside import Validate
 from vosi.availability import Monitor

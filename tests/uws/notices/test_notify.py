@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from accounts.secret import Secret
-from config.app import answer_errors
+from config.answers import answer_errors
 from config.notices import Unsubscribe
 from tests.uws.conftest import NAMES, Client, id_of
 from tests.uws.notices.conftest import Bureau

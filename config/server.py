@@ -197,10 +197,10 @@ class StandardLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
     """gunicorn's log, handed on to the standard one; requests are logged by `config.logs`."""
 
     def setup(self, cfg: object) -> None:
-        """Leave handlers and levels to the root logger."""
+        """Leave handlers and levels to the root logger; not to tell of each request, by its whole path."""
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-        self.error_log.setLevel(logging.getLogger().level)
+        self.error_log.setLevel(max(logging.getLogger().level, logging.INFO))
 
     def access(self, resp: object, req: object, environ: object, request_time: object) -> None:
         """Write nothing."""

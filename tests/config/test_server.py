@@ -25,6 +25,7 @@ from tests.support.accounts import somebody
 from tests.support.databases import sqlite
 from tests.support.server import Served, serve
 from tests.support.service import BASE, SIDE, header_at, index_all, pixels_of, settings_of, write_surveys
+from tests.support.soda_jobs import until
 
 TIMEOUT_S = 30
 
@@ -107,9 +108,23 @@ def test_many_at_once_get_what_they_asked_for(served: Served) -> None:
 
 def test_the_log_is_json_lines_and_warns_while_unregistered(served: Served) -> None:
     requests.get(f"{served.url}/healthz", timeout=TIMEOUT_S)
-    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
-    assert any("not registered" in line["event"] and line["level"] == "warning" for line in lines)
-    assert any(line["event"] == "request" for line in lines)
+
+    def logged() -> list[dict[str, str]]:
+        return [json.loads(line) for line in served.log.read_text().splitlines()]
+
+    # It is written when the answer has been sent.
+    until(lambda: any(line["event"] == "request" for line in logged()), served.log.read_text)
+    assert any("not registered" in line["event"] and line["level"] == "warning" for line in logged())
+
+
+def test_a_log_of_everything_has_no_links_that_are_for_one_alone(folder: Path) -> None:
+    environ = {**environ_of(folder), "FOUNTAIN_LOG__LEVEL": "debug"}
+    with serve(folder, environ) as served:
+        assert requests.get(f"{served.url}/unsubscribe/canary", timeout=30).status_code == 404
+        served.stop()
+        log = served.log.read_text()
+    assert "/unsubscribe/" in log
+    assert "canary" not in log
 
 
 def test_metrics_are_those_of_all_processes(served: Served) -> None:

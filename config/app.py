@@ -209,7 +209,7 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(blueprint)
     if desk.sends_mail:
         app.register_blueprint(make_unsubscribe(settings, accounts.people))
-    pages = add_pages(app, settings, accounts, announcements, base_url)
+    pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings)
 
     def health() -> Mapping[str, bool]:
         return for_administrators(monitor.look().parts, parts.surveys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from flask import Flask, request
@@ -12,9 +12,11 @@ from accounts import token_views
 from accounts.announcements import Announcements
 from accounts.contacts import Contacts, wishes_of
 from accounts.proof import Proof
+from accounts.quota.standing import Standing
 from config.accounts import AccountParts
 from config.identity import SESSION
 from config.settings import Settings
+from dali.caller import Caller
 from portal import account as account_pages
 from portal import assets as asset_views
 from portal import login
@@ -72,6 +74,7 @@ def add_pages(
     accounts: AccountParts,
     announcements: Announcements,
     base_url: Callable[[], str],
+    quotas: Callable[[Caller], Sequence[Standing]],
 ) -> Pages:
     """Have an application answer with pages, and with what they need; give what renders them."""
     weakref.finalize(app, accounts.signing.close)
@@ -82,7 +85,7 @@ def add_pages(
     offered = _WISHES if settings.notices.smtp_url else ()
     wishes = account_pages.Wishes(offered, wishes_of, Contacts(people).keep)
     proof = make_proof(settings, accounts)
-    page = account_pages.account_page(pages, people, tokens, wishes)
+    page = account_pages.account_page(pages, people, tokens, wishes, quotas)
     for blueprint in (
         asset_views.make_blueprint(assets),
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),

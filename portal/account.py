@@ -1,4 +1,4 @@
-"""The page of one's own account: who one is here, tokens, mail."""
+"""The page of one's own account: who one is here, how much may be used, tokens, mail."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.people import Account, People
 from accounts.proof import Proof
+from accounts.quota.standing import WORDS, Standing
 from accounts.tokens import NewToken, Tokens, parse_scopes
 from dali.caller import Caller, Scope, caller_in
 from dali.errors import AuthenticationError, AuthorizationError, ProtocolError, UsageError, quoted
 from dali.responses import error_response
+from portal.admin import figures
 from portal.pages import Pages, is_for_people, path_of
 from portal.words import gettext as _
 
@@ -62,8 +64,17 @@ class Wishes:
     keep: Callable[[str, frozenset[str]], object]
 
 
-def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -> Callable[..., BaseResponse]:
-    """Make the function that gives the page; it sends those whom nobody knows to sign in first."""
+def account_page(
+    pages: Pages,
+    people: People,
+    tokens: Tokens,
+    wishes: Wishes,
+    quotas: Callable[[Caller], Sequence[Standing]] = lambda _: (),
+) -> Callable[..., BaseResponse]:
+    """Make the function that gives the page; it sends those whom nobody knows to sign in first.
+
+    `quotas` tells how those of a caller stand.
+    """
 
     def page(
         *,
@@ -82,6 +93,7 @@ def account_page(pages: Pages, people: People, tokens: Tokens, wishes: Wishes) -
             "account.html",
             status=status,
             account=account,
+            quotas=[_line(one) for one in quotas(caller)],
             tokens=tokens.of(account.name),
             made=made,
             asked=asked or {"title": "", "days": tokens.limits.days, "scopes": _USUAL},
@@ -140,6 +152,14 @@ def make_blueprint(
         return pages.error(error) if is_for_people() else error_response(error, request)
 
     return blueprint
+
+
+def _line(standing: Standing) -> tuple[str, str, str, str]:
+    """Write how a quota stands: what, of which group, how much is taken, of how much."""
+    kind = standing.kind
+    group = standing.subject.removeprefix("group:") if standing.subject.startswith("group:") else ""
+    taken = figures.amount(kind.value, standing.used + standing.reserved)
+    return WORDS[kind], group, taken, figures.amount(kind.value, standing.limit) if standing.limit else ""
 
 
 def _signed_in() -> Caller:

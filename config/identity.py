@@ -70,9 +70,10 @@ def _hash(text: str) -> str:
 
 #: Of what is no page: a browser that shows it all the same runs nothing.
 DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+#: Pages have no scripts, and so may have none: what was uploaded here would be one of this site.
 PAGE_POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{_hash(STYLE)}';"
-    " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src 'self' 'sha256-{_hash(STYLE)}'; img-src 'self' data:;"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 #: What every answer says that is no page, whoever asks.
 SAFETY = (*_ALWAYS, ("Content-Security-Policy", DATA_POLICY))

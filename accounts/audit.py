@@ -101,7 +101,7 @@ class Audit:
         before
             Those with a lower number.
         about, act
-            Those about an object, or of an act.
+            Those about an object (the quotas of an account are about that), or of an act.
         by
             Those of somebody, or of a service that acted for others.
         words
@@ -111,7 +111,7 @@ class Audit:
         if before is not None:
             query = query.where(AuditRow.audit_id < before)
         if about:
-            query = query.where(AuditRow.object == about)
+            query = query.where(AuditRow.object.in_((about, f"user:{about}")))
         if by:
             query = query.where(or_(AuditRow.account == by, AuditRow.actor == by))
         if act:

@@ -83,7 +83,7 @@ def show(job_id: str) -> None:
 def abort(job_id: str, reason: str) -> None:
     """Abort job ID; the results it has so far stay."""
     with _job_parts() as parts:
-        parts.service.abort(_find(parts, job_id))
+        parts.service.abort(_find(parts, job_id), reason)
         _note(parts, "job aborted", job_id, reason)
     click.echo(f"{job_id} is aborted")
 

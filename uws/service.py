@@ -16,7 +16,7 @@ from dali.errors import (
 from uws.bell import Bell
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
-from uws.job import Job, JobRef, Parameter, Result, ResultRef, Upload
+from uws.job import Job, JobError, JobRef, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobTypes
 from uws.moment import format_moment
 from uws.notices.desk import NO_NOTICES, NoticeDesk
@@ -164,15 +164,22 @@ class JobService:
         uploads = {upload.name: upload for upload in self._jobs.uploads(job.job_id)}
         return uploads.get(found[0].name)
 
-    def abort(self, job: Job) -> None:
+    def abort(self, job: Job, why: str | None = None) -> None:
         """Abort an active job; its results so far stay.
+
+        Parameters
+        ----------
+        why
+            What its owner is told, and mail tells, if somebody else aborts it; None if the owner does.
 
         Raises
         ------
         UsageError
             With status 403 if it has ended already.
         """
-        if not self._jobs.end(job.job_id, Phase.ABORTED):
+        reason = f": {why.rstrip('.')}" if why else ""
+        told = None if why is None else JobError(f"Error: who runs this service has aborted the job{reason}.")
+        if not self._jobs.end(job.job_id, Phase.ABORTED, told):
             raise illegal(self._again(job), "PHASE=ABORT is taken", ACTIVE)
         self._herald.tell(job.job_id, Phase.ABORTED)
 

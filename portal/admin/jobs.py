@@ -91,8 +91,9 @@ class JobActs:
     audit: Audit
 
     def abort(self, act: Act) -> None:
-        """Abort a job; results so far stay."""
-        self.service.abort(self.find(act.of))
+        """Abort a job; results so far stay, and its owner is told why."""
+        job = self.find(act.of)
+        self.service.abort(job, None if job.owner == act.caller.name else act.reason)
         self.audit.write(None, act.caller, "job aborted", act.of, act.reason)
 
     def retry(self, act: Act) -> None:

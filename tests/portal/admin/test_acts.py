@@ -69,7 +69,10 @@ def test_workers_are_told(site: Site, script: Script) -> None:
 def test_a_job_is_aborted_and_retried(site: Site, script: Script) -> None:
     waiting = run_job(site.jobs, owner="local:ada")
     script.act("jobs", "abort", waiting)
-    assert job_of(site.jobs, waiting).phase is Phase.ABORTED
+    aborted = job_of(site.jobs, waiting)
+    assert aborted.phase is Phase.ABORTED
+    assert aborted.error is not None
+    assert aborted.error.message == "Error: who runs this service has aborted the job: why."
     assert site.log()[0] == ("local:robot", "job aborted", waiting, "why")
     failed = ended(site, "local:ada")
     script.act("jobs", "retry", failed)
@@ -209,6 +212,8 @@ def test_limits_are_set_and_end(site: Site, script: Script) -> None:
     ]
     assert decided[0]["until"] is None
     assert decided[1]["until"] is not None
+    of_ada = script.get("/admin/account", query_string={"name": ada.name}).get_json()["entries"]
+    assert ("quota set", f"user:{ada.name}") in {(one["act"], one["object"]) for one in of_ada}
     told = site.app.test_client().get("/quota", headers=ada.headers).get_json()
     assert [one["limit"] for one in told["quotas"] if one["kind"] == "cutouts"] == [7]
     stand = script.get(f"/admin/quotas?account={ada.name}").get_json()["standings"]

@@ -192,10 +192,12 @@ class SodaJobs:
         """Decide how a job ends: in ERROR if nothing became of any row (no overlap is an answer)."""
         if counts.done or counts.empty or not counts.total:
             return Ending()
-        cutouts = "the cutout" if counts.total == 1 else f"none of the {counts.total} cutouts"
-        could = "could not be made" if counts.total == 1 else "could be made"
+        if counts.total == 1:
+            return Ending(Phase.ERROR, JobError("Error: the cutout could not be made."), as_row=True)
         where = "each result, or the ledger of a list, says why"
-        return Ending(Phase.ERROR, JobError(f"Error: {cutouts} {could}; {where}."))
+        return Ending(
+            Phase.ERROR, JobError(f"Error: none of the {counts.total} cutouts could be made; {where}.")
+        )
 
 
 class _Maker:

@@ -226,10 +226,17 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a job ends whose rows have all ended: COMPLETED, or ERROR and why."""
+    """How a job ends whose rows have all ended: COMPLETED, or ERROR and why.
+
+    Parameters
+    ----------
+    as_row
+        Its one row says why, and the job in the same words; `error` is for a row that says nothing.
+    """
 
     phase: Phase = Phase.COMPLETED
     error: JobError | None = None
+    as_row: bool = False
 
 
 class JobType(Protocol):

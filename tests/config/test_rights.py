@@ -109,7 +109,7 @@ def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: 
     (result,) = jobs.results(row)
     assert result.status is RowStatus.FAILED
     assert result.message.startswith("AuthorizationError: the survey secret is not open to you")
-    for job in (split, never):
+    for job in (row, split, never):
         assert job.error is not None
         assert "the survey secret is not open to you" in f"{job.error.message} {job.error.detail}"
     # Whoever is a member again has them again.

@@ -71,7 +71,11 @@ def settle(
     has_split = claim.kind != "split" or settlement.split is not None
     if counts.ended < counts.total or not has_split:
         return Phase.EXECUTING
-    return _end(connection, claim.job_id, finish(counts))
+    ending, reports = finish(counts), settlement.reports
+    if ending.as_row and reports and reports[-1].message:
+        error = JobError(reports[-1].message, transient=reports[-1].transient)
+        ending = Ending(ending.phase, error)
+    return _end(connection, claim.job_id, ending)
 
 
 def _count(connection: Connection, claim: Claim, settlement: Settlement) -> RowMapping:

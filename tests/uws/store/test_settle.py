@@ -19,6 +19,7 @@ from tests.support.stored import (
     take,
 )
 from uws.job import LANES, Counts, JobError, Retry, RowReport, RowStatus, Settlement, Stored
+from uws.jobtype import Ending
 from uws.phase import Phase
 from uws.store.claims import Claims, Hold
 from uws.store.jobs import Jobs
@@ -48,6 +49,11 @@ def test_the_type_decides_how(jobs: Jobs, claims: Claims) -> None:
     claim = take(claims)
     assert claims.settle(claim, all_of(claim, RowStatus.FAILED), finish) is Phase.ERROR
     assert job_of(jobs, job_id).error == JobError("Error: every row failed")
+    job_id, ending = run_job(jobs), Ending(Phase.ERROR, JobError("Error: no"), as_row=True)
+    claim = take(claims)
+    report = RowReport(0, "r0", RowStatus.FAILED, "Error: no such image", transient=True)
+    assert claims.settle(claim, Settlement((report,)), lambda _: ending) is Phase.ERROR
+    assert job_of(jobs, job_id).error == JobError("Error: no such image", transient=True)
 
 
 def test_files_are_in_the_ledger(jobs: Jobs, claims: Claims, upkeep: Upkeep) -> None:

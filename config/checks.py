@@ -29,6 +29,7 @@ _MORE_THAN_0 = (
     "max_rows",
     "max_body_bytes",
     "max_upload_bytes",
+    "max_uploads_bytes",
     "packages_bytes",
     "destruction_s",
 )

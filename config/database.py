@@ -169,6 +169,8 @@ def _migration_lock(engine: Engine) -> Iterator[None]:
         return
     with Path(f"{database}.migration.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Addresses of people are in it; the files beside it have its mode.
+        Path(str(database)).touch(mode=0o600)
         yield
 
 

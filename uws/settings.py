@@ -39,6 +39,7 @@ class JobSettings:
     max_rows: int
     max_body_bytes: int
     max_upload_bytes: int
+    max_uploads_bytes: int
     upload_hosts: tuple[str, ...]
     packages_bytes: int
     high_rows: int

@@ -14,7 +14,7 @@ from dali.uploads import Spool
 from uws.herald import Herald
 from uws.hidden import HiddenJobs
 from uws.job import Job, NewJob, Upload
-from uws.jobtype import JobTypes
+from uws.jobtype import JobRefused, JobTypes
 from uws.notices.desk import NoticeDesk
 from uws.params import find_parameter, flat, gathered
 from uws.phase import TERMINAL, Phase
@@ -103,6 +103,7 @@ class Submissions:
         with self._uploads.at_hand(named, parameters.files, {}) as sources:
             planned = self._planner.plan(job_type, parameters, caller, sources)
         job_id = secrets.token_hex(16)
+        self._require_uploads_fit(parameters, caller.name)
         uploads = self._uploads.keep(job_id, parameters.files)
         new = NewJob(
             job_id,
@@ -157,6 +158,7 @@ class Submissions:
             with self._uploads.at_hand(named, merged.files, before) as sources:
                 planned = self._planner.plan(job.type, merged, self._whose(caller, job), sources)
             if not kept:
+                self._require_uploads_fit(merged, job.owner)
                 kept.update({upload.name: upload for upload in self._uploads.keep(job.job_id, merged.files)})
             parts = {one.part for one in named}
             after = {name: upload for name, upload in {**before, **kept}.items() if name in parts}
@@ -303,6 +305,19 @@ class Submissions:
         if found is None:
             raise missing(job.job_id)
         return found
+
+    def _require_uploads_fit(self, parameters: Parameters, owner: str) -> None:
+        """See that the files of one owner do not fill the disk, whatever becomes of their jobs."""
+        size = sum(file.size for file in parameters.files.values())
+        most = self._settings.max_uploads_bytes
+        if size and (held := self._jobs.upload_bytes(owner)) + size > most:
+            whose = "your jobs" if owner else "the jobs of people who are not signed in"
+            raise JobRefused(
+                f"the files of this request have {size} bytes, those of {whose} {held}; the limit is {most}",
+                "Delete jobs that have ended, or never were run."
+                if owner
+                else "Sign in, or try again later.",
+            )
 
     def _make_sure_of_room(self) -> None:
         if not self._results.has_room():

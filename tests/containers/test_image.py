@@ -85,7 +85,8 @@ def test_the_steps_of_the_image_make_a_program_that_works(tmp_path: Path) -> Non
     assert left.returncode != 0
     found = {folder.name for folder in place.glob("lib/python*/site-packages/*") if folder.is_dir()}
     assert not found & {"pip", "setuptools", "tests", "benchmarks", "docs"}
-    assert {"config", "uws", "surveys"} <= found
+    assert {"accounts", "config", "portal", "uws", "surveys"} <= found
+    assert list(place.glob("lib/python*/site-packages/portal/templates/admin/*.html"))
 
 
 def run(

@@ -24,7 +24,9 @@ MOST = 100_000
 
 @pytest.fixture
 def settings() -> JobSettings:
-    return toy_settings(results_reserve_bytes=0, max_upload_bytes=MOST, max_body_bytes=20_000)
+    return toy_settings(
+        results_reserve_bytes=0, max_upload_bytes=MOST, max_body_bytes=20_000, max_uploads_bytes=3 * MOST
+    )
 
 
 def send(client: Client, url: str = "", /, **parts: Any) -> TestResponse:
@@ -102,6 +104,21 @@ def test_the_split_reads_it(each_house: House) -> None:
         ("M33", "no_overlap", 0),
     ]
     assert lists.get(f"{url}/parameters/t").data == LINES
+
+
+def test_files_of_one_owner_are_kept_up_to_a_limit(lists: Client, house: House) -> None:
+    lines = b"M31 ok\n" * (MOST // 8)
+    *others, url = [make(lists, t=lines) for _ in range(3)]  # never run, and kept all the same
+    for refused in (
+        send(lists, UPLOAD="lines,param:t", t=lines),
+        send(lists, f"{url}/parameters", t=lines),
+    ):
+        assert refused.status_code == 403
+        assert f"those of the jobs of people who are not signed in {3 * len(lines)};" in refused.text
+        assert f"the limit is {3 * MOST}" in refused.text
+    assert len(stored(house)) == 3
+    assert lists.send("DELETE", others[0]).status_code == 303
+    make(lists, t=lines)
 
 
 def test_uploads_of_a_pending_job_may_be_replaced(lists: Client, house: House) -> None:

@@ -7,13 +7,13 @@ from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, column, insert, select, table
+from sqlalchemy import Connection, column, func, insert, select, table
 
 from uws.job import Row, Upload
 from uws.jobtype import TaskPlan
 from uws.splitting import WrittenTask
 from uws.store.rows import written_rows
-from uws.tables import TaskRow, UploadRow
+from uws.tables import JobRow, TaskRow, UploadRow
 
 #: Rows of one statement: a long one keeps writers of SQLite waiting.
 CHUNK = 2000
@@ -69,6 +69,12 @@ def uploads_of(connection: Connection, job_id: str) -> list[Upload]:
     columns = [getattr(UploadRow, field.name) for field in fields(Upload)]
     found = connection.execute(select(*columns).where(UploadRow.job_id == job_id).order_by(UploadRow.name))
     return [Upload(*row) for row in found]
+
+
+def upload_bytes(connection: Connection, owner: str) -> int:
+    """Sum up the files that came with the jobs of an owner and are kept; those of unknown people together."""
+    held = select(func.coalesce(func.sum(UploadRow.size), 0)).join(JobRow, JobRow.job_id == UploadRow.job_id)
+    return int(connection.execute(held.where(JobRow.owner == owner, JobRow.gone_ms.is_(None))).scalar_one())
 
 
 def insert_split(connection: Connection, job_id: str, owner: str, split: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.quota import NO_QUOTAS, Quotas
 from uws.store.family import Born, NothingMissing, make_child
-from uws.store.inserts import insert_split, insert_tasks, insert_uploads, uploads_of
+from uws.store.inserts import insert_split, insert_tasks, insert_uploads, upload_bytes, uploads_of
 from uws.store.rows import (
     job_of,
     result_of,
@@ -104,6 +104,11 @@ class Jobs:
         """List the uploads of a job."""
         with self._reading.connect() as connection:
             return uploads_of(connection, job_id)
+
+    def upload_bytes(self, owner: str) -> int:
+        """Sum up the files that the jobs of an owner have with them."""
+        with self._reading.connect() as connection:
+            return upload_bytes(connection, owner)
 
     def look(self, job_ids: Collection[str]) -> dict[str, Seen]:
         """See the phases of jobs, of those that are there."""

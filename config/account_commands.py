@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that --help is quick.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +132,8 @@ def show_account(account: str) -> None:
     for name, value in told.items():
         click.echo(f"{name:16}{value}")
     for entry in entries:
-        done = f"{entry.act} {dict(entry.data) or ''} {entry.reason}".rstrip()
+        changed = ", ".join(f"{name}: {json.dumps(value)}" for name, value in entry.data.items())
+        done = " ".join(part for part in (entry.act, changed and f"({changed})", entry.reason) if part)
         click.echo(f"{_day(entry.at_ms)}  {entry.account}: {done}")
 
 

@@ -70,7 +70,7 @@ def test_accounts_are_changed(tmp_path: Path) -> None:
     assert "ldap:ada" not in said(tmp_path, "accounts", "list", "bob")
     assert "groups: none" in said(tmp_path, "accounts", "group", "remove", "guests", "ldap:ada")
     shown = said(tmp_path, "accounts", "show", "ldap:ada")
-    assert "operator: account changed {'disabled': True} left" in shown
+    assert "operator: account changed (disabled: true) left" in shown
 
 
 @pytest.mark.parametrize(

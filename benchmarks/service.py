@@ -78,6 +78,8 @@ def bench_environment(folder: Path) -> dict[str, str]:
         "FOUNTAIN_DATA__FOLDER": str(folder / "data"),
         "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
         "FOUNTAIN_LOG__LEVEL": "warning",
+        # There is a rate, and it is looked at, but nobody reaches it.
+        "FOUNTAIN_QUOTAS__RATE": "user=60_000_000",
     }
 
 

@@ -54,6 +54,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.mark.deployment
 def test_same_bytes_in_any_number_of_processes(demo: Path, tmp_path: Path) -> None:
     make_demo(tmp_path, workers=2, recipe=SMALL)
     assert digests(tmp_path) == digests(demo)

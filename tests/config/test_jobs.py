@@ -34,6 +34,7 @@ def be_the_child(pipe: Connection, types: Callable[[], JobTypes]) -> None:
     pipe.send((is_soda, "surveys.fits.compressed" in sys.modules))
 
 
+@pytest.mark.deployment
 def test_the_process_of_a_worker_logs_as_it_does_and_has_the_kernels_loaded(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

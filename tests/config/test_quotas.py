@@ -277,6 +277,7 @@ def test_quotas_are_told_as_text_too(app: Flask, client: FlaskClient) -> None:
     assert {one["subject"] for one in everybody["quotas"]} == {"role:anonymous"}
 
 
+@pytest.mark.deployment
 def test_a_cutout_that_a_worker_makes_is_counted_with_its_job(tmp_path: Path) -> None:
     environ = {"FOUNTAIN_SYNC__INLINE_PIXELS": "100", "FOUNTAIN_QUOTAS__CUTOUTS": "user=1"}
     with own_redis() as redis, jobbing(tmp_path, redis.url, environ) as service:

@@ -71,6 +71,7 @@ def status(client: FlaskClient, who: Somebody, path: str, **headers: str) -> int
         return answer.status_code
 
 
+@pytest.mark.deployment
 def test_rights_that_are_lost_are_lost_at_once(service: JobbingService, client: FlaskClient) -> None:
     ann = somebody(service.app, "ann", groups=("members",))
     etag = client.get("/sync", query_string=CUTOUT, headers=ann.headers).headers["ETag"]

@@ -62,6 +62,7 @@ def served(folder: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.deployment
 def test_the_self_check_says_and_saves(served: Served, folder: Path) -> None:
     assert served.process.stdout is not None
     first, asked, saved = (served.process.stdout.readline() for _ in range(3))
@@ -232,6 +233,7 @@ def test_uws_82_a_stop_does_not_wait_for_those_who_wait(folder: Path) -> None:
         assert served.process.wait(TIMEOUT_S) == 0
 
 
+@pytest.mark.deployment
 def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> None:
     with open_socket("127.0.0.1", 0, or_next=False) as taken:
         port = taken.getsockname()[1]

@@ -31,6 +31,7 @@ def check(what: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.deployment
 def test_a_web_server_is_well_while_it_answers(tmp_path: Path) -> None:
     environ = {"FOUNTAIN_DATA__FOLDER": str(tmp_path), "FOUNTAIN_SERVER__WORKERS": "1"}
     with serve(tmp_path, environ, "--port", "0") as served:
@@ -48,6 +49,7 @@ def database(tmp_path: Path) -> Engine:
     return engine
 
 
+@pytest.mark.deployment
 def test_a_worker_is_well_while_it_is_heard_of(tmp_path: Path, database: Engine) -> None:
     folder = {"FOUNTAIN_DATA__FOLDER": str(tmp_path)}
     upkeep = Upkeep(database)

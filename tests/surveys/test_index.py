@@ -478,6 +478,7 @@ def test_unique_areas_from_a_table(lite: Engine, root: Path) -> None:
             index_survey(lite, survey_of(root, layers=layers, unique=unique | changes))
 
 
+@pytest.mark.deployment
 def test_processes_give_what_one_gives_and_survive_a_file_that_kills_them(lite: Engine, root: Path) -> None:
     for number in range(70):
         tile(root / f"{number:02d}.fits", ra=float(number))

@@ -284,6 +284,7 @@ def test_gunicorn_sends_just_the_part(gunicorn: str) -> None:
             assert session.get(gunicorn, headers={"Range": asked}, timeout=60).content == part
 
 
+@pytest.mark.deployment
 def test_f64_an_open_download_finishes_although_the_job_is_destroyed(gunicorn: str, tmp_path: Path) -> None:
     with requests.get(gunicorn, stream=True, timeout=60) as download:
         pieces = download.iter_content(1 << 20)

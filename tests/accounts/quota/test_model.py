@@ -179,7 +179,7 @@ class Story:
 
 def test_the_ledger_says_what_the_reference_says(engine: Engine, make: MakeQuotas) -> None:
     @settings(
-        max_examples=25,
+        max_examples=12,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow],

@@ -181,6 +181,7 @@ def test_an_aborted_job(run: Run, served: Toys, url: str) -> None:
     assert f"--resume {job}" in ran.output
 
 
+@pytest.mark.deployment
 def test_an_interrupted_run_goes_on(run: Run, served: Toys, tmp_path: Path) -> None:
     job_id = served.make(WORDS, size=SIZE, per_task=3, left=1)
 

@@ -158,6 +158,7 @@ def image_of(catalog: SkyCatalog, threads: int, _: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.deployment
 def test_processes_that_fork_or_spawn_make_the_same(catalog: SkyCatalog, start: str) -> None:
     """Threads and kernels of the parent have been used before; each child uses threads of its own."""
     expected = image_of(catalog, 2)
@@ -175,6 +176,7 @@ def test_threads_of_a_web_server_compose_at_once(catalog: SkyCatalog) -> None:
     assert threading.active_count() <= before + 16  # those that read cold files, kept by each source
 
 
+@pytest.mark.deployment
 def test_nothing_is_compiled_after_the_kernels_are_warm(tmp_path: Path) -> None:
     """In a process of its own: whatever kind of pixels and layers, the kernels that were loaded do."""
     code = f"""

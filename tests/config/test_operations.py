@@ -26,6 +26,8 @@ from tests.support.redis import OwnRedis, own_redis
 from tests.support.service import BASE, index_all, settings_of, write_surveys
 from uws.phase import Phase
 
+pytestmark = pytest.mark.deployment
+
 DEADLINE_S = 60
 CUTOUT = {"ID": (f"{BASE}?tiny/g/a",), "CIRCLE": ("150 0 0.0027",)}
 
@@ -125,7 +127,6 @@ def test_help_is_quick_since_it_loads_nothing(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("lanes", [(), ("--lane", "high")])
-@pytest.mark.deployment
 def test_a_worker_does_a_cutout(environ: dict[str, str], parts: JobParts, lanes: tuple[str, ...]) -> None:
     job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)
     with process(environ, "worker", *lanes) as running:
@@ -137,7 +138,6 @@ def test_a_worker_does_a_cutout(environ: dict[str, str], parts: JobParts, lanes:
     assert b"".join(parts.results.read(result)).startswith(b"SIMPLE  =")
 
 
-@pytest.mark.deployment
 def test_workers_wait_for_a_database_that_does_not_answer(environ: dict[str, str]) -> None:
     environ["FOUNTAIN_DATA__DATABASE_URL"] = "postgresql://nobody:secret@127.0.0.1:1/nothing"
     with process(environ, "worker") as running:
@@ -148,7 +148,6 @@ def test_workers_wait_for_a_database_that_does_not_answer(environ: dict[str, str
     assert "secret" not in "".join(told)
 
 
-@pytest.mark.deployment
 def test_a_worker_says_that_redis_is_silent_and_works(environ: dict[str, str], parts: JobParts) -> None:
     environ["FOUNTAIN_JOBS__REDIS_URL"] = f"unix://{environ['FOUNTAIN_DATA__FOLDER']}/nothing"
     job = parts.service.submissions.create("soda", Parameters(CUTOUT), ANONYMOUS, run=True)

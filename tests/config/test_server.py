@@ -27,6 +27,8 @@ from tests.support.server import Served, serve
 from tests.support.service import BASE, SIDE, header_at, index_all, pixels_of, settings_of, write_surveys
 from tests.support.soda_jobs import until
 
+pytestmark = pytest.mark.deployment
+
 TIMEOUT_S = 30
 
 
@@ -62,7 +64,6 @@ def served(folder: Path) -> Iterator[Served]:
         yield served
 
 
-@pytest.mark.deployment
 def test_the_self_check_says_and_saves(served: Served, folder: Path) -> None:
     assert served.process.stdout is not None
     first, asked, saved = (served.process.stdout.readline() for _ in range(3))
@@ -191,7 +192,6 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(
             assert b"frame-ancestors 'none'" in told
 
 
-@pytest.mark.deployment
 def test_a_stop_lets_requests_finish(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         host, _, port = served.url.removeprefix("http://").partition(":")
@@ -211,7 +211,6 @@ def test_a_stop_lets_requests_finish(folder: Path) -> None:
         assert served.process.wait(TIMEOUT_S) == 0
 
 
-@pytest.mark.deployment
 def test_uws_82_a_stop_does_not_wait_for_those_who_wait(folder: Path) -> None:
     with serve(folder, environ_of(folder)) as served:
         made = requests.post(f"{served.url}/async", timeout=TIMEOUT_S, allow_redirects=False)
@@ -233,7 +232,6 @@ def test_uws_82_a_stop_does_not_wait_for_those_who_wait(folder: Path) -> None:
         assert served.process.wait(TIMEOUT_S) == 0
 
 
-@pytest.mark.deployment
 def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> None:
     with open_socket("127.0.0.1", 0, or_next=False) as taken:
         port = taken.getsockname()[1]
@@ -248,7 +246,6 @@ def test_the_next_free_port_but_not_where_one_was_asked_for(folder: Path) -> Non
         assert f"Error: cannot listen: port {port} of 127.0.0.1 is taken" in refused.stderr
 
 
-@pytest.mark.deployment
 def test_clients_that_keep_a_closed_connection_hold_up_nobody(served: Served) -> None:
     """Each would cost the thread that takes connections two seconds: these, ten minutes."""
     host, _, port = served.url.removeprefix("http://").partition(":")

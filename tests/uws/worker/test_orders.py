@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from sqlalchemy import select
 
 from tests.support.shop import Shop, both
@@ -12,6 +13,8 @@ from uws.job import Counts
 from uws.phase import Phase
 from uws.store.queues import QueueStore, WorkerState
 from uws.tables import TaskRow, WorkerRow
+
+pytestmark = pytest.mark.faults
 
 
 def only_worker(shop: Shop) -> WorkerState | None:

@@ -20,6 +20,8 @@ from uws.store.claims import Hold
 from uws.tables import TaskRow
 from uws.verdict import Answer, Died
 
+pytestmark = pytest.mark.faults
+
 Held = Callable[[Callable[[], object]], None]
 
 

@@ -16,6 +16,8 @@ from uws.runner import Child
 from uws.store.claims import Claims
 from uws.tables import TaskRow
 
+pytestmark = pytest.mark.faults
+
 
 @both
 def test_f63_abort_stops_a_running_row(shop: Shop) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.outside import Validate, record_validator, schemas
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -37,3 +40,21 @@ def validate() -> Validate:
 def validate_record() -> Validate:
     """Validator of registry records."""
     return record_validator(schemas())
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """URL of a PostgreSQL server, where tests have databases of their own."""
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A fresh database of each kind, with all tables."""
+    if request.param == "sqlite":
+        with sqlite(tmp_path) as made:
+            yield made
+    else:
+        with postgresql(request.getfixturevalue("postgresql_url")) as made:
+            yield made

@@ -11,24 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from config.accounts import AccountParts, make_accounts
-from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.service import make_service, settings_of
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        with sqlite(tmp_path) as made:
-            yield made
-    else:
-        with postgresql(request.getfixturevalue("server")) as made:
-            yield made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,23 +20,7 @@ from config.database import (
     prepare,
     upgrade,
 )
-from tests.support.databases import postgresql, postgresql_server, sqlite
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        with sqlite(tmp_path) as made:
-            yield made
-    else:
-        with postgresql(request.getfixturevalue("server")) as made:
-            yield made
+from tests.support.databases import postgresql, sqlite
 
 
 def test_migrations_give_the_tables_of_the_models(engine: Engine) -> None:
@@ -68,8 +51,8 @@ def test_an_empty_sqlite_is_migrated_at_start(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_an_empty_postgresql_is_refused_until_it_is_upgraded(server: str) -> None:
-    with postgresql(server, empty=True) as engine:
+def test_an_empty_postgresql_is_refused_until_it_is_upgraded(postgresql_url: str) -> None:
+    with postgresql(postgresql_url, empty=True) as engine:
         with pytest.raises(DatabaseMismatch, match="run `fountain db upgrade`"):
             prepare(engine)
         upgrade(engine)
@@ -125,7 +108,7 @@ def test_other_databases_are_refused() -> None:
         make_engine("mysql://localhost/x")
 
 
-def test_a_server_that_is_gone_without_a_word_is_missed_soon(server: str) -> None:
+def test_a_server_that_is_gone_without_a_word_is_missed_soon(postgresql_url: str) -> None:
     def options_of(url: str) -> dict[str, str]:
         engine = make_engine(url)
         with engine.connect() as connection:
@@ -133,19 +116,21 @@ def test_a_server_that_is_gone_without_a_word_is_missed_soon(server: str) -> Non
         engine.dispose()
         return found
 
-    assert {name: int(value) for name, value in options_of(server).items() if name in POSTGRESQL_OPTIONS} == (
-        POSTGRESQL_OPTIONS
+    assert {
+        name: int(value) for name, value in options_of(postgresql_url).items() if name in POSTGRESQL_OPTIONS
+    } == (POSTGRESQL_OPTIONS)
+    mark = "&" if "?" in postgresql_url else "?"
+    assert (
+        options_of(f"{postgresql_url}{mark}connect_timeout=9&keepalives_idle=60")["keepalives_idle"] == "60"
     )
-    mark = "&" if "?" in server else "?"
-    assert options_of(f"{server}{mark}connect_timeout=9&keepalives_idle=60")["keepalives_idle"] == "60"
 
 
 def test_f06_a_writer_that_freezes_does_not_keep_others_from_what_it_has_locked(
-    server: str, monkeypatch: pytest.MonkeyPatch
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its host may be frozen between two statements, and its connection stay."""
     monkeypatch.setattr("config.database.IDLE_WRITER_MS", 300)
-    with postgresql(server) as engine:
+    with postgresql(postgresql_url) as engine:
         writing = engine.execution_options(writes=True)
         with writing.begin() as connection:
             connection.execute(text("INSERT INTO tally VALUES ('a', '', 1)"))

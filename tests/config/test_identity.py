@@ -21,20 +21,10 @@ from config.accounts import AccountParts, make_accounts
 from config.logs import _TRACEBACKS, RequestLog
 from dali.errors import AuthenticationError
 from tests.support.accounts import MAKER, parts_of, sign_in, somebody
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import sqlite
 from tests.support.service import did, make_service, settings_of
 
 ASKED = {"ID": did("tiny/g/a"), "CIRCLE": "150 0 0.0027"}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        with sqlite(tmp_path) as made:
-            yield made
-    else:
-        with postgresql_server() as url, postgresql(url) as made:
-            yield made
 
 
 def gate_of(parts: AccountParts, known: Known) -> Gate:

@@ -25,7 +25,7 @@ from tests.containers.support import (
     started,
     until,
 )
-from tests.support.databases import postgresql, postgresql_server
+from tests.support.databases import postgresql
 from uws.tables import WorkerRow
 
 pytestmark = pytest.mark.deployment
@@ -48,8 +48,8 @@ def fountain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Engine]:
-    with postgresql_server() as url, postgresql(url) as engine:
+def database(postgresql_url: str) -> Iterator[Engine]:
+    with postgresql(postgresql_url) as engine:
         yield engine
 
 

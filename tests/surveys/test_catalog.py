@@ -22,7 +22,7 @@ from surveys.index.cells import DEEPEST_LEVEL, cells_of, ranges_at
 from surveys.index.ingest import index_survey
 from surveys.index.tables import ArtifactRow
 from surveys.survey import Survey
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import postgresql, sqlite
 from tests.support.layouts import gzipped, pixels, tan_cards, write
 
 #: Where the images of the sky below are centred, and how wide their pixels are (arcsec; 40 x 30 of them).
@@ -37,17 +37,11 @@ SKY = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
 ) -> Iterator[Engine]:
-    made = sqlite(tmp_path_factory.mktemp("db")) if request.param == "sqlite" else postgresql(server)
+    made = sqlite(tmp_path_factory.mktemp("db")) if request.param == "sqlite" else postgresql(postgresql_url)
     with made as opened:
         yield opened
 

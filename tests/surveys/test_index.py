@@ -24,24 +24,8 @@ from surveys.index.ingest import IndexReport, index_survey, scan_files
 from surveys.index.store import purge
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, FileRow, HeaderRow
 from surveys.survey import Survey
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import sqlite
 from tests.support.layouts import pixels, tan_cards, write
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        with sqlite(tmp_path) as made:
-            yield made
-    else:
-        with postgresql(request.getfixturevalue("server")) as made:
-            yield made
 
 
 @pytest.fixture

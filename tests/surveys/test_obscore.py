@@ -21,7 +21,7 @@ from surveys.request import Interval
 from surveys.sky.sphere import separation_deg, unit_vectors
 from surveys.sky.stencil import Circle, Polygon, Range, Shape
 from surveys.survey import Survey
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import postgresql, sqlite
 from tests.support.layouts import pixels, tan_cards, write
 
 INF = float("inf")
@@ -101,17 +101,11 @@ def surveys(tmp_path_factory: pytest.TempPathFactory) -> list[Survey]:
     ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def engine(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
 ) -> Iterator[Engine]:
-    made = sqlite(tmp_path_factory.mktemp("db")) if request.param == "sqlite" else postgresql(server)
+    made = sqlite(tmp_path_factory.mktemp("db")) if request.param == "sqlite" else postgresql(postgresql_url)
     with made as opened:
         yield opened
 

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from config.answers import answer_errors
 from config.proxies import public_url
 from dali.caller import ANONYMOUS, CALLER, Caller, caller_in
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import postgresql, sqlite
 from tests.support.redis import own_redis
 from tests.support.rights import RIGHTS
 from tests.support.toy import toy_settings, toy_types
@@ -274,12 +274,6 @@ def redis_url() -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(scope="session")
-def pg_server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
 @pytest.fixture
 def settings() -> JobSettings:
     """Settings of the house; a module may have others."""
@@ -302,7 +296,7 @@ def each_house(
     if request.param == "sqlite":
         database = sqlite(tmp_path)
     else:
-        database = postgresql(request.getfixturevalue("pg_server"))
+        database = postgresql(request.getfixturevalue("postgresql_url"))
     with database as engine:
         made = House(engine, tmp_path, redis_url, settings)
         yield made

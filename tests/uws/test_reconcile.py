@@ -115,7 +115,9 @@ class Place:
 @pytest.fixture(params=["sqlite"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Place]:
     database = (
-        sqlite(tmp_path) if request.param == "sqlite" else postgresql(request.getfixturevalue("pg_server"))
+        sqlite(tmp_path)
+        if request.param == "sqlite"
+        else postgresql(request.getfixturevalue("postgresql_url"))
     )
     bell = Bell(redis_url)
     with database as engine:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from tests.support.databases import postgresql, postgresql_server, sqlite
+from tests.support.databases import sqlite
 from uws.job import Retry, Row, RowReport, RowStatus, Settlement, Stored
 from uws.store.upkeep import Upkeep
 from uws.tally import Counted, Tally
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        with sqlite(tmp_path) as made:
-            yield made
-    else:
-        with postgresql(request.getfixturevalue("server")) as made:
-            yield made
 
 
 def stored(size: int) -> Stored:

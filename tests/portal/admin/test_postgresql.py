@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.portal.admin.conftest import AREAS, Script, Site
 from tests.support.accounts import somebody
-from tests.support.databases import postgresql, postgresql_server
+from tests.support.databases import postgresql
 from tests.support.service import make_service
 from tests.support.stored import all_of, finish, new_job, plan, take
 from uws.job import RowStatus
@@ -26,9 +26,9 @@ FILTERS = {
 
 
 @pytest.fixture(scope="module")
-def pg_site(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Site]:
+def pg_site(tmp_path_factory: pytest.TempPathFactory, redis_url: str, postgresql_url: str) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("admin-pg")
-    with postgresql_server() as server, postgresql(server) as engine:
+    with postgresql(postgresql_url) as engine:
         url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         environ = {"FOUNTAIN_JOBS__REDIS_URL": redis_url, "FOUNTAIN_DATA__DATABASE_URL": url}
         yield Site(make_service(folder, environ), engine)

@@ -16,8 +16,8 @@ from uws.tables import Base
 
 
 @pytest.fixture(scope="module")
-def pg_engine(pg_server: str) -> Iterator[Engine]:
-    with postgresql(pg_server) as made:
+def pg_engine(postgresql_url: str) -> Iterator[Engine]:
+    with postgresql(postgresql_url) as made:
         yield made
 
 

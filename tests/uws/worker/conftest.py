@@ -16,7 +16,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iter
     if request.param == "sqlite":
         database = sqlite(tmp_path)
     else:
-        database = postgresql(request.getfixturevalue("pg_server"))
+        database = postgresql(request.getfixturevalue("postgresql_url"))
     with database as engine:
         made = Shop(engine, tmp_path, redis_url, SETTINGS)
         yield made

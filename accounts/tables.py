@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, Text, false, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-#: SQLite numbers no other type of key by itself.
-_NUMBERED = BigInteger().with_variant(Integer, "sqlite")
+from dali.sql import COLUMN_TYPES, NUMBERED, named_constraints
 
 
 class Base(DeclarativeBase):
     """All tables of accounts; constraints have names, as migrations need them."""
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {
-        int: BigInteger,
-        str: Text,
-        dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON(none_as_null=True),
-    }
+    metadata = named_constraints()
+    type_annotation_map: ClassVar = COLUMN_TYPES
 
 
 class AccountRow(Base):
@@ -119,7 +106,7 @@ class AuditRow(Base):
 
     __tablename__ = "audit"
 
-    audit_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    audit_id: Mapped[int] = mapped_column(NUMBERED, primary_key=True)
     at_ms: Mapped[int]
     account: Mapped[str]
     actor: Mapped[str] = mapped_column(server_default="")
@@ -177,7 +164,7 @@ class ExecutionRow(Base):
 
     __tablename__ = "execution"
 
-    execution_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    execution_id: Mapped[int] = mapped_column(NUMBERED, primary_key=True)
     at_ms: Mapped[int]
     account: Mapped[str]
     actor: Mapped[str] = mapped_column(server_default="")
@@ -200,7 +187,7 @@ class AnnouncementRow(Base):
 
     __tablename__ = "announcement"
 
-    announcement_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    announcement_id: Mapped[int] = mapped_column(NUMBERED, primary_key=True)
     text: Mapped[str]
     #: `note` or `warning`.
     level: Mapped[str] = mapped_column(server_default="note")

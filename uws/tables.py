@@ -8,41 +8,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
     ForeignKey,
     Index,
-    Integer,
-    MetaData,
-    Text,
     UniqueConstraint,
     false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-#: Identifiers of tasks name containers, so none is used again. SQLite numbers no other type of key by
-#: itself.
-_NUMBERED = BigInteger().with_variant(Integer, "sqlite")
+from dali.sql import COLUMN_TYPES, NUMBERED, named_constraints
 
 
 class Base(DeclarativeBase):
     """All tables of jobs; constraints have names, as migrations need them."""
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {
-        int: BigInteger,
-        str: Text,
-        dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON(none_as_null=True),
-    }
+    metadata = named_constraints()
+    type_annotation_map: ClassVar = COLUMN_TYPES
 
 
 class JobRow(Base):
@@ -128,7 +109,8 @@ class TaskRow(Base):
 
     __tablename__ = "task"
 
-    task_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    #: It names containers, so none is used again.
+    task_id: Mapped[int] = mapped_column(NUMBERED, primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"))
     lane: Mapped[str]
     owner: Mapped[str]
@@ -259,7 +241,7 @@ class NoticeRow(Base):
 
     __tablename__ = "notice"
 
-    notice_id: Mapped[int] = mapped_column(_NUMBERED, primary_key=True)
+    notice_id: Mapped[int] = mapped_column(NUMBERED, primary_key=True)
     job_id: Mapped[str]
     channel: Mapped[str]
     dedupe: Mapped[str] = mapped_column(unique=True)

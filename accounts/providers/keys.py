@@ -47,7 +47,9 @@ class Keys:
         if key in self.content:
             return self.content[key]
         if default is ...:
-            raise self.fault(key, "a value: this key is required")
+            near = difflib.get_close_matches(key, sorted(self.content.keys() - self._known), 1)
+            like = f"; it has {near[0]}, is that meant?" if near else ""
+            raise self.fault(key, f"a value: this key is required{like}")
         return default
 
     def text(self, key: str, default: object = ...) -> str:

@@ -91,6 +91,7 @@ def test_what_is_not_said_has_the_usual_value(tmp_path: Path) -> None:
         (LDAP + "filter = 'objectClass=person'\n", "people.filter"),
         (LDAP + "[groups]\ntake = 'some'\n", "groups.take"),
         (OIDC.replace("https", "http"), "issuer: expected an https URL"),
+        (OIDC.replace("client_id", "clientid"), "this key is required; it has clientid, is that meant?"),
         (OIDC + "scopes = ['email']\n", "scopes"),
         (OIDC + "algorithms = ['none']\n", "algorithms"),
         (OIDC + "algorithms = ['HS256']\n", "algorithms"),

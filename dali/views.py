@@ -1,4 +1,4 @@
-"""What views share: the parameters of a request, and whether its client is still there."""
+"""What views share: the parameters of a request, what its client wants, and whether it is still there."""
 
 from __future__ import annotations
 
@@ -81,6 +81,22 @@ def expect_whole_body(request: Request) -> None:
 
 def _has_body(request: Request) -> bool:
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")
+
+
+def is_navigation(request: Request) -> bool:
+    """Whether a browser opens a page, or sends a form of one; whoever else asks is a program.
+
+    Notes
+    -----
+    ``Accept`` alone does not tell: clients written in Java ask for HTML too. Browsers say what a request is
+    for by ``Sec-Fetch-Mode``; on a plain connection they do not, but still offer to use a safe one.
+    """
+    mode, offer = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Upgrade-Insecure-Requests")
+    return (
+        request.method in ("GET", "POST")
+        and request.accept_mimetypes["text/html"] > 0
+        and (mode == "navigate" if mode is not None else offer == "1")
+    )
 
 
 def watch_client(request: Request) -> Callable[[], bool]:

@@ -110,7 +110,7 @@ def failures(hours: int) -> None:
     from rich.table import Column, Table
 
     from portal.admin.asked import Asked
-    from portal.admin.figures import clock
+    from portal.figures import clock
 
     with _areas() as areas:
         shown = areas["failures"].look(Asked({"hours": [str(hours)]}))

@@ -13,8 +13,17 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from dali.caller import caller_in
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError, told_to
+from dali.errors import (
+    NotFound,
+    ProtocolError,
+    ServerError,
+    ServiceUnavailable,
+    UsageError,
+    quoted,
+    told_to,
+)
 from dali.responses import REQUEST_ID, error_response, http_error_response
+from dali.views import is_navigation
 from soda.responses import EXPOSED_HEADERS
 
 DATABASE_RETRY_S = 10
@@ -38,17 +47,33 @@ def allow_scripts(response: Response) -> Response:
     return response
 
 
-def answer_errors(app: Flask) -> None:
-    """Have every error answered in text (or JSON), and those that are our fault logged in full."""
+def answer_errors(app: Flask, page: Callable[[ProtocolError], Response] | None = None) -> None:
+    """Have every error answered in text (or JSON), and those that are our fault logged in full.
+
+    Whoever opens it in a browser gets a `page`, which says the same, where there are pages.
+    """
     log = structlog.get_logger()
+
+    def tell(error: ProtocolError) -> Response:
+        if page is None or not is_navigation(request):
+            return error_response(error, request)
+        try:
+            return page(error)
+        except Exception as fault:  # a page needs more than a line of text, such as announcements
+            log.error(
+                "the page of an error failed", request_id=request.environ.get(REQUEST_ID), exc_info=fault
+            )
+            return error_response(error, request)
 
     def protocol_error(error: ProtocolError) -> Response:
         error = told_to(error, caller_in(request.environ).name)
         if error.status >= 500 and isinstance(error, ServerError):
             log.error(error.sentence, request_id=request.environ.get(REQUEST_ID), exc_info=error)
-        return error_response(error, request)
+        return tell(error)
 
     def http_error(error: HTTPException) -> Response:
+        if error.code == 404 and is_navigation(request):
+            return tell(NotFound(f"there is nothing at {quoted(request.path)}"))
         return http_error_response(error, request)
 
     def broken_body(error: ParseException) -> Response:
@@ -60,12 +85,11 @@ def answer_errors(app: Flask) -> None:
         fault = ServiceUnavailable(
             "the database does not answer", "Try again a little later.", retry_after_s=DATABASE_RETRY_S
         )
-        return error_response(fault, request)
+        return tell(fault)
 
     def unexpected(error: Exception) -> Response:
         log.error("unexpected error", request_id=request.environ.get(REQUEST_ID), exc_info=error)
-        fault = ServerError("the service failed on this request", "Please report the request id.")
-        return error_response(fault, request)
+        return tell(ServerError("the service failed on this request", "Please report the request id."))
 
     handlers: tuple[tuple[type[Exception], Callable[..., Response]], ...] = (
         (ProtocolError, protocol_error),

@@ -29,7 +29,7 @@ from config.metering import make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.notices import make_desk, make_unsubscribe
-from config.portal import add_pages
+from config.portal import add_pages, make_shown
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
@@ -38,6 +38,7 @@ from config.settings import Settings
 from config.visits import Visits
 from datalink import views as datalink_views
 from hips import views as hips_views
+from hips.service import HipsService
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
@@ -200,8 +201,9 @@ def create_app(settings: Settings) -> Flask:
     jobs.waiting.watch(metrics.waiting.set)
     announcements = Announcements(parts.engine, accounts.audit)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
+    hips = make_hips(settings, parts)
     for blueprint in (
-        *_data_resources(settings, parts, sync, base_url),
+        *_data_resources(settings, parts, sync, hips, base_url),
         *_job_resources(settings, parts, sync, kind, jobs, base_url),
         vosi_views.make_blueprint(describe(settings, parts), monitor, base_url),
         metrics_blueprint(metrics),
@@ -209,7 +211,8 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(blueprint)
     if desk.sends_mail:
         app.register_blueprint(make_unsubscribe(settings, accounts.people))
-    pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings)
+    shown = make_shown(settings, parts, hips)
+    pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings, shown)
 
     def health() -> Mapping[str, bool]:
         return for_administrators(monitor.look().parts, parts.surveys)
@@ -217,13 +220,17 @@ def create_app(settings: Settings) -> Flask:
     admin = AdminParts(settings, parts.engine, jobs, accounts, announcements, health)
     app.register_blueprint(admin_blueprint(admin, pages))
     app.after_request(allow_scripts)
-    answer_errors(app)
+    answer_errors(app, pages.error)
     _surround(app, settings, sync, jobs, accounts, metrics)
     return app
 
 
 def _data_resources(
-    settings: Settings, parts: Parts, sync: SyncService, base_url: Callable[[], str]
+    settings: Settings,
+    parts: Parts,
+    sync: SyncService,
+    hips: HipsService,
+    base_url: Callable[[], str],
 ) -> Iterator[Blueprint]:
     """Make the resources that find data, and cut them at once."""
     index = parts.catalog, parts.identifiers, parts.descriptors
@@ -231,7 +238,7 @@ def _data_resources(
     yield soda_views.make_blueprint(sync, parts.previews, habits, base_url)
     query = make_query(settings.sia, settings.sync, *index, parts.rights.reader)
     yield sia_views.make_blueprint(query, base_url)
-    yield hips_views.make_blueprint(make_hips(settings, parts), base_url)
+    yield hips_views.make_blueprint(hips, base_url)
     links = make_links(settings.links, *index, sync, parts.rights.reader)
     yield datalink_views.make_blueprint(links, base_url, settings.links.max_body_bytes)
 

@@ -50,6 +50,10 @@ _OPEN = (
     "/logout",
     "/static",
     "/unsubscribe",
+    "/preferences",
+    "/status",
+    "/help",
+    "/openapi.json",
 )
 #: Headers that tell who asks, beside cookies.
 _WHO = (("HTTP_AUTHORIZATION", "Authorization"), ("HTTP_X_ON_BEHALF_OF", "X-On-Behalf-Of"))

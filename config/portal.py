@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from flask import Flask, request
+from flask_babel import Babel
 
 from accounts import token_views
 from accounts.announcements import Announcements
@@ -19,14 +21,22 @@ from config.settings import Settings
 from dali.caller import Caller
 from portal import account as account_pages
 from portal import assets as asset_views
-from portal import login
+from portal import login, position, preferences, surveys
 from portal.assets import Assets
 from portal.pages import Frame, NavItem, Pages
+from portal.surveys import SurveysShown
+from portal.words import chosen_language
 
-NAVIGATION = (NavItem("Examples", "/examples"), NavItem("Administration", "/admin", "admin"))
+if TYPE_CHECKING:
+    from config.app import Parts
+    from hips.service import HipsService
+
+NAVIGATION = (NavItem("Administration", "/admin", "admin"),)
 #: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 ANNOUNCEMENTS = "fountain.announcements"
+#: Key of the `SurveysShown`.
+SURVEYS = "fountain.surveys"
 #: Of what there may be mail: after "Write to me when a job".
 _WISHES = (
     account_pages.Wish("done", "is done"),
@@ -75,9 +85,11 @@ def add_pages(
     announcements: Announcements,
     base_url: Callable[[], str],
     quotas: Callable[[Caller], Sequence[Standing]],
+    shown: SurveysShown,
 ) -> Pages:
     """Have an application answer with pages, and with what they need; give what renders them."""
     weakref.finalize(app, accounts.signing.close)
+    Babel(app, locale_selector=chosen_language)
     assets = Assets()
     pages = make_pages(settings, accounts, announcements, assets)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
@@ -91,7 +103,40 @@ def add_pages(
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
         token_views.make_blueprint(people, tokens, proof, page),
         account_pages.make_blueprint(pages, page, tokens, wishes, proof),
+        preferences.make_blueprint(),
+        position.make_blueprint(),
+        surveys.make_blueprint(shown),
     ):
         app.register_blueprint(blueprint)
-    app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements}
+    app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements, SURVEYS: shown}
     return pages
+
+
+def make_shown(settings: Settings, parts: Parts, hips: HipsService) -> SurveysShown:
+    """Make what tells of the surveys."""
+    return SurveysShown(
+        parts.catalog,
+        hips.coverages,
+        parts.identifiers,
+        parts.rights.reader,
+        hips.names,
+        shown_limits(settings),
+    )
+
+
+def shown_limits(settings: Settings) -> dict[str, float]:
+    """List how much may be asked for."""
+    sync, jobs, cutouts = settings.sync, settings.jobs, settings.cutout_jobs
+    return {
+        "max_pixels": sync.max_pixels,
+        "max_bytes": sync.max_bytes,
+        "max_seconds": sync.max_seconds,
+        "inline_pixels": sync.inline_pixels,
+        "job_max_pixels": cutouts.max_pixels,
+        "job_max_bytes": cutouts.max_bytes,
+        "max_targets": cutouts.max_targets,
+        "max_list_rows": cutouts.max_list_rows,
+        "max_upload_bytes": jobs.max_upload_bytes,
+        "destruction_s": jobs.destruction_s,
+        "max_destruction_s": jobs.max_destruction_s,
+    }

@@ -99,7 +99,7 @@ class HipsService:
     ) -> None:
         self._root = root
         self._catalog = catalog
-        self._coverages = coverages
+        self.coverages = coverages
         self._reader_of = reader_of
 
     def find(self, survey: str, name: str, path: str, caller: Caller) -> HipsFile:
@@ -149,6 +149,11 @@ class HipsService:
             modified, public = max(modified, file.stat().st_mtime), public and survey.is_public
         return HipsText("\n".join(records), modified, public)
 
+    def names(self, survey: Survey, caller: Caller) -> list[str]:
+        """List the HiPS of a survey that the caller may read: labels of bands, and ``color-…``."""
+        reader = self._reader_of(caller)
+        return [folder.name for one, folder in self._published(reader) if one.name == survey.name]
+
     def moc(
         self, survey: str, band: str | None, parameters: Parameters, accepted: MocFormat, caller: Caller
     ) -> MocAnswer:
@@ -176,7 +181,7 @@ class HipsService:
         except UnknownDataset as fault:
             raise NotFound(str(fault)) from fault
         chosen = _format(parameters.one("FORMAT")) or accepted
-        moc = self._coverages.of(declared.name, label)
+        moc = self.coverages.of(declared.name, label)
         order = _order(parameters.one("ORDER"), moc.max_order)
         dataset = declared.name if label is None else f"{declared.name}/{label}"
         facts = (dataset, self._catalog.generation(declared.name), order, chosen)

@@ -16,7 +16,7 @@ from accounts.tokens import NewToken, Tokens, parse_scopes
 from dali.caller import Caller, Scope, caller_in
 from dali.errors import AuthenticationError, AuthorizationError, ProtocolError, UsageError, quoted
 from dali.responses import error_response
-from portal.admin import figures
+from portal import figures
 from portal.pages import Pages, is_for_people, path_of
 from portal.words import gettext as _
 

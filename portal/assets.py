@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -11,8 +13,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from dali.errors import NotFound, quoted
 
-_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".js": "text/javascript; charset=utf-8",
+}
 FOR_EVER = "public, max-age=31536000, immutable"
+#: What a module says of another: ``from "./name.js"``, ``import("./name.js")``, ``import "./name.js"``.
+_IMPORT = re.compile(r'(?<=["\'])\./([\w-]+\.js)(?=["\'])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +39,14 @@ class Asset:
 
 
 class Assets:
-    """All files of ``static/``, in memory."""
+    """All files of ``static/``, in memory. Modules name each other by their addresses."""
 
     def __init__(self) -> None:
         self._assets: dict[str, Asset] = {}
-        for file in (files("portal") / "static").iterdir():
-            stem, dot, end = file.name.rpartition(".")
-            if f"{dot}{end}" in _TYPES:
-                content = file.read_bytes()
-                address = f"{stem}.{sha256(content).hexdigest()[:12]}.{end}"
-                self._assets[file.name] = Asset(address, content, _TYPES[f"{dot}{end}"])
+        texts = {file.name: file.read_bytes() for file in (files("portal") / "static").iterdir()}
+        texts = {name: text for name, text in texts.items() if _end(name) in _TYPES}
+        for name in texts:
+            self._add(name, texts, ())
 
     def address(self, name: str) -> str:
         """Give the path of a file."""
@@ -60,6 +66,29 @@ class Assets:
             raise NotFound(f"there is no file {quoted(address)}")
         return asset, asset.address == address
 
+    def scripts(self) -> Iterator[str]:
+        """Give the texts of all modules."""
+        for name, asset in self._assets.items():
+            if _end(name) == ".js":
+                yield asset.content.decode()
+
+    def _add(self, name: str, texts: Mapping[str, bytes], by: tuple[str, ...]) -> Asset:
+        """Add a file after those it imports: their addresses are in it, and so in its own."""
+        if name in by:
+            raise ValueError(f"modules import each other in a circle: {' '.join((*by, name))}")
+        if name not in self._assets:
+            content = texts[name]
+            if _end(name) == ".js":
+
+                def named(found: re.Match[str]) -> str:
+                    return f"./{self._add(found[1], texts, (*by, name)).address}"
+
+                content = _IMPORT.sub(named, content.decode()).encode()
+            stem, _, end = name.rpartition(".")
+            address = f"{stem}.{sha256(content).hexdigest()[:12]}.{end}"
+            self._assets[name] = Asset(address, content, _TYPES[_end(name)])
+        return self._assets[name]
+
 
 def make_blueprint(assets: Assets) -> Blueprint:
     """Make the resource."""
@@ -75,3 +104,7 @@ def make_blueprint(assets: Assets) -> Blueprint:
         return response.make_conditional(request)
 
     return blueprint
+
+
+def _end(name: str) -> str:
+    return f".{name.rpartition('.')[2]}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
 from flask import Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,10 +15,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from dali.caller import Caller, caller_in
 from dali.errors import ProtocolError, ServiceUnavailable, TooManyRequests
 from dali.responses import REQUEST_ID
+from portal import figures
 from portal.assets import Assets
-from portal.words import gettext
+from portal.policy import HEADER, PagePolicy
+from portal.words import LANGUAGES, gettext, language, ngettext, words_of_scripts
 
 HTML = "text/html; charset=utf-8"
+#: The module that every page with scripts has.
+BASE = "base.js"
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "fountain-theme"
+_PLAIN = PagePolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +117,46 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(_=gettext, asset=lambda name: path_of(assets.address(name)))
-        self._environment.globals.update(path=path_of, frame=frame)
+        self._environment.globals.update(
+            _=gettext, ngettext=ngettext, asset=lambda name: path_of(assets.address(name))
+        )
+        self._environment.globals.update(path=path_of, frame=frame, languages=LANGUAGES, themes=THEMES)
         self._environment.filters.update(day=_day, moment=_moment, iso=_iso, sentence=sentence)
+        self._environment.filters.update(count=figures.count, size=figures.size, duration=figures.duration)
 
-    def render(self, template: str, *, status: int = 200, **values: object) -> Response:
-        """Give a page to whom the request is of; `values` are those of its template."""
-        caller = caller_in(request.environ)
+        @lru_cache
+        def words_in(spoken: str) -> dict[str, Any]:
+            return words_of_scripts(assets.scripts(), spoken)
+
+        self._words_in = words_in
+
+    def render(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        scripts: Sequence[str] = (),
+        policy: PagePolicy = _PLAIN,
+        **values: object,
+    ) -> Response:
+        """Give a page to whom the request is of.
+
+        Parameters
+        ----------
+        template
+            Its template.
+        status
+            Of the answer.
+        scripts
+            Modules that it starts; without any it may run none.
+        policy
+            What they may ask for.
+        values
+            Those of the template.
+        """
+        caller, spoken = caller_in(request.environ), language()
+        nonce = secrets.token_urlsafe(16) if scripts else ""
+        theme = request.cookies.get(THEME_COOKIE, "")
         body = self._environment.get_template(template).render(
             **values,
             caller=caller,
@@ -122,8 +164,16 @@ class Pages:
             navigation=[item for item in self.frame.navigation if item.is_for(caller)],
             announcements=list(self.frame.announcements()),
             here=request.path,
+            here_query=request.query_string.decode("utf-8", "replace"),
+            language=spoken,
+            theme=theme if theme in THEMES else THEMES[0],
+            nonce=nonce,
+            scripts=scripts,
+            words=self._words_in(spoken) if scripts else {},
         )
         response = Response(body, status, content_type=HTML)
+        if scripts:
+            response.headers[HEADER] = policy.header(nonce)
         # It says who is signed in.
         response.headers["Cache-Control"] = "no-store"
         return response

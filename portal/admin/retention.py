@@ -10,8 +10,8 @@ from markupsafe import Markup
 from portal.admin.area import Area, Verb
 from portal.admin.asked import Asked
 from portal.admin.charts import Bar, bars
-from portal.admin.figures import size
 from portal.admin.jobs import JobActs
+from portal.figures import size
 from uws.store.retention import DAY_MS, Keeping, Retention
 
 DAYS = 14

@@ -12,7 +12,7 @@ from accounts.usage import BYS, By, Usage, Used
 from portal.admin.area import Area, Table
 from portal.admin.asked import Asked
 from portal.admin.charts import Bar, bars
-from portal.admin.figures import duration, short, size
+from portal.figures import duration, short, size
 
 DAYS = 30
 MOST_DAYS = 400

@@ -21,7 +21,7 @@ from dali.caller import Caller, caller_in
 from dali.errors import AuthenticationError, ProtocolError, UsageError, quoted
 from dali.responses import JSON, error_response
 from dali.views import expect_whole_body
-from portal.admin import figures
+from portal import figures
 from portal.admin.area import Area, Outcome, perform
 from portal.admin.asked import Asked
 from portal.admin.charts import meter

@@ -11,7 +11,7 @@ from lxml import etree
 
 from config.masking import shown_settings
 from config.settings import load_settings
-from portal.admin import figures
+from portal import figures
 from portal.admin.area import Table
 from portal.admin.charts import Bar, Dot, bars, meter, scatter
 from portal.admin.written import as_csv, as_json

@@ -74,6 +74,9 @@ from vosi.views import Described
 GENERATION_KEPT_S = 0.25
 MAX_FORM_PARTS = 500
 
+#: Path of the pages about jobs.
+JOB_PAGES = "/jobs"
+
 #: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
 JOBS = "fountain.jobs"
@@ -262,6 +265,7 @@ def _job_resources(
         settings=settings.jobs,
         packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
         board=jobs.board,
+        pages=JOB_PAGES,
     )
     yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
     planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request
 
 from dali.errors import UsageError, quoted
 from dali.parameters import MAX_PARAMETERS, Parameters
+from dali.responses import JSON
 from dali.spool import SLACK_BYTES, Forms, SpooledForms, spooled
 from dali.uploads import Spool, too_large
 
@@ -97,6 +98,13 @@ def is_navigation(request: Request) -> bool:
         and request.accept_mimetypes["text/html"] > 0
         and (mode == "navigate" if mode is not None else offer == "1")
     )
+
+
+def is_json_wanted(request: Request) -> bool:
+    """Whether a client asks for JSON by its name, and for no page or XML rather."""
+    wanted = {media_type.lower(): quality for media_type, quality in request.accept_mimetypes}
+    others = max((wanted.get(one, 0) for one in ("text/html", "text/xml", "application/xml")), default=0)
+    return wanted.get(JSON, 0) > 0 and wanted[JSON] >= others
 
 
 def watch_client(request: Request) -> Callable[[], bool]:

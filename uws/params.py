@@ -22,7 +22,9 @@ LONGEST_DURATION_S = 2**31 - 1
 
 #: Names that steer a job and are no parameters of it.
 CONTROL = frozenset({"PHASE", "RUNID", "ACTION", "WAIT", "SHARE", "NOTIFY"})
-_FILTERS = ("PHASE", "AFTER", "LAST")
+FILTERS = ("PHASE", "AFTER", "LAST")
+#: What the list as JSON takes beside these.
+BEYOND = ("TEXT", "LIMIT", "PAGE", "SHARED", "JOB")
 _CHANGES = ("ACTION", "DESTRUCTION", "EXECUTIONDURATION")
 _COMMANDS = ("RUN", "ABORT")
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -77,10 +79,13 @@ def parse_filter(parameters: Parameters) -> Filter:
         than was asked for.
     """
     refuse_changes(parameters)
-    if unknown := refuse_unknown(parameters, _FILTERS, _FILTERS):
+    if unknown := refuse_unknown(parameters, FILTERS, FILTERS):
         fault = unknown[0]
-        # Some clients send here, by GET, what would make a job.
-        fault.fix += " Jobs are made by POST."
+        if not parameters.values.keys().isdisjoint(BEYOND):
+            fault.fix = "The list as JSON takes it: send Accept: application/json."
+        else:
+            # Some clients send here, by GET, what would make a job.
+            fault.fix += " Jobs are made by POST."
         raise fault
     phases = frozenset(_phase(text) for text in parameters.all("PHASE"))
     after = parameters.one("AFTER")

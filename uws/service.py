@@ -29,6 +29,7 @@ from uws.results import ResultStore
 from uws.rights import Action, Rights, require, require_member, require_results
 from uws.settings import JobSettings
 from uws.store.jobs import Jobs
+from uws.store.listing import Listing
 from uws.submission import Submissions
 from uws.waiting import Waiting
 
@@ -37,7 +38,7 @@ MOST_LISTED = 10_000
 
 
 class JobService:
-    """Jobs, as clients see them; its `submissions` make them, change them, and have them run.
+    """Jobs, as clients see them; `submissions` make, change and run them, `listing` lists them.
 
     Parameters
     ----------
@@ -78,6 +79,7 @@ class JobService:
         self.submissions = Submissions(
             jobs, types, results, planner, herald, hidden, settings, rights, quotas, desk
         )
+        self.listing = Listing(jobs.engine)
         self._jobs = jobs
         self._rights = rights
         self._herald = herald
@@ -205,6 +207,14 @@ class JobService:
     def owner(self, job: Job) -> Caller:
         """Tell who the owner of a job is, and may do what, now."""
         return self._rights.now(owner_of(job))
+
+    def may(self, caller: Caller, action: Action, job: Job) -> bool:
+        """Whether a caller may do something with a job."""
+        return self._rights.can(caller, action, job)
+
+    def may_have(self, caller: Caller, job: Job) -> bool:
+        """Whether a caller may have the results of a job that they may look at."""
+        return self._rights.may_have(caller, job)
 
     def require_results(self, job: Job, caller: Caller) -> None:
         """See that a caller may have the results of a job, now.

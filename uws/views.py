@@ -5,8 +5,10 @@ GET changes nothing; whatever changes something answers 303 and says no more.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -14,9 +16,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from dali.caller import Caller
 from dali.errors import NotFound, UsageError
 from dali.parameters import MAX_PARAMETERS, Parameters
-from dali.responses import LOG_FIELDS, TEXT
-from dali.views import expect_whole_body, read_parameters, watch_client
+from dali.responses import JSON, LOG_FIELDS, TEXT
+from dali.views import expect_whole_body, is_json_wanted, is_navigation, read_parameters, watch_client
 from uws import xml
+from uws.documents.asked import parse_listing
+from uws.documents.teller import JobTeller
 from uws.job import Job, ResultRef
 from uws.moment import format_moment
 from uws.packages.shop import PackageShop
@@ -56,6 +60,7 @@ def make_blueprint(
     settings: JobSettings,
     packages: PackageShop | None = None,
     board: QueueBoard | None = None,
+    pages: str = "",
 ) -> Blueprint:
     """Make the job resource of one job type.
 
@@ -79,9 +84,13 @@ def make_blueprint(
         Ledgers and packages of jobs, where there are such jobs.
     board
         Tells where jobs wait; they do not say it without.
+    pages
+        Path of the page about jobs, to which browsers are led; "" where there is none.
     """
     views = None if packages is None else PackageViews(packages, results)
-    return _Tree(service, job_type, base_url, caller_of, path, results, settings, views, board).blueprint()
+    teller = JobTeller(service, job_type, board, has_ledgers=packages is not None)
+    tree = _Tree(service, job_type, base_url, caller_of, path, results, settings, views, board, teller, pages)
+    return tree.blueprint()
 
 
 class _Tree:
@@ -98,6 +107,8 @@ class _Tree:
         settings: JobSettings,
         packages: PackageViews | None,
         board: QueueBoard | None,
+        teller: JobTeller,
+        pages: str,
     ) -> None:
         self._service = service
         self._job_type = job_type
@@ -108,6 +119,8 @@ class _Tree:
         self._settings = settings
         self._packages = packages
         self._board = board
+        self._teller = teller
+        self._pages = pages
 
     def blueprint(self) -> Blueprint:
         """Say which resource answers which method; Flask refuses all others."""
@@ -135,7 +148,13 @@ class _Tree:
 
     def list(self) -> AnyResponse:
         """List the caller's jobs."""
-        wanted = parse_filter(self._read())
+        if self._is_visit():
+            return _see(f"{self._base_url()}{self._pages}")
+        parameters = self._read()
+        if is_json_wanted(request):
+            asked = parse_listing(parameters, self._job_type)
+            return _json(self._teller.page(asked, self._caller_of(), self._list_url()))
+        wanted = parse_filter(parameters)
         refs = self._service.refs(self._caller_of(), wanted, self._job_type)
         return _document(xml.jobs_document(refs, self._list_url()))
 
@@ -155,11 +174,15 @@ class _Tree:
 
     def show(self, job_id: str) -> AnyResponse:
         """Show a job, at once or when it has changed."""
+        if self._is_visit():
+            return _see(f"{self._base_url()}{self._pages}/{quote(job_id, safe='')}")
         wait = parse_wait(self._read())
         job = self._find(job_id)
         if wait is not None:
             job = self._service.wait(job, wait.seconds, wait.phase, watch_client(request))
         refs, url = self._refs(job), self._job_url(job)
+        if is_json_wanted(request):
+            return _json(self._teller.whole(job, refs, self._caller_of(), self._list_url()))
         ledger = f"{url}/ledger" if job.packaged and self._packages else ""
         place = None if self._board is None else self._board.place(job)
         return _document(xml.job_document(job, refs, url, self._service.now_ms(), ledger, place))
@@ -274,6 +297,10 @@ class _Tree:
             raise NotFound("this job has no ledger", "Its /results lists what it has.")
         return self._packages.ledger(job, self._job_url(job), parameters, request)
 
+    def _is_visit(self) -> bool:
+        """Whether somebody opens in a browser what there is a page for."""
+        return bool(self._pages) and is_navigation(request)
+
     def _refs(self, job: Job) -> Sequence[ResultRef]:
         if job.packaged and self._packages is not None:
             return self._packages.refs(job)
@@ -348,6 +375,11 @@ def _see(url: str) -> Response:
 
 def _document(content: bytes) -> Response:
     return Response(content, headers={"Cache-Control": "no-store"}, content_type=xml.MEDIA_TYPE)
+
+
+def _json(value: Mapping[str, Any]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
+    return Response(json.dumps(value, ensure_ascii=False), headers=headers, content_type=JSON)
 
 
 def _text(text: str) -> Response:

@@ -55,6 +55,7 @@ CUTOUT = {"ID": SECRET, **HERE}
 WORDS = {"survey": "secret/g", "ra": "150", "dec": "0", "size": "5px"}
 TARGETS = "ra,dec\n150,0\n150.0005,0\n"
 LIST = {"ID": did("secret/g"), "SIZE": "5px"}
+JSON = "application/json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 
 
@@ -69,8 +70,8 @@ class Case:
     path
         With ``{fresh}`` for a job that nobody has changed yet, ``{done}`` and ``{list}`` for jobs that have
         ended, ``{token}`` for a token of the owner; that of the rule itself where it has no variable part.
-    query, data, text
-        Of the request: of the URL, of a form, or the body itself.
+    query, data, text, accept
+        Of the request: of the URL, of a form, or the body itself; the header.
     shows
         Stands in the answers to those who may read `secret`, and in no other.
     never
@@ -82,6 +83,7 @@ class Case:
     query: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
+    accept: str = ""
     shows: str = ""
     never: bool = False
 
@@ -193,6 +195,10 @@ CASES: dict[tuple[str, str], Case] = {
 }
 #: Further requests for routes that have a row.
 MORE: dict[str, tuple[str, Case]] = {
+    "jobs as JSON": ("GET", Case(ALL, "/async", accept=JSON)),
+    "shared jobs": ("GET", Case(ALL, "/async", query={"SHARED": "true"}, accept=JSON)),
+    "jobs by name": ("GET", Case(ALL, "/async?JOB={done}", accept=JSON, shows='"label"')),
+    "a job as JSON": ("GET", Case(READ, FRESH, accept=JSON, shows=SECRET)),
     "a result of a list": ("GET", Case(READ, "/async/{list}/results/r1")),
     "the manifest of a list": ("GET", Case(READ, "/async/{list}/results/result")),
     "an archive of a list": ("GET", Case(READ, "/async/{list}/results/archive")),
@@ -250,7 +256,7 @@ class Matrix:
             method=method,
             query_string=dict(case.query) or None,
             data=case.text or dict(case.data) or None,
-            headers=self.headers(who),
+            headers=self.headers(who) | ({"Accept": case.accept} if case.accept else {}),
         )
         answer.get_data()
         answer.close()

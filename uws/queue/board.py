@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dali.caller import TIERS, Caller, Tier
@@ -114,6 +114,18 @@ class QueueBoard:
                 if waiting.job_id == job.job_id:
                     return self._place(job, lane, seen, number)
         return None
+
+    def numbers(self, jobs: Iterable[Job]) -> Mapping[str, tuple[int, int]]:
+        """Tell of those jobs that wait the place, from 1, and how many wait there, by their names."""
+        wanted = {job.job_id for job in jobs if job.phase in RUNNABLE}
+        if not wanted:
+            return {}
+        return {
+            waiting.job_id: (number, len(ordered))
+            for ordered in self.look().ordered.values()
+            for number, waiting in enumerate(ordered, 1)
+            if waiting.job_id in wanted
+        }
 
     def columns(self, caller: Caller) -> list[Column]:
         """Show all queues to somebody."""

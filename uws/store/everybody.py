@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Text, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Engine, func, select, tuple_
 
-from dali.errors import UsageError, quoted
 from uws.phase import Phase
 from uws.store.rows import error_of
+from uws.store.search import contains, has_words, key_of, parse_key
 from uws.tables import EventRow, JobRow, TaskRow
 
 #: Of one job so many of its events and tasks are told: the last ones.
@@ -81,7 +80,7 @@ class JobLine:
     @property
     def key(self) -> str:
         """Where the next page begins."""
-        return f"{self.created_ms}-{self.job_id}"
+        return key_of(self.created_ms, self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ class Everybody:
         statement = select(*_COLUMNS).where(*_conditions(wanted))
         if after:
             # The first of these is in the second; it is by that the index is read.
-            created_ms, job_id = _key(after)
+            created_ms, job_id = parse_key(after)
             statement = statement.where(
                 JobRow.created_ms <= created_ms,
                 tuple_(JobRow.created_ms, JobRow.job_id) < (created_ms, job_id),
@@ -219,36 +218,15 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.owner == "-":
         conditions.append(JobRow.owner == "")
     elif wanted.owner:
-        conditions.append(_contains(JobRow.owner, wanted.owner))
+        conditions.append(contains(JobRow.owner, wanted.owner))
     if wanted.phases:
         conditions.append(JobRow.phase.in_([phase.value for phase in wanted.phases]))
     if wanted.job_type:
         conditions.append(JobRow.type == wanted.job_type)
     if wanted.words:
-        # The column holds JSON, in which what is not ASCII is escaped.
-        in_json = json.dumps(wanted.words)[1:-1]
-        conditions.append(
-            or_(
-                _contains(JobRow.job_id, wanted.words),
-                _contains(JobRow.run_id, wanted.words),
-                _contains(cast(JobRow.parameters, Text), in_json),
-            )
-        )
+        conditions.append(has_words(wanted.words))
     if wanted.since_ms is not None:
         conditions.append(JobRow.created_ms >= wanted.since_ms)
     if wanted.until_ms is not None:
         conditions.append(JobRow.created_ms < wanted.until_ms)
     return conditions
-
-
-def _contains(column: Any, words: str) -> ColumnElement[bool]:
-    escaped = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in words.lower())
-    found: ColumnElement[bool] = func.lower(column).like(f"%{escaped}%", escape="\\")
-    return found
-
-
-def _key(text: str) -> tuple[int, str]:
-    moment, mark, job_id = text.partition("-")
-    if not mark or not (moment.isascii() and moment.isdigit() and len(moment) < 16 and job_id.isalnum()):
-        raise UsageError(f"there is no page after {quoted(text)}", "Take the link to the next page.")
-    return int(moment), job_id

@@ -16,7 +16,7 @@ from uws.tables import EventRow, JobRow
 IS_RUNNABLE = text("job.phase IN ('QUEUED', 'EXECUTING')")
 
 
-def job_of(found: RowMapping) -> Job:
+def job_of(found: Mapping[str, Any] | RowMapping) -> Job:
     """Job of a whole row."""
     return Job(
         job_id=found["job_id"],

@@ -1,6 +1,7 @@
 # make run    a demo survey, served on this machine
 # make test   the whole test suite
 # make faults kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
+# make words  gathers what pages say into the catalogues of portal/translations, to be translated there
 # make check  formatting, lint, types, import contracts
 # make bench  measurements, with SWarp and Montage where they are installed; writes benchmarks/results.md
 #
@@ -12,7 +13,7 @@ PACKAGES := surveys soda sia datalink hips dali uws vosi accounts portal config
 # What works on pixels, before anything has to wait for it.
 COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile_kernels(print)"
 
-.PHONY: run test faults check bench
+.PHONY: run test faults check bench words
 
 run: var/.demo
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
@@ -31,6 +32,9 @@ check: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+words: .venv/.test
+	$(BIN)/python -m tests.support.words
 
 bench: .venv/.bench
 	$(COMPILE)

@@ -19,12 +19,13 @@ from dali.responses import error_response
 from portal import figures
 from portal.pages import Pages, is_for_people, path_of
 from portal.words import gettext as _
+from portal.words import marked
 
 MOST_BYTES = 10_000
 _SCOPES: Mapping[Scope, str] = {
-    "read": "see data and jobs, and have small cutouts made",
-    "submit": "make, change and remove jobs",
-    "admin": "administer the service",
+    "read": marked("see data and jobs, and have small cutouts made"),
+    "submit": marked("make, change and remove jobs"),
+    "admin": marked("administer the service"),
 }
 _USUAL: tuple[Scope, ...] = ("read", "submit")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -70,4 +71,4 @@ if __name__ == "__main__":
     for other in LANGUAGES:
         if other != "en":
             for words in bring_up(other):
-                print(f"{other}: {words}")
+                sys.stdout.write(f"{other}: {words}\n")

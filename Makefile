@@ -1,9 +1,10 @@
-# make run    a demo survey, served on this machine
-# make test   the whole test suite
-# make faults kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
-# make words  gathers what pages say into the catalogues of portal/translations, to be translated there
-# make check  formatting, lint, types, import contracts
-# make bench  measurements, with SWarp and Montage where they are installed; writes benchmarks/results.md
+# make run     a demo survey, served on this machine
+# make test    the whole test suite
+# make browser looks at every page with Chromium, and walks through them
+# make faults  kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
+# make words   gathers what pages say into the catalogues of portal/translations, to be translated there
+# make check   formatting, lint, types, import contracts
+# make bench   measurements, with SWarp and Montage where they are installed; writes benchmarks/results.md
 #
 # Each makes .venv itself. PYTHON=python3.13 chooses another Python.
 
@@ -13,7 +14,7 @@ PACKAGES := surveys soda sia datalink hips dali uws vosi accounts portal config
 # What works on pixels, before anything has to wait for it.
 COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile_kernels(print)"
 
-.PHONY: run test faults check bench words
+.PHONY: run test browser faults check bench words
 
 run: var/.demo
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
@@ -21,6 +22,10 @@ run: var/.demo
 test: .venv/.test
 	$(COMPILE)
 	$(BIN)/pytest $(TESTS)
+
+browser: .venv/.test
+	$(COMPILE)
+	$(BIN)/pytest -m browser $(TESTS)
 
 faults: .venv/.test
 	$(COMPILE)

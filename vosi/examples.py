@@ -15,10 +15,13 @@ XHTML = "http://www.w3.org/1999/xhtml"
 
 #: Of the page; a browser is told its hash, since nothing else may stand in a page.
 STYLE = """
-body { font: 1rem/1.5 sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
-dt { font-weight: bold } code, dd { font-family: monospace; overflow-wrap: anywhere }
+:root { color-scheme: light dark }
+html { background: Canvas; color: CanvasText }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
+body { overflow-wrap: anywhere } code { font-family: ui-monospace, monospace; font-size: 0.9em }
 """
 _NAMESPACES: dict[Any, str] = {None: XHTML}
+_LANGUAGE: dict[Any, str] = {"lang": "en", "{http://www.w3.org/XML/1998/namespace}lang": "en"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,15 @@ def write_examples(examples: Sequence[Example], title: str, base_url: str) -> by
     shown = [_example(example, base_url) for example in examples]
     page = _e(
         "html",
-        _e("head", _e("title", title), _e("style", STYLE)),
-        _e("body", _e("h1", title), *empty, *shown, vocab=VOCABULARY),
+        _e("head", _e("title", title), _viewport(), _e("style", STYLE)),
+        _e("body", _e("main", _e("h1", title), *empty, *shown), vocab=VOCABULARY),
+        **_LANGUAGE,
     )
     return etree.tostring(page, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _viewport() -> etree._Element:
+    return _e("meta", name="viewport", content="width=device-width, initial-scale=1")
 
 
 def _example(example: Example, base_url: str) -> etree._Element:

@@ -52,6 +52,14 @@ sn: B
 mail: shared@soda.test
 userPassword: bobpw
 
+dn: uid=carol,{PEOPLE}
+objectClass: inetOrgPerson
+uid: carol
+cn: Carol C
+sn: C
+mail: carol@soda.test
+userPassword: carolpw
+
 dn: uid=twin,{PEOPLE}
 objectClass: inetOrgPerson
 uid: twin

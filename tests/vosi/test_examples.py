@@ -92,7 +92,7 @@ def test_surveys_that_are_not_public_are_not_shown(page: etree._Element) -> None
 def test_text_is_escaped() -> None:
     example = Example("a", "<b> & c", "\u2192", "ivo://x", "sync", (("ID", "ivo://x?<y>&z"),))
     page = etree.fromstring(write_examples([example], "<t>", "http://here"))
-    assert page.findtext(f"{X}body/{X}h1") == "<t>"
+    assert page.findtext(f"{X}body/{X}main/{X}h1") == "<t>"
     assert [found.text for found in properties(page, "value")] == ["ivo://x?<y>&z"]
     (link,) = (found.get("href") for found in page.iter() if found.get("href"))
     assert link == "http://here/sync?ID=ivo%3A%2F%2Fx%3F%3Cy%3E%26z"

@@ -1,0 +1,125 @@
+"""The service that is looked at: a process of its own with a small sky, people, and jobs they have made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import requests
+
+from config.demo import RECIPE, make_demo
+from config.settings import load_settings
+from tests.support.cluster import until
+from tests.support.server import Served, serve
+from tests.support.service import did, index_all, write_surveys
+from tests.support.slapd import ADMIN_PASSWORD, Slapd, declaration
+
+TIMEOUT_S = 30
+DEMO = "ivo://example.org/fountain?demo"
+#: The field of the demo survey, with its galaxies, in tiles of a quarter of their size.
+SMALL_SKY = replace(RECIPE, tile_px=600, groups=RECIPE.groups[:1])
+#: Who signs in, with which password; the first one administers.
+PEOPLE = {"alice": "alicepw", "bob": "bobpw", "carol": "carolpw"}
+#: Two rows are wrong, and one is where there is nothing.
+TARGETS = """id,ra,dec
+spiral,150.1,2.2
+centre,150.05,2.15
+north,150.05,2.18
+south,150.05,2.12
+lost,10,80
+wrong,150.05,92
+worse,here,there
+"""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What runs.
+
+    Parameters
+    ----------
+    served
+        The process.
+    environ
+        Its settings.
+    folder
+        Its data.
+    cookies
+        Of the sessions of `PEOPLE`.
+    """
+
+    served: Served
+    environ: Mapping[str, str]
+    folder: Path
+    cookies: Mapping[str, str]
+
+    @property
+    def base(self) -> str:
+        """Its URL, by the name that browsers take for safe without TLS."""
+        return self.served.url.replace("127.0.0.1", "localhost").rstrip("/")
+
+    def ask(self, method: str, path: str, who: str = "", **more: object) -> requests.Response:
+        """Send a request as the browser of somebody does, from a page of the service."""
+        headers = {"Cookie": self.cookies[who], "Sec-Fetch-Site": "same-origin"} if who else {}
+        url = path if path.startswith("http") else f"{self.base}{path}"
+        return requests.request(
+            method,
+            url,
+            headers=headers,
+            timeout=TIMEOUT_S,
+            allow_redirects=False,
+            **more,  # type: ignore[arg-type]
+        )
+
+    def submit(self, who: str = "", targets: str = "", **values: str) -> str:
+        """Make a job and run it, of a table if there are `targets`; give its id."""
+        values = {"ID": f"{DEMO}/r", "PHASE": "RUN", **values}
+        files = {"t": ("targets.csv", targets)} if targets else None
+        if targets:
+            values["UPLOAD"] = "targets,param:t"
+        answer = self.ask("POST", "/async", who, data=values, files=files)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"].rpartition("/")[2]
+
+    def wait(self, job_id: str, who: str = "") -> str:
+        """Wait until a job has ended; give its phase."""
+
+        def phase() -> str:
+            return self.ask("GET", f"/async/{job_id}/phase", who).text
+
+        until(lambda: phase() in ("COMPLETED", "ERROR", "ABORTED"), 60, self.served.log.read_text)
+        return phase()
+
+
+@contextmanager
+def stand(folder: Path, directory: Slapd, environ: Mapping[str, str] | None = None) -> Iterator[Stand]:
+    """Run a service in an empty folder, with everybody signed in, until the block ends."""
+    write_surveys(folder)
+    make_demo(folder / "demo", workers=1, recipe=SMALL_SKY)
+    provider = folder / "institute.toml"
+    provider.write_text(declaration(directory), encoding="utf-8")
+    environ = {
+        "FOUNTAIN_DATA__FOLDER": str(folder),
+        "FOUNTAIN_SURVEYS__DECLARATIONS": str(folder / "declarations"),
+        "FOUNTAIN_IDENTIFIERS__BASE": did("").rstrip("?"),
+        "FOUNTAIN_PUBLISHER__NAME": "Observatório de Teste",
+        "FOUNTAIN_PUBLISHER__EMAIL": "help@example.org",
+        "FOUNTAIN_ACCOUNTS__PROVIDERS": str(provider),
+        "FOUNTAIN_ACCOUNTS__ADMIN_GROUPS": "staff",
+        "FOUNTAIN_ACCOUNTS__LOGIN_FAILURES": "1000",
+        "SLAPD_PASSWORD": ADMIN_PASSWORD,
+        **(environ or {}),
+    }
+    index_all(load_settings(environ))
+    with serve(folder, environ, "--port", "0") as served:
+        made = Stand(served, environ, folder, {})
+        yield replace(made, cookies={name: _session(made, name) for name in PEOPLE})
+
+
+def _session(made: Stand, name: str) -> str:
+    """Sign somebody in; give the cookie."""
+    answer = made.ask("POST", "/login/institute", data={"name": name, "password": PEOPLE[name]})
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Set-Cookie"].partition(";")[0]

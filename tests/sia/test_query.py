@@ -310,6 +310,17 @@ def test_sia_16_mandatory_columns(client: FlaskClient) -> None:
     assert [field.get("name") for field in fields.values()] == [field.name for field in FIELDS]
 
 
+def test_oc_03_dali_11_further_columns_are_those_of_the_model(client: FlaskClient) -> None:
+    root = etree.fromstring(get(client, MAXREC=1))
+    fields = {field.get("name"): field for field in root.iterfind(".//v:FIELD", V)}
+    further = {"dataproduct_subtype", "obs_title", "obs_release_date", "data_rights", "s_pixel_scale"}
+    assert further | {"bib_reference"} == fields.keys() - {
+        row.split()[0] for row in MANDATORY.split("\n") if row
+    }
+    released = fields["obs_release_date"]
+    assert (released.get("datatype"), released.get("xtype")) == ("char", "timestamp")
+
+
 def test_oc_02_oc_04_rows_are_whole_and_in_order(client: FlaskClient) -> None:
     rows = table(get(client))
     for name in ("calib_level", "obs_collection", "obs_id", "obs_publisher_did"):

@@ -1,29 +1,23 @@
-"""Lists as people make them: a service with workers and the demo survey, the command, and the notebook."""
+"""Lists as people make them: a service with workers, and the command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 from astropy.io import fits
 from astropy.table import Table
 from click.testing import CliRunner, Result
 
 from config.batch import archive
 from config.cli import main
-from config.demo import RECIPE, make_demo
-from notebooks.execute import execute
-from tests.conftest import REPOSITORY
 from tests.support.server import Served, serve
 from tests.support.service import index_all, settings_of, write_surveys
 
 pytestmark = pytest.mark.deployment
 
-SMALL = replace(RECIPE, tile_px=400, groups=(RECIPE.groups[0],), compressed=())
 OK, OUTSIDE, WRONG = 9, 2, 1
 COUNT = OK + OUTSIDE + WRONG
 
@@ -34,7 +28,6 @@ Run = Callable[..., Result]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("live") / "service"
     write_surveys(folder)
-    make_demo(folder / "demo", workers=1, recipe=SMALL)
     environ = {"FOUNTAIN_SERVER__WORKERS": "1", "FOUNTAIN_SERVER__PORT": "0"}
     settings = settings_of(folder, environ)
     index_all(settings)
@@ -112,14 +105,3 @@ def test_requests_that_are_wrong(run: Run, table: Path, options: tuple[str, ...]
     assert ran.exit_code == 2, ran.output
     assert said in ran.output
     assert "Traceback" not in ran.output
-
-
-@pytest.mark.deployment
-def test_the_notebook(served: Served) -> None:
-    notebook = execute(REPOSITORY / "notebooks/batch.ipynb", {"SODA_SERVICE": served.url, "TARGETS": "100"})
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    texts = "".join(output.get("text", "") for output in outputs)
-    assert "COMPLETED" in texts
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
-    assert not [output for output in outputs if output.get("name") == "stderr"]
-    assert requests.get(f"{served.url}/healthz", timeout=30).ok

@@ -3,6 +3,7 @@
 # make browser looks at every page with Chromium, and walks through them
 # make faults  kills, freezes and starves processes, and installs and starts whole deployments: about ten minutes
 # make words   gathers what pages say into the catalogues of portal/translations, to be translated there
+# make docs    the guides as HTML, in build/docs
 # make check   formatting, lint, types, import contracts
 # make bench   measurements, with SWarp and Montage where they are installed; writes benchmarks/results.md
 #
@@ -14,7 +15,7 @@ PACKAGES := surveys soda sia datalink hips dali uws vosi accounts portal config
 # What works on pixels, before anything has to wait for it.
 COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile_kernels(print)"
 
-.PHONY: run test browser faults check bench words
+.PHONY: run test browser faults docs check bench words
 
 run: var/.demo
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
@@ -31,6 +32,9 @@ faults: .venv/.test
 	$(COMPILE)
 	NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/kernels $(COMPILE)
 	$(BIN)/pytest -m 'faults or deployment' $(TESTS)
+
+docs: .venv/.docs
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
 
 check: .venv/.test
 	$(BIN)/ruff check .
@@ -52,13 +56,17 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-.venv/.test: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/.docs: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@ .venv/.run
 
+.venv/.test: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
+	touch $@ .venv/.run .venv/.docs
+
 .venv/.bench: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
-	touch $@ .venv/.run .venv/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,docs,bench]'
+	touch $@ .venv/.run .venv/.docs .venv/.test
 
 var/.demo: .venv/.run config/surveys/demo.toml $(wildcard config/demo/*.py config/migrations/versions/*.py surveys/index/*.py)
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
+from soda.targets import UploadRefused
 from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
 from surveys.identifiers import Identifiers
 from uws.jobtype import JobRefused
@@ -12,6 +13,17 @@ NO_ROOM = "there is no room for a large cutout while it is made"
 
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
+
+
+class TableRefused(JobRefused):
+    """A table of targets is of no use.
+
+    `columns`: those it has, as far as they are known.
+    """
+
+    def __init__(self, refused: UploadRefused) -> None:
+        super().__init__(refused.sentence, refused.fix, status=refused.status)
+        self.columns = refused.seen
 
 
 class TooManyRows(JobRefused):

@@ -11,12 +11,15 @@ from typing import Any
 from soda.estimate.asked import Page
 from soda.estimate.service import Estimate, Terms
 from soda.estimate.verdicts import Found, Verdict
+from soda.targets import SeenColumn
 from uws.planning import Outlook
 from uws.quota import Allowance
 
 #: So many faults are told one by one.
 TOLD_FAULTS = 100
 DIGITS = 4
+#: Of degrees: where on the sky a target is, not where it is cut.
+PLACES = 6
 
 
 def estimate_document(
@@ -41,6 +44,7 @@ def estimate_document(
     told: dict[str, Any] = {
         "rows": found.sums() if found else {"total": estimate.total},
         "verdicts": found.counts() if found else {},
+        "columns": [_column(one) for one in estimate.columns] or None,
         "faults": [fault.written() for fault in islice(found.faults, TOLD_FAULTS)] if found else [],
         "more_faults": max(0, len(found.faults) - TOLD_FAULTS) if found else 0,
         "images": found.images if found else 0,
@@ -91,6 +95,17 @@ def _quota(allowance: Allowance) -> dict[str, Any]:
     }
 
 
+def _column(column: SeenColumn) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "unit": column.unit or None,
+        "ucd": column.ucd or None,
+        "as": column.used_as or None,
+        "found_by": column.found_by or None,
+        "values": list(column.values),
+    }
+
+
 def _page(found: Found, page: Page) -> dict[str, Any]:
     """Tell some rows one by one: columns, as there may be many rows."""
     chosen = slice(page.after, page.after + page.limit)
@@ -104,6 +119,9 @@ def _page(found: Found, page: Page) -> dict[str, Any]:
     }
     if found.ids:
         columns["id"] = list(found.ids[chosen])
+    if found.ra_deg:
+        columns["ra"] = [_degrees(degrees) for degrees in found.ra_deg[chosen]]
+        columns["dec"] = [_degrees(degrees) for degrees in found.dec_deg[chosen]]
     if found.products:
         columns["product"] = list(found.products[chosen])
     after = page.after + len(verdicts)
@@ -113,6 +131,10 @@ def _page(found: Found, page: Page) -> dict[str, Any]:
 def _rounded(fraction: float | None) -> float | None:
     """Leave out what is not known, and digits that mean nothing."""
     return None if fraction is None or math.isnan(fraction) else round(float(fraction), DIGITS)
+
+
+def _degrees(degrees: float) -> float | None:
+    return None if math.isnan(degrees) else round(degrees, PLACES)
 
 
 def _count_from(first: int, count: int) -> range:

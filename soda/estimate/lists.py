@@ -48,6 +48,8 @@ def found_of_list(looked: Looked) -> Found:
         ids=[table.ids[target] for target in targets.tolist()] if any(table.ids) else (),
         products=_products(looked),
         targets=len(table),
+        ra_deg=table.ra_deg[targets].tolist(),
+        dec_deg=table.dec_deg[targets].tolist(),
     )
 
 

@@ -18,10 +18,11 @@ from soda.jobtype import SodaJobs
 from soda.lists.request import ListRequest
 from soda.lists.service import splitting
 from soda.params import ManyCutouts
-from soda.refusals import TooManyRows
+from soda.refusals import TableRefused, TooManyRows
 from soda.rows import PlannedRow
 from soda.service import SyncService
 from soda.spelling import canonical_query
+from soda.targets import SeenColumn
 from surveys.identifiers import Identifiers
 from surveys.plan import CutoutPlan
 from surveys.request import CutoutRequest
@@ -63,6 +64,8 @@ class Estimate:
         The nearest request that would be one, as parameters; empty where none is known.
     quota
         What is left of what the caller may use, before it and after.
+    columns
+        Those of the table of targets.
     """
 
     found: Found | None
@@ -73,6 +76,7 @@ class Estimate:
     refused: ProtocolError | None = None
     nearest: Mapping[str, str | int] = field(default_factory=dict)
     quota: Sequence[Allowance] = ()
+    columns: Sequence[SeenColumn] = ()
 
 
 class EstimateService:
@@ -137,7 +141,8 @@ class EstimateService:
                 return self._with_quota(found, client)
         except JobRefused as refused:
             nearest = {"rows": refused.most} if isinstance(refused, TooManyRows) else {}
-            return Estimate(None, 0, refused=refused, nearest=nearest)
+            columns = refused.columns if isinstance(refused, TableRefused) else ()
+            return Estimate(None, 0, refused=refused, nearest=nearest, columns=columns)
         except (NotFound, AuthorizationError) as refused:
             return Estimate(None, 0, refused=told_to(refused, client.caller.name))
 
@@ -171,7 +176,7 @@ class EstimateService:
     def _of_list(self, request: ListRequest, client: Client) -> Estimate:
         looked = self._kind.look(request)
         found, total = found_of_list(looked), len(looked.units)
-        refused = looked.refused
+        refused, columns = looked.refused, looked.table.seen
         nearest: Mapping[str, str | int] = {}
         if refused is None and not found.cutouts and looked.units.faults:
             refused = next(iter(looked.units.faults.values()))
@@ -180,12 +185,12 @@ class EstimateService:
                 nearest = {"rows": refused.most}
             elif (largest := first_request(looked)) is not None:
                 nearest = nearest_size(largest, self._planning(request.caller)) or {}
-            return Estimate(found, total, refused=refused, nearest=nearest)
+            return Estimate(found, total, refused=refused, nearest=nearest, columns=columns)
         tasks = tasks_of_list(looked)
         split = expectation_of_all(1, splitting(total))
         work = Workload.of(tasks, split)
         outlook = self._planner.outlook_of(JOB_TYPE, looked.lane, total, work, client.caller.rank)
-        return Estimate(found, total, outlook, not_sync="it is of a table of targets")
+        return Estimate(found, total, outlook, not_sync="it is of a table of targets", columns=columns)
 
     def _at_once(self, parameters: Parameters, client: Client) -> tuple[str, str]:
         """Give the URL by which sync gives this at once, or why it does not."""

@@ -71,6 +71,8 @@ class Found:
         What each is of its target; empty where targets have one product.
     targets
         Rows of the table that was sent; None where none was.
+    ra_deg, dec_deg
+        Of each row, where they come from a table; NaN where it has none.
     """
 
     verdicts: Sequence[int]
@@ -82,6 +84,8 @@ class Found:
     ids: Sequence[str] = ()
     products: Sequence[str] = ()
     targets: int | None = None
+    ra_deg: Sequence[float] = ()
+    dec_deg: Sequence[float] = ()
 
     @property
     def cutouts(self) -> int:

@@ -22,7 +22,7 @@ from soda.lists.units import UnitPlanner, Units, units_of, wrong_targets
 from soda.lists.work import run_list
 from soda.making import DATABASE_RETRY_S, database_away
 from soda.price import BYTE_S, CUTOUT_S, LISTED_S
-from soda.refusals import TooManyRows
+from soda.refusals import TableRefused, TooManyRows
 from soda.targets import TargetLimits, TargetTable, UploadRefused, read_targets
 from surveys.sky.overlap import box_shape
 from surveys.sky.stencil import Size
@@ -34,6 +34,8 @@ from uws.jobtype import Expansion, JobPlan, JobRefused, Outcome, UploadSource, W
 SPLIT_ROW_S = 6e-5
 #: So many targets that are wrong are named.
 TOLD_TARGETS = 5
+#: So many rows of a table are shown to who asks what it would come to.
+HEAD = 5
 #: Bytes of a header, as a rule.
 _HEADER_BYTES = 5760
 #: Bytes of a pixel, where it is not known of which image it is.
@@ -156,7 +158,7 @@ class Lists:
                 "/estimate does not read a table that is named by its URL: a worker fetches it for a job",
                 "Send the file itself, as UPLOAD=targets,param:t, or make the job and see its estimate.",
             )
-        table, engine = self._read(request), self._engine.asked_by(request.caller)
+        table, engine = self._read(request, HEAD), self._engine.asked_by(request.caller)
         resolved = Resolved(self._levels(request, engine), table.settings, len(table))
         refused: ProtocolError | None = None
         self._count(table, resolved)
@@ -195,11 +197,16 @@ class Lists:
     def _levels(self, request: ListRequest, engine: Engine) -> Levels:
         return Levels(request.job, engine.identifiers, engine.catalog.survey, engine.reader)
 
-    def _read(self, request: ListRequest) -> TargetTable:
+    def _read(self, request: ListRequest, head: int = 0) -> TargetTable:
         upload = request.upload
         try:
             return read_targets(
-                upload.path(), upload.file_name, upload.media_type, request.mapping, self._limits.targets
+                upload.path(),
+                upload.file_name,
+                upload.media_type,
+                request.mapping,
+                self._limits.targets,
+                head,
             )
         except OSError as error:  # its file went just now, or its disk is away
             raise ServiceUnavailable(
@@ -207,7 +214,7 @@ class Lists:
             ) from error
         except UploadRefused as refused:
             # No job is made for it (section 2.2.3.1 of UWS).
-            raise JobRefused(refused.sentence, refused.fix, status=refused.status) from refused
+            raise TableRefused(refused) from refused
 
     def _refuse_wrong(self, request: ListRequest, table: TargetTable, resolved: Resolved) -> None:
         """Refuse a list for targets that are wrong, if they all are, or if that is asked for."""

@@ -52,9 +52,9 @@ class EcsvSource:
             )
         self.fields = [_field(one) for one in described]
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted columns of all rows."""
-        return self._text.read(wanted)
+        return self._text.read(wanted, most)
 
 
 def _field(described: dict[str, Any]) -> Field:

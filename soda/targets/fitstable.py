@@ -54,7 +54,7 @@ class FitsSource:
         except Exception as fault:  # whatever astropy makes of a header
             raise _unreadable() from fault
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted columns, some rows at a time."""
         for one in wanted:
             _check_scalar(self._found.header, one.index + 1, self.fields[one.index].name)
@@ -71,18 +71,19 @@ class FitsSource:
                 ) as hdus,
             ):
                 warnings.simplefilter("ignore")
-                return self._body(hdus[self._found.number].data, wanted)
+                return self._body(hdus[self._found.number].data, wanted, most)
         except UploadRefused:
             raise
         except Exception as fault:
             raise _unreadable() from fault
 
-    def _body(self, data: Any, wanted: Sequence[Wanted]) -> Body:
+    def _body(self, data: Any, wanted: Sequence[Wanted], most: int | None) -> Body:
         rows = self._found.header["NAXIS2"]
+        rows = rows if most is None else min(rows, most)
         nulls = [self._found.header.get(f"TNULL{one.index + 1}") for one in wanted]
         gathered: list[list[Any]] = [[] for _ in wanted]
         for start in range(0, rows, _ROWS_AT_ONCE):
-            part = data[start : start + _ROWS_AT_ONCE]
+            part = data[start : min(start + _ROWS_AT_ONCE, rows)]
             for one, values, null in zip(wanted, gathered, nulls, strict=True):
                 values.append(_plain(part.field(one.index), null))
         return Body([_joined(values) for values in gathered], rows)

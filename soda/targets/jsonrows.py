@@ -47,12 +47,14 @@ class JsonSource:
         self._names = list(names)
         self.fields = [Field(name) for name in names]
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted members of all objects."""
-        texts = Texts(wanted, self._limits)
+        texts = Texts(wanted, self._limits, most)
         names = [self._names[one.index] for one in wanted]
         rows: list[list[str]] = []
         for line, row in _objects(self._path, self._limits):
+            if texts.is_full:
+                break
             texts.line(line)
             cells = []
             for name in names:

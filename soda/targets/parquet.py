@@ -42,17 +42,19 @@ class ParquetSource:
             raise too_many_rows(limits)
         self.fields = [_field(column) for column in schema]
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted columns, some rows at a time."""
         names = [self.fields[one.index].name for one in wanted]
         self._check_sizes(set(names))
-        texts = Texts(wanted, self._limits, has_lines=False)
+        texts = Texts(wanted, self._limits, most, has_lines=False)
         try:
-            for batch in self._file.iter_batches(_ROWS_AT_ONCE, columns=names, use_threads=False):
+            for batch in self._file.iter_batches(most or _ROWS_AT_ONCE, columns=names, use_threads=False):
                 columns = [_texts(batch.column(name)) for name in names]
                 for _ in range(batch.num_rows):
                     texts.line(texts.rows + 1)
                 texts.add(zip(*columns, strict=True))
+                if texts.is_full:
+                    break
         except UploadRefused:
             raise
         except Exception as fault:

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from soda.targets.columns import Chosen, choose
 from soda.targets.formats import open_source
 from soda.targets.mapping import POSITION, ColumnMapping
 from soda.targets.positions import read_positions
+from soda.targets.seen import seen_columns
 from soda.targets.source import MAX_CELL, Body, Source, Wanted, as_texts, what_is_wrong
 from soda.targets.table import RowFault, TargetLimits, TargetTable, UploadRefused
 from soda.targets.text import TextSource
@@ -35,7 +37,12 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def read_targets(
-    path: Path, file_name: str, media_type: str, mapping: ColumnMapping, limits: TargetLimits
+    path: Path,
+    file_name: str,
+    media_type: str,
+    mapping: ColumnMapping,
+    limits: TargetLimits,
+    head: int = 0,
 ) -> TargetTable:
     """Read an uploaded table of targets.
 
@@ -45,6 +52,8 @@ def read_targets(
         The file here; it is read, and nothing else is opened.
     file_name, media_type
         What the client says of it: a hint where the content does not tell.
+    head
+        Columns of the file are shown with the values of so many rows; 0 not to show them.
 
     Raises
     ------
@@ -62,7 +71,19 @@ def read_targets(
     if not size:
         raise UploadRefused("the file is empty")
     source = open_source(path, file_name, media_type.partition(";")[0].strip().lower(), limits)
-    chosen = choose(source.fields, source.has_names, mapping)
+    if not head:
+        return _read(source, choose(source.fields, source.has_names, mapping))
+    chosen = Chosen({}, "")
+    try:
+        chosen = choose(source.fields, source.has_names, mapping)
+        table = _read(source, chosen)
+    except UploadRefused as refused:
+        refused.seen = seen_columns(source, chosen, head)
+        raise
+    return replace(table, seen=seen_columns(source, chosen, head))
+
+
+def _read(source: Source, chosen: Chosen) -> TargetTable:
     body = source.read(
         [
             Wanted(one.index, source.fields[one.index].name, name not in (*POSITION, "id"))

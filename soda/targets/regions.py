@@ -47,11 +47,13 @@ class RegionSource:
             Field(name, frame=self._frame if name in ("ra", "dec") else "") for name in self._names
         ]
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the regions."""
-        texts = Texts(wanted, self._limits)
+        texts = Texts(wanted, self._limits, most)
         rows = []
         for line, cells, fault, frame in self._regions():
+            if texts.is_full:
+                break
             texts.line(line)
             if frame != self._frame:
                 fault = fault or "the region is of another system of coordinates than those before it"

@@ -59,8 +59,8 @@ class Source(Protocol):
     def has_names(self) -> bool:
         """Whether the file names its columns."""
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
-        """Read rows.
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
+        """Read rows: all of them, or `most` from the first on.
 
         Raises
         ------
@@ -72,15 +72,28 @@ class Source(Protocol):
 class Texts:
     """Gathers texts of wanted columns, in bounded memory whatever the cells are."""
 
-    def __init__(self, wanted: Sequence[Wanted], limits: TargetLimits, *, has_lines: bool = True) -> None:
+    def __init__(
+        self,
+        wanted: Sequence[Wanted],
+        limits: TargetLimits,
+        most: int | None = None,
+        *,
+        has_lines: bool = True,
+    ) -> None:
         self._wanted = wanted
         self._limits = limits
+        self._most = most
         self._has_lines = has_lines
         self._columns: list[list[str]] = [[] for _ in wanted]
         self._shared: dict[str, str] = {}
         self._lines: list[int] = []
         self.faults: dict[int, str] = {}
         self.rows = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many rows as are to be read."""
+        return self._most is not None and self.rows >= self._most
 
     def line(self, line: int) -> None:
         """Count a row, which begins on this line."""

@@ -11,6 +11,30 @@ from numpy.typing import NDArray
 from dali.errors import UsageError
 
 
+@dataclass(frozen=True, slots=True)
+class SeenColumn:
+    """A column of an uploaded table, as it is shown to who sent it.
+
+    Parameters
+    ----------
+    name, unit, ucd
+        As the file has them.
+    used_as
+        Our name of what it is taken for; "" where it is ignored.
+    found_by
+        What showed that: ``ucd``, ``name``, ``mapping`` or ``position``.
+    values
+        Those of the first rows.
+    """
+
+    name: str
+    unit: str
+    ucd: str
+    used_as: str
+    found_by: str
+    values: Sequence[str]
+
+
 class UploadRefused(UsageError):
     """The whole file is of no use: unreadable, or beyond a limit (413 where it is that of bytes).
 
@@ -20,9 +44,12 @@ class UploadRefused(UsageError):
         What is wrong with it.
     line
         1-based line of the file it is found on, None where there is no such line.
+    seen
+        Columns of the file, where it is known so far.
     """
 
     status = 403
+    seen: Sequence[SeenColumn] = ()
 
     def __init__(
         self, reason: str, fix: str = "", *, line: int | None = None, status: int | None = None
@@ -77,6 +104,8 @@ class TargetTable:
         By row.
     columns, found_by
         Our name -> the file's column; and how that was found: ``ucd``, ``name``, ``mapping`` or ``position``.
+    seen
+        All columns of the file with the values of its first rows, where they were asked for.
     """
 
     numbers: NDArray[np.int64]
@@ -88,6 +117,7 @@ class TargetTable:
     faults: Sequence[RowFault]
     columns: Mapping[str, str]
     found_by: Mapping[str, str]
+    seen: Sequence[SeenColumn] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)

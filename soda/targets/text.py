@@ -73,9 +73,9 @@ class TextSource:
         units = [*units, *[""] * (len(names) - len(units))]
         self.fields = [_field(name, unit) for name, unit in zip(names, units, strict=False)]
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted columns of all rows."""
-        texts = Texts(wanted, self._limits)
+        texts = Texts(wanted, self._limits, most)
         pick = itemgetter(*(one.index for one in wanted))
         width, faults = self._width, texts.faults
         rows: list[tuple[str, ...]] = []
@@ -84,6 +84,8 @@ class TextSource:
                 if any(cells[width:]):
                     faults[texts.rows] = f"the row has {len(cells)} values; there are {width} columns"
                 cells += [""] * (width - len(cells))
+            if texts.is_full:
+                break
             if not any(cells):
                 continue  # a spreadsheet's empty rows
             texts.line(line)

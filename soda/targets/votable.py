@@ -57,9 +57,9 @@ class VOTableSource:
             raise UploadRefused("the VOTable has no table with data", _AS_TABLEDATA)
         self.fields = head.described()
 
-    def read(self, wanted: Sequence[Wanted]) -> Body:
+    def read(self, wanted: Sequence[Wanted], most: int | None = None) -> Body:
         """Read the wanted columns of all rows."""
-        reader = _Reader(self._limits, wanted)
+        reader = _Reader(self._limits, wanted, most)
         _parse(self._path, self._encoding, reader)
         return reader.body()
 
@@ -122,10 +122,15 @@ class _Reader:
     ----------
     wanted
         Columns to read; None to stop where the data of the first table begin.
+    most
+        Rows to read; None for all.
     """
 
-    def __init__(self, limits: TargetLimits, wanted: Sequence[Wanted] | None) -> None:
+    def __init__(
+        self, limits: TargetLimits, wanted: Sequence[Wanted] | None, most: int | None = None
+    ) -> None:
         self._limits = limits
+        self._most = most
         self._wanted = wanted
         self._names: dict[str, str] = {}
         self._attribute_names: set[str] = set()
@@ -135,7 +140,7 @@ class _Reader:
         self._systems: dict[str, str] = {}
         self._nulls: dict[int, str] = {}
         self.has_data = False
-        self._texts = Texts(wanted or (), limits, has_lines=False)
+        self._texts = Texts(wanted or (), limits, most, has_lines=False)
         self._indices = [one.index for one in wanted or ()]
         self._rows: list[list[str]] = []
         self._cells: list[str] = []
@@ -321,11 +326,13 @@ class _Reader:
         if len(self._rows) == _ROWS_AT_ONCE:
             self._texts.add(self._rows)
             self._rows.clear()
+        if self._texts.is_full:
+            raise _Done
 
     def _end_stream(self) -> None:
         if self._stream is None:
             return
-        self._binary = self._table.read(self._stream.content())
+        self._binary = self._table.read(self._stream.content(), self._most)
         self._stream = None
 
 

@@ -302,8 +302,29 @@ def test_targets_row_by_row(client: FlaskClient) -> None:
     assert told["row"] == [1, 2, 3, 4, 5]
     assert told["id"] == ["in", "edge", "out", "wrong", "also in"]
     assert told["fraction"] == [1.0, pytest.approx(0.5, abs=0.05), 0.0, 0.0, 1.0]
+    assert told["ra"] == [150.0, pytest.approx(float(EDGE.split()[0])), 10.0, None, 150.001]
+    assert told["dec"] == [0.0, -0.01, 10.0, None, 0.001]
     several = ask(client, ID=did("tiny"), FILTER="g", VERDICTS="true")
     assert several["rows"]["targets"] == 5
+
+
+def test_columns_are_told_with_what_they_are_taken_for(client: FlaskClient) -> None:
+    text = "label,x,dec,ra,size [arcsec]\na,7,0,150,9\nb,8,0.001,150,9\n"
+    told = {one["name"]: one for one in ask(client, text)["columns"]}
+    assert {name: (one["as"], one["found_by"]) for name, one in told.items()} == {
+        "label": (None, None), "x": (None, None), "dec": ("dec", "name"), "ra": ("ra", "name"),
+        "size": ("size", "name"),
+    }  # fmt: skip
+    assert told["x"]["values"] == ["7", "8"]
+    assert told["size"]["unit"] == "arcsec"
+    mapped = ask(client, text, COLUMNS="ra:ra,dec:dec,id:label")["columns"]
+    assert (mapped[0]["as"], mapped[0]["found_by"]) == ("id", "mapping")
+    refused = ask(client, "a,b\n150,0\n")
+    assert "no columns are right ascension" in refused["refused"]["sentence"]
+    assert [(one["name"], one["as"], one["values"]) for one in refused["columns"]] == [
+        ("a", None, ["150"]), ("b", None, ["0"]),
+    ]  # fmt: skip
+    assert estimate(client, ID=did("tiny/g"), CENTER="150 0", SIZE="20px")["columns"] is None
 
 
 def test_what_rows_name_is_judged(client: FlaskClient) -> None:

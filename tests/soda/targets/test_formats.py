@@ -11,8 +11,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 
-from soda.targets import TargetTable, UploadRefused
-from tests.soda.targets.support import PRIMARY, fits_table, read, rows, votable
+from soda.targets import ColumnMapping, TargetTable, UploadRefused, read_targets
+from tests.soda.targets.support import PRIMARY, SMALL, fits_table, read, rows, votable
 
 IDS = ["NGC 1", "a/b", "=1+1", "ﷺ ‮abc", "Θ Ori", "1234567890123456789", "x" * 255]
 COUNT = len(IDS)
@@ -376,3 +376,49 @@ def test_a_fits_table_after_images_and_compressed_ones(tmp_path: Path) -> None:
     assert read(tmp_path / "list.fits").ids == ["a"]
     with pytest.raises(UploadRefused, match="no table"):
         read(tmp_path / "none.fits", PRIMARY)
+
+
+@pytest.mark.parametrize("form", ["text", "tabledata", "binary", "binary2", "fits", "ecsv", "json"])
+def test_columns_are_shown_with_their_first_values(plain: Table, tmp_path: Path, form: str) -> None:
+    path, shown = tmp_path / "list", plain["id", "RA", "Dec", "mag"]
+    shown["id"] = [f"t{number}" for number in range(COUNT)]
+    match form:
+        case "text":
+            shown.write(path, format="ascii.csv")
+        case "fits" | "ecsv":
+            shown.write(path, format={"fits": "fits", "ecsv": "ascii.ecsv"}[form])
+        case "json":
+            path.write_text(
+                "\n".join(
+                    json.dumps(dict(zip(shown.colnames, row.as_void().tolist(), strict=True)))
+                    for row in shown
+                )
+            )
+        case _:
+            shown.write(path, format="votable", tabledata_format=form)
+    table = read_targets(path, "", "", ColumnMapping(), SMALL, head=3)
+    assert [(one.name, one.used_as, one.found_by) for one in table.seen] == [
+        ("id", "id", "name"), ("RA", "ra", "name"), ("Dec", "dec", "name"), ("mag", "", ""),
+    ]  # fmt: skip
+    values = [list(one.values) for one in table.seen]
+    assert values[0] == ["t0", "t1", "t2"]
+    assert values[3] == ["0", "1", "2"]
+    assert [float(text) for text in values[1]] == RA[:3].tolist()
+    # Whatever is shown, all rows are read.
+    assert len(table) == COUNT
+    assert read(path).seen == ()
+
+
+def test_columns_of_a_table_that_is_refused_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(UploadRefused, match="no columns are right ascension") as refused:
+        read_targets(tmp_path / "list.csv", "list.csv", "", ColumnMapping(), SMALL, head=5)
+    assert [(one.name, one.used_as, one.values) for one in refused.value.seen] == [
+        ("a", "", ["1", "3"]), ("b", "", ["2", "4"]),
+    ]  # fmt: skip
+
+
+def test_a_column_of_arrays_is_shown_without_values(tmp_path: Path) -> None:
+    Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0], "flux": np.ones((2, 5))}).write(tmp_path / "list.fits")
+    table = read_targets(tmp_path / "list.fits", "", "", ColumnMapping(), SMALL, head=2)
+    assert [tuple(one.values) for one in table.seen] == [("1", "2"), ("3", "4"), ()]

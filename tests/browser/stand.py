@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from config.demo import RECIPE, make_demo
+from config.demo import RECIPE, Recipe, make_demo
 from config.settings import load_settings
 from tests.support.cluster import until
 from tests.support.server import Served, serve
@@ -94,10 +94,12 @@ class Stand:
 
 
 @contextmanager
-def stand(folder: Path, directory: Slapd, environ: Mapping[str, str] | None = None) -> Iterator[Stand]:
+def stand(
+    folder: Path, directory: Slapd, environ: Mapping[str, str] | None = None, sky: Recipe = SMALL_SKY
+) -> Iterator[Stand]:
     """Run a service in an empty folder, with everybody signed in, until the block ends."""
     write_surveys(folder)
-    make_demo(folder / "demo", workers=1, recipe=SMALL_SKY)
+    make_demo(folder / "demo", workers=1, recipe=sky)
     provider = folder / "institute.toml"
     provider.write_text(declaration(directory), encoding="utf-8")
     environ = {

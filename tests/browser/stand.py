@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +21,7 @@ from tests.support.service import did, index_all, write_surveys
 from tests.support.slapd import ADMIN_PASSWORD, Slapd, declaration
 
 TIMEOUT_S = 30
+LANES = ("high", "low")
 DEMO = "ivo://example.org/fountain?demo"
 #: The field of the demo survey, with its galaxies, in tiles of a quarter of their size.
 SMALL_SKY = replace(RECIPE, tile_px=600, groups=RECIPE.groups[:1])
@@ -92,6 +97,42 @@ class Stand:
         until(lambda: phase() in ("COMPLETED", "ERROR", "ABORTED"), 60, self.served.log.read_text)
         return phase()
 
+    @contextmanager
+    def held(self, *lanes: str) -> Iterator[None]:
+        """Have queues, both unless some are named, give nothing to workers until the block ends."""
+        for lane in lanes or LANES:
+            self._steer("pause", lane)
+        try:
+            yield
+        finally:
+            for lane in lanes or LANES:
+                self._steer("resume", lane)
+
+    def _steer(self, act: str, lane: str) -> None:
+        done = self.ask("POST", "/admin/queues", "alice", data={"act": act, "of": lane, "reason": "a test"})
+        assert done.ok, done.text
+
+    def restart_web(self) -> None:
+        """End the web server, as an update does, and wait until the next one answers."""
+        before = self._web_servers()
+        os.kill(before[-1], signal.SIGTERM)
+        until(lambda: len(self._web_servers()) > len(before), 60, self.served.log.read_text)
+
+        def answers() -> bool:
+            try:
+                return self.ask("GET", "/healthz").ok
+            except requests.ConnectionError:
+                return False
+
+        until(answers, 60, self.served.log.read_text)
+
+    def _web_servers(self) -> list[int]:
+        """Processes of all web servers that there were, the last one too."""
+        lines = [
+            json.loads(line) for line in self.served.log.read_text().splitlines() if line.startswith("{")
+        ]
+        return [line["pid"] for line in lines if line["event"] == "the web server started"]
+
 
 @contextmanager
 def stand(
@@ -115,7 +156,11 @@ def stand(
         **(environ or {}),
     }
     index_all(load_settings(environ))
-    with serve(folder, environ, "--port", "0") as served:
+    # A web server that comes after another has the same address.
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    with serve(folder, environ, "--port", str(port)) as served:
         made = Stand(served, environ, folder, {})
         yield replace(made, cookies={name: _session(made, name) for name in PEOPLE})
 

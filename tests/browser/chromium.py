@@ -17,6 +17,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Dialog,
     Page,
     Request,
     Response,
@@ -103,9 +104,11 @@ class Visitor:
         return self.page.context
 
     def open(self, path: str) -> Response:
-        """Go to a page of the service, and give the answer."""
+        """Go to a page of the service, and give the answer; its own status is nothing to complain of."""
         answer = self.page.goto(f"{self.base}{path}")
         assert answer is not None
+        own = f"{answer.status}: GET {answer.url}"
+        self.complaints[:] = [told for told in self.complaints if told != own]
         return answer
 
     def sign_in(self, cookie: str) -> None:
@@ -128,6 +131,7 @@ class Visitor:
             context.add_init_script(_WATCH)
         context.on("console", self._hear)
         context.on("weberror", self._fail)
+        context.on("dialog", self._dismiss)
         context.on("request", self._see_request)
         context.on("requestfailed", self._see_failure)
         context.on("response", self._see_response)
@@ -136,6 +140,10 @@ class Visitor:
         # An answer that is an error is told of by `_see_response`, and by which request it is.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.complaints.append(f"console: {message.text}")
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _fail(self, error: WebError) -> None:
         self.complaints.append(f"error of a script: {getattr(error.error, 'stack', '') or error.error}")

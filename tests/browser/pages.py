@@ -86,6 +86,8 @@ _ADMINISTRATION = (
 )  # fmt: skip
 
 PAGES = (
+    Seen("error", "/cutout?survey=demo&ra=150.05&dec=2.15&size=90deg", status=400),
+    Seen("not-found", "/async/none", status=404),
     Seen("login", "/login"),
     Seen("logout", "/logout"),
     Seen("account", "/account", "bob"),

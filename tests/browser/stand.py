@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
+from astropy.io import fits
 
 from config.demo import RECIPE, Recipe, make_demo
 from config.settings import load_settings
@@ -22,6 +23,8 @@ from tests.support.slapd import ADMIN_PASSWORD, Slapd, declaration
 
 TIMEOUT_S = 30
 LANES = ("high", "low")
+#: Comes to an end of attributes and elements alike, and would run.
+HOSTILE = """'"></title></script><img src=x onerror=alert(1)>"""
 DEMO = "ivo://example.org/fountain?demo"
 #: The field of the demo survey, with its galaxies, in tiles of a quarter of their size.
 SMALL_SKY = replace(RECIPE, tile_px=600, groups=RECIPE.groups[:1])
@@ -112,6 +115,19 @@ class Stand:
         done = self.ask("POST", "/admin/queues", "alice", data={"act": act, "of": lane, "reason": "a test"})
         assert done.ok, done.text
 
+    @contextmanager
+    def announced(self, text: str, level: str) -> Iterator[None]:
+        """Have all be told something until the block ends, give or take what the servers remember."""
+        told = {"act": "announce", "text": text, "level": level, "reason": "a test"}
+        assert self.ask("POST", "/admin/announcements", "alice", data=told).ok
+        shown = self.ask("GET", "/admin/announcements", "alice").json()
+        try:
+            yield
+        finally:
+            (number,) = (one["announcement_id"] for one in shown["announcements"] if one["text"] == text)
+            done = {"act": "withdraw", "of": str(number), "reason": "a test"}
+            assert self.ask("POST", "/admin/announcements", "alice", data=done).ok
+
     def restart_web(self) -> None:
         """End the web server, as an update does, and wait until the next one answers."""
         before = self._web_servers()
@@ -140,6 +156,7 @@ def stand(
 ) -> Iterator[Stand]:
     """Run a service in an empty folder, with everybody signed in, until the block ends."""
     write_surveys(folder)
+    fits.setval(folder / "tiny" / "a_g.fits", "OBJECT", value=HOSTILE)
     make_demo(folder / "demo", workers=1, recipe=sky)
     provider = folder / "institute.toml"
     provider.write_text(declaration(directory), encoding="utf-8")

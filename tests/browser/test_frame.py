@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chromium import Look, Visitor
+from tests.browser.chromium import Axe, Look, Visitor, screenshot
 from tests.browser.conftest import Visit
-from tests.browser.stand import PEOPLE
+from tests.browser.stand import HOSTILE, PEOPLE, Stand
+from tests.support.cluster import until
 
 pytestmark = pytest.mark.browser
 
@@ -77,3 +80,24 @@ def test_keys_lead_past_the_navigation(visit: Visit) -> None:
     assert box["y"] >= 0, "it is seen once it has the focus"
     visitor.page.keyboard.press("Enter")
     expect(visitor.page.locator("main")).to_be_focused()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("level", ["note", "warning"])
+def test_announcements_are_seen_by_all(
+    theme: Literal["light", "dark"], level: str, service: Stand, axe: Axe, visit: Visit
+) -> None:
+    text = f"On Tuesday {HOSTILE} the disks are moved: no {level} of jobs from 14:00 to 15:00 UTC."
+    visitor = visit(look=Look(theme=theme, width=360))
+    told = visitor.page.get_by_role("complementary", name="Announcement").filter(has_text=text)
+
+    def is_seen() -> bool:
+        visitor.open("/login")
+        return told.count() == 1
+
+    with service.announced(text, level):
+        until(is_seen)
+        screenshot(visitor, f"announcement-{level}")
+        assert axe.problems(visitor.page) == []
+        assert visitor.page.evaluate("() => document.documentElement.scrollWidth") == 360
+    assert visitor.take_complaints() == []

@@ -1,0 +1,48 @@
+"""What people write stays text, wherever it is shown: no element comes of it, and nothing runs."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser.conftest import Visit
+from tests.browser.stand import HOSTILE, Stand
+
+pytestmark = pytest.mark.browser
+
+TEXT = quote(HOSTILE, safe="")
+#: Where it is shown, to whom, and whether it is seen there without a click; {job} is of bob.
+PLACES = [
+    ("/account", "bob", True),
+    ("/admin/jobs", "alice", True),
+    ("/admin/jobs/{job}", "alice", True),
+    ("/admin/accounts?text=" + TEXT, "alice", False),
+    ("/login?next=" + TEXT, "", False),
+    ("/preferences?theme=" + TEXT, "", True),
+    ("/login/" + TEXT, "", True),
+]
+
+
+@pytest.fixture(scope="module")
+def job(service: Stand) -> str:
+    """Make a job whose label, ids and file say what they should not; and a token."""
+    targets = f'id,ra,dec\n"{HOSTILE.replace(chr(34), chr(34) * 2)}",150,0\nfar,10,80\n'
+    made = service.submit("bob", targets, ID="ivo://example.org/fountain?tiny/g", SIZE="10px", RUNID=HOSTILE)
+    token = {"title": HOSTILE, "scopes": ["read"], "days": "30"}
+    assert service.ask("POST", "/account/new-token", "bob", data=token).ok
+    assert service.wait(made, "bob") == "COMPLETED"
+    return made
+
+
+@pytest.mark.parametrize(("path", "who", "is_seen"), PLACES)
+def test_text_of_people_stays_text(
+    path: str, who: str, is_seen: bool, job: str, service: Stand, visit: Visit
+) -> None:
+    visitor = visit(who)
+    visitor.open(path.format(job=job))
+    visitor.page.wait_for_load_state("networkidle")
+    assert visitor.page.locator("[src=x], [onerror]").count() == 0
+    if is_seen:
+        assert HOSTILE in visitor.page.locator("body").inner_text()
+    assert visitor.take_complaints() == []

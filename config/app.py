@@ -29,7 +29,7 @@ from config.metering import make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.notices import make_desk, make_unsubscribe
-from config.portal import add_pages, make_shown
+from config.portal import add_pages, make_explorer, make_shown
 from config.proxies import PublicAddress, public_url
 from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
@@ -39,6 +39,7 @@ from config.visits import Visits
 from datalink import views as datalink_views
 from hips import views as hips_views
 from hips.service import HipsService
+from portal.explore import views as explore_views
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
@@ -205,9 +206,10 @@ def create_app(settings: Settings) -> Flask:
     announcements = Announcements(parts.engine, accounts.audit)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
     hips = make_hips(settings, parts)
+    estimates = make_estimates(settings, parts, sync, kind, jobs)
     for blueprint in (
         *_data_resources(settings, parts, sync, hips, base_url),
-        *_job_resources(settings, parts, sync, kind, jobs, base_url),
+        *_job_resources(settings, parts, estimates, jobs, base_url),
         vosi_views.make_blueprint(describe(settings, parts), monitor, base_url),
         metrics_blueprint(metrics),
     ):
@@ -216,6 +218,8 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(make_unsubscribe(settings, accounts.people))
     shown = make_shown(settings, parts, hips)
     pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings, shown)
+    explorer = make_explorer(settings, parts, shown, estimates, sync)
+    app.register_blueprint(explore_views.make_blueprint(pages, explorer, base_url))
 
     def health() -> Mapping[str, bool]:
         return for_administrators(monitor.look().parts, parts.surveys)
@@ -249,8 +253,7 @@ def _data_resources(
 def _job_resources(
     settings: Settings,
     parts: Parts,
-    sync: SyncService,
-    kind: SodaJobs,
+    estimates: EstimateService,
     jobs: JobParts,
     base_url: Callable[[], str],
 ) -> Iterator[Blueprint]:
@@ -268,11 +271,17 @@ def _job_resources(
         pages=JOB_PAGES,
     )
     yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
-    planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
-    terms = terms_of(settings)
-    estimates = EstimateService(kind, planner, uploads, sync, parts.identifiers, terms, jobs.quotas)
     yield soda_views.make_estimate_blueprint(estimates, base_url)
     yield quota_views.make_blueprint(jobs.quotas.stand)
+
+
+def make_estimates(
+    settings: Settings, parts: Parts, sync: SyncService, kind: SodaJobs, jobs: JobParts
+) -> EstimateService:
+    """Make the service of dry runs."""
+    planner, uploads = Planner(jobs.jobs, jobs.types, settings.jobs), Uploads(jobs.results, settings.jobs)
+    terms = terms_of(settings)
+    return EstimateService(kind, planner, uploads, sync, parts.identifiers, terms, jobs.quotas)
 
 
 def _surround(

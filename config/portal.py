@@ -16,6 +16,7 @@ from accounts.contacts import Contacts, wishes_of
 from accounts.proof import Proof
 from accounts.quota.standing import Standing
 from config.accounts import AccountParts
+from config.demo.recipe import DEMO
 from config.identity import SESSION
 from config.settings import Settings
 from dali.caller import Caller
@@ -23,15 +24,19 @@ from portal import account as account_pages
 from portal import assets as asset_views
 from portal import login, position, preferences, surveys
 from portal.assets import Assets
+from portal.explore.views import Explorer
 from portal.pages import Frame, NavItem, Pages
+from portal.position import Place
 from portal.surveys import SurveysShown
 from portal.words import chosen_language
+from soda.estimate.service import EstimateService
+from soda.service import SyncService
 
 if TYPE_CHECKING:
     from config.app import Parts
     from hips.service import HipsService
 
-NAVIGATION = (NavItem("Administration", "/admin", "admin"),)
+NAVIGATION = (NavItem("Explore", "/explore"), NavItem("Administration", "/admin", "admin"))
 #: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 ANNOUNCEMENTS = "fountain.announcements"
@@ -122,6 +127,14 @@ def make_shown(settings: Settings, parts: Parts, hips: HipsService) -> SurveysSh
         hips.names,
         shown_limits(settings),
     )
+
+
+def make_explorer(
+    settings: Settings, parts: Parts, shown: SurveysShown, estimates: EstimateService, sync: SyncService
+) -> Explorer:
+    """Make what the explorer shows."""
+    starts = {DEMO.dataset.partition("/")[0]: Place(DEMO.ra_deg, DEMO.dec_deg, "equatorial")}
+    return Explorer(shown, parts.identifiers, estimates, sync, starts)
 
 
 def shown_limits(settings: Settings) -> dict[str, float]:

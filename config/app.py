@@ -53,6 +53,7 @@ from soda.preview import PreviewService
 from soda.service import SyncService
 from soda.speed import Speeds
 from soda.table import MEDIA_TYPES, PARAMETERS, SodaParameter
+from soda.viewing import ProductViewer
 from surveys.declaration import read_surveys
 from surveys.errors import DeclarationError
 from surveys.execute import Workshop
@@ -269,6 +270,7 @@ def _job_resources(
         packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
         board=jobs.board,
         pages=JOB_PAGES,
+        viewer=ProductViewer(parts.gate),
     )
     yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
     yield soda_views.make_estimate_blueprint(estimates, base_url)

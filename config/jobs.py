@@ -23,6 +23,7 @@ from soda.estimate.service import Terms
 from soda.jobtype import JobLimits, SodaJobs
 from soda.lists.manifest import ListPackage
 from soda.lists.packs import PACKS
+from soda.lists.sent import SentTargets
 from soda.lists.service import ListLimits
 from soda.targets import TargetLimits
 from surveys.execute import WORKSHOP
@@ -33,6 +34,7 @@ from uws.notices.desk import NO_NOTICES, NoticeDesk
 from uws.packages.folder import PackageFolder
 from uws.packages.package import Package
 from uws.packages.shop import PackageShop
+from uws.packages.sorting import Sorter
 from uws.queue.board import QueueBoard
 from uws.results import ResultStore
 from uws.service import JobService
@@ -140,8 +142,10 @@ def make_shop(
 
     `folder`: where packages are written, instead of where the web server has its own.
     """
-    packs = {SodaJobs.name: PACKS}
-    return PackageShop(Ledger(engine), results, packages, package_folder(settings, folder), packs)
+    packs, ledger = {SodaJobs.name: PACKS}, Ledger(engine)
+    tables = {SodaJobs.name: SentTargets(target_limits(settings))}
+    sorter = Sorter(ledger, results, tables, Jobs(engine).uploads)
+    return PackageShop(ledger, results, packages, package_folder(settings, folder), packs, sorter)
 
 
 def package_folder(settings: Settings, path: Path | None = None) -> PackageFolder:
@@ -217,12 +221,16 @@ def types_with(settings: Settings, parts: Parts) -> JobTypes:
 def soda_jobs(settings: Settings, parts: Parts) -> SodaJobs:
     """Make SODA's job type with parts that are there."""
     limits, jobs = settings.cutout_jobs, settings.jobs
-    targets = TargetLimits(rows=limits.max_targets, bytes=jobs.max_upload_bytes)
-    lists = ListLimits(targets, limits.max_list_rows, jobs.high_rows)
+    lists = ListLimits(target_limits(settings), limits.max_list_rows, jobs.high_rows)
     return SodaJobs(
         replace(parts.soda, workshop=WORKSHOP),  # a worker does one thing at a time
         JobLimits(limits_of(limits), jobs.max_rows, jobs.high_rows, limits.high_pixels, lists),
     )
+
+
+def target_limits(settings: Settings) -> TargetLimits:
+    """Limits of a table of targets."""
+    return TargetLimits(rows=settings.cutout_jobs.max_targets, bytes=settings.jobs.max_upload_bytes)
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -21,7 +21,9 @@ from dali.views import expect_whole_body, is_json_wanted, is_navigation, read_pa
 from uws import xml
 from uws.documents.asked import parse_listing
 from uws.documents.teller import JobTeller
-from uws.job import Job, ResultRef
+from uws.job import Job, Result, ResultRef
+from uws.looks.viewer import Viewer
+from uws.looks.views import Looks
 from uws.moment import format_moment
 from uws.packages.shop import PackageShop
 from uws.packages.views import PackageViews
@@ -61,6 +63,7 @@ def make_blueprint(
     packages: PackageShop | None = None,
     board: QueueBoard | None = None,
     pages: str = "",
+    viewer: Viewer | None = None,
 ) -> Blueprint:
     """Make the job resource of one job type.
 
@@ -86,10 +89,15 @@ def make_blueprint(
         Tells where jobs wait; they do not say it without.
     pages
         Path of the page about jobs, to which browsers are led; "" where there is none.
+    viewer
+        Draws files and reads their headers, where that is wanted.
     """
+    looks = Looks(viewer, results)
     views = None if packages is None else PackageViews(packages, results)
     teller = JobTeller(service, job_type, board, has_ledgers=packages is not None)
-    tree = _Tree(service, job_type, base_url, caller_of, path, results, settings, views, board, teller, pages)
+    tree = _Tree(
+        service, job_type, base_url, caller_of, path, results, settings, views, board, teller, pages, looks
+    )
     return tree.blueprint()
 
 
@@ -109,6 +117,7 @@ class _Tree:
         board: QueueBoard | None,
         teller: JobTeller,
         pages: str,
+        looks: Looks,
     ) -> None:
         self._service = service
         self._job_type = job_type
@@ -121,6 +130,7 @@ class _Tree:
         self._board = board
         self._teller = teller
         self._pages = pages
+        self._looks = looks
 
     def blueprint(self) -> Blueprint:
         """Say which resource answers which method; Flask refuses all others."""
@@ -139,7 +149,10 @@ class _Tree:
             f"{job}/parameters/<name>": {"GET": self.show_parameter, "PUT": self.set_parameter},
             f"{job}/results": {"GET": self.list_results},
             f"{job}/results/<result_id>": {"GET": self.show_result},
+            f"{job}/results/<result_id>/thumbnail": {"GET": self.show_thumbnail},
+            f"{job}/results/<result_id>/header": {"GET": self.show_header},
             f"{job}/ledger": {"GET": self.show_ledger},
+            f"{job}/causes": {"GET": self.show_causes},
         }
         for rule, by_method in views.items():
             for method, view in by_method.items():
@@ -296,6 +309,31 @@ class _Tree:
         if self._packages is None:
             raise NotFound("this job has no ledger", "Its /results lists what it has.")
         return self._packages.ledger(job, self._job_url(job), parameters, request)
+
+    def show_causes(self, job_id: str) -> AnyResponse:
+        """Tell why rows of a job failed."""
+        parameters = self._read()
+        job = self._find(job_id)
+        self._service.require_results(job, self._caller_of())
+        if self._packages is None:
+            raise NotFound("this job has no ledger", "Its /results lists what it has.")
+        return self._packages.causes(job, parameters)
+
+    def show_thumbnail(self, job_id: str, result_id: str) -> AnyResponse:
+        """Show a result as a small picture."""
+        parameters = self._read()
+        return self._looks.thumbnail(self._own(job_id, result_id), parameters, request)
+
+    def show_header(self, job_id: str, result_id: str) -> AnyResponse:
+        """Tell the cards of a FITS file."""
+        parameters = self._read()
+        return self._looks.header(self._own(job_id, result_id), parameters, request)
+
+    def _own(self, job_id: str, result_id: str) -> Result:
+        """Find the file of a row, for whoever may have it."""
+        job = self._find(job_id)
+        self._service.require_results(job, self._caller_of())
+        return self._service.result(job, result_id)
 
     def _is_visit(self) -> bool:
         """Whether somebody opens in a browser what there is a page for."""

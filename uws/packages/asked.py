@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dali.errors import Faults, UsageError, quoted
 from dali.parameters import Parameters, refuse_unknown
@@ -49,6 +49,9 @@ _CURSOR = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,9}))?")
 _ROWS = re.compile(r"([0-9]{1,15})\s*-\s*([0-9]{1,15})|([0-9]{1,15})")
 
 _SELECTION = ("STATUS", "ID", "ROWS")
+_OF_LEDGERS = ("FORMAT", "SORT", "AFTER", "OFFSET", "LIMIT", "TEXT", "COLUMNS")
+#: Before the name of a column of the table that was sent, where the ledger has one of that name.
+SENT = "sent:"
 _OF_ARCHIVES = ("FORMAT", "PARTSIZE", "PART")
 
 
@@ -62,24 +65,47 @@ class Selection:
         Their words for what became of rows, and the user's names of rows.
     rows
         First and last row of the user's table.
+    words
+        What their name, that of their file, or what they say contains.
     """
 
     statuses: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     rows: tuple[int, int] | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """In which order rows are told: by a column of the ledger, or of the table that was sent."""
+
+    column: str
+    is_descending: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.column},desc" if self.is_descending else self.column
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerQuery:
     """A page of a ledger, or with no `limit` all of it.
 
-    `after`: the row and part before the first of the page.
+    `after`: the row and part before the first of the page; `offset`: how many rows are. `sorting`: None for
+    the order of the table. `columns`: names of those that are told; none are all.
     """
 
     format: str
     selection: Selection
     after: tuple[int, int] | None
     limit: int | None
+    offset: int | None = None
+    sorting: Sorting | None = None
+    columns: tuple[str, ...] = ()
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether all rows have to be counted, or put in order, before a page is known."""
+        return self.sorting is not None or self.offset is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +122,9 @@ class ArchiveQuery:
     pack: str = ""
 
 
-def parse_ledger(parameters: Parameters, statuses: Collection[str], accepted: str | None) -> LedgerQuery:
+def parse_ledger(
+    parameters: Parameters, statuses: Collection[str], accepted: str | None, columns: Collection[str] = ()
+) -> LedgerQuery:
     """Read what a client wants of a ledger.
 
     Parameters
@@ -107,15 +135,26 @@ def parse_ledger(parameters: Parameters, statuses: Collection[str], accepted: st
         Words that a status may be.
     accepted
         The media type of `ACCEPTED` that the client prefers, None if it says nothing of it.
+    columns
+        Those of the ledger.
     """
-    faults = _begin(parameters, ("FORMAT", "AFTER", "LIMIT", *_SELECTION))
+    faults = _begin(parameters, (*_OF_LEDGERS, *_SELECTION))
     form = faults.attempt(lambda: _word(parameters, "FORMAT", LEDGER_FORMATS))
     selection = _selection(parameters, statuses, faults)
     after = faults.attempt(lambda: _after(parameters))
     limit = faults.attempt(lambda: _limit(parameters))
+    offset = faults.attempt(lambda: _number(parameters, "OFFSET", 0, 10**9))
+    sorting = faults.attempt(lambda: _sorting(parameters))
+    told = faults.attempt(lambda: _columns(parameters, columns))
+    words = (parameters.one("TEXT") or "").strip().replace("\0", "\ufffd")
+    if after is not None and offset is not None:
+        faults.add(
+            UsageError("AFTER and OFFSET both say where a page begins; one is taken", "Leave one out.")
+        )
     faults.raise_any()
     form = form or ACCEPTED.get(accepted or "", "json")
-    return LedgerQuery(form, selection, after, PAGE_ROWS if form == "json" and limit is None else limit)
+    limit = PAGE_ROWS if form == "json" and limit is None else limit
+    return LedgerQuery(form, replace(selection, words=words), after, limit, offset, sorting, told or ())
 
 
 def parse_archive(
@@ -191,6 +230,25 @@ def _rows(parameters: Parameters) -> tuple[int, int] | None:
             "Write ROWS=1-1000.",
         )
     return first, last
+
+
+def _sorting(parameters: Parameters) -> Sorting | None:
+    """Read SORT; names of columns may have commas in them."""
+    text = (parameters.one("SORT") or "").strip(" ")
+    column, comma, order = text.rpartition(",")
+    if comma and order.strip(" ").lower() in ("asc", "desc"):
+        return Sorting(column.strip(" "), order.strip(" ").lower() == "desc")
+    return Sorting(text) if text else None
+
+
+def _columns(parameters: Parameters, known: Collection[str]) -> tuple[str, ...]:
+    names = [name.strip(" ").lower() for text in parameters.all("COLUMNS") for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"COLUMNS are columns of the ledger; got {quoted(name)}", f"Columns: {', '.join(known)}."
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _after(parameters: Parameters) -> tuple[int, int] | None:

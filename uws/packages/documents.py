@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from dali.tables import csv_chunks, json_value
 from dali.votable import OK, Row, votable_chunks
@@ -18,9 +19,17 @@ _NOT_IN_LINES = re.compile(r"[\x00-\x20\x7f]")
 
 
 def page_document(
-    job: Job, job_url: str, columns: Sequence[Column], entries: Sequence[Entry], next_url: str | None
+    job: Job,
+    job_url: str,
+    columns: Sequence[Column],
+    entries: Sequence[Entry],
+    next_url: str | None,
+    more: Mapping[str, Any] = {},
 ) -> bytes:
-    """Write a page as one object of JSON: how far the job is, its rows as objects, where the next page is."""
+    """Write a page as one object of JSON: how far the job is, its rows as objects, where the next page is.
+
+    `more` is told beside that.
+    """
     counts = job.counts
     head = {
         "job": job_url,
@@ -28,14 +37,16 @@ def page_document(
         "total": counts.total,
         "ended": counts.ended,
         "next": next_url,
+        **more,
     }
     rows = ",\n".join(_objects(columns, entries))
     return f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n'.encode("utf-8", "replace")
 
 
-def stream(form: str, package: Package, job: Job, entries: Iterable[Entry]) -> Iterator[bytes]:
+def stream(
+    form: str, package: Package, job: Job, entries: Iterable[Entry], columns: Sequence[Column]
+) -> Iterator[bytes]:
     """Write rows in a format that has no end until there are no more."""
-    columns = package.columns
     match form:
         case "csv":
             yield from csv_chunks(columns, _values(columns, entries), guarded=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from dali.errors import UsageError
 from dali.votable import Coosys, Field, Info, Timesys, Value
-from uws.job import Job, LedgerRow, RowStatus
+from uws.job import Job, LedgerRow, RowStatus, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,20 @@ class Package(Protocol):
 
     def region(self, row: LedgerRow) -> str:
         """Line of regions.reg for a row, without an end of line; "" for none."""
+
+
+class SentTable(Protocol):
+    """Reads the tables that lists are sent as."""
+
+    @property
+    def name(self) -> str:
+        """What the table is called in UPLOAD."""
+
+    def columns(self, path: Path, upload: Upload) -> Sequence[str]:
+        """Name the columns of a table; none of one that cannot be read."""
+
+    def values(self, path: Path, upload: Upload, column: int) -> Sequence[object]:
+        """Read a column, by its place: a value of each row, as it is stored or as a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from dali.errors import NotFound
+from uws.causes import Cause, grouped
 from uws.job import Job, LedgerRow
-from uws.packages.asked import Selection
+from uws.packages.asked import Selection, Sorting
 from uws.packages.build import Built, build, load, root_of
 from uws.packages.folder import PackageFolder
+from uws.packages.orders import Key, Order
 from uws.packages.package import Entry, Package, entries_of
 from uws.packages.packs import Pack, Packed
+from uws.packages.sorting import Sorter
 from uws.phase import TERMINAL
 from uws.results import ResultStore
 from uws.store.ledger import Ledger
@@ -31,6 +35,28 @@ VERSION = 1
 _DIGEST = "digest"
 
 _EVERYTHING = Selection()
+_ROWS_AT_ONCE = 1000
+#: So many failures of a job are looked at, the last ones.
+MOST_FAILURES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Why rows of a job failed.
+
+    Parameters
+    ----------
+    statuses
+        How many rows there are of each word for what became of them.
+    looked_at
+        How many failures are grouped: the last ones.
+    causes
+        The groups, the largest first.
+    """
+
+    statuses: Mapping[str, int]
+    looked_at: int
+    causes: tuple[Cause, ...]
 
 
 class PackageShop:
@@ -48,6 +74,8 @@ class PackageShop:
         Where packages are written.
     packs
         Kinds of packs of each job type, by name.
+    sorter
+        Puts rows in other orders than their own; without it, by columns of the ledger alone.
     """
 
     def __init__(
@@ -57,12 +85,14 @@ class PackageShop:
         packages: Mapping[str, Package],
         folder: PackageFolder,
         packs: Mapping[str, Mapping[str, Pack]] = {},
+        sorter: Sorter | None = None,
     ) -> None:
         self._ledger = ledger
         self._results = results
         self._packages = packages
         self._packs = packs
         self._folder = folder
+        self._sorter = sorter or Sorter(ledger, results, {}, lambda _: ())
 
     def package_of(self, job: Job) -> Package:
         """Say how the rows of a job are told.
@@ -82,14 +112,39 @@ class PackageShop:
     ) -> list[LedgerRow]:
         """Read some rows of a job, in their order."""
         rows = self._numbers(job, selection)
-        return self._ledger.page(job.job_id, after, limit, selection.statuses, selection.labels, rows)
+        chosen = selection.statuses, selection.labels, rows, selection.words
+        return self._ledger.page(job.job_id, after, limit, *chosen)
+
+    def order(
+        self, job: Job, selection: Selection, sorting: Sorting | None, having: Key | None = None
+    ) -> Order:
+        """Put some rows of a job in an order, as `Sorter.order` does."""
+        numbers = self._numbers(job, selection)
+        return self._sorter.order(job, self.package_of(job), selection, numbers, sorting, having)
+
+    def ordered(self, job: Job, order: Order, start: int, stop: int) -> Iterator[LedgerRow]:
+        """Read rows of a job by their places in an order, a few at a time."""
+        for first in range(start, min(stop, len(order)), _ROWS_AT_ONCE):
+            yield from self._ledger.some(job.job_id, order.keys(first, min(first + _ROWS_AT_ONCE, stop)))
+
+    def sent_columns(self, job: Job) -> Sequence[str]:
+        """Name the columns of the table that a job was sent as, by which its rows can be sorted."""
+        return self._sorter.sent_columns(job)
+
+    def causes(self, job: Job) -> Causes:
+        """Group the rows of a job that failed by why they did."""
+        self.package_of(job)
+        failures = self._ledger.failures(job.job_id, job.owner, MOST_FAILURES)
+        return Causes(self._ledger.tally(job.job_id), len(failures), tuple(grouped(failures)))
 
     def rows(
         self, job: Job, selection: Selection = _EVERYTHING, after: tuple[int, int] | None = None
     ) -> Iterator[LedgerRow]:
         """Read the rows of a job, in their order, a few at a time."""
         rows = self._numbers(job, selection)
-        return self._ledger.stream(job.job_id, selection.statuses, selection.labels, rows, after)
+        return self._ledger.stream(
+            job.job_id, selection.statuses, selection.labels, rows, after, selection.words
+        )
 
     def built(self, job: Job, job_url: str, selection: Selection = _EVERYTHING) -> Built:
         """Give the package of a job that has ended, or of some of its rows.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
+from typing import Any
 from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
-from dali.errors import NotFound
+from dali.errors import NotFound, UsageError
 from dali.parameters import Parameters
-from dali.tables import CSV
+from dali.tables import CSV, json_value
 from uws.job import Job, LedgerRow, ResultRef
 from uws.packages.archives import divide, make_archive
 from uws.packages.asked import (
@@ -29,7 +31,7 @@ from uws.packages.asked import (
 from uws.packages.build import Built
 from uws.packages.documents import page_document, stream
 from uws.packages.package import entries_of
-from uws.packages.shop import PackageShop
+from uws.packages.shop import Causes, PackageShop
 from uws.packages.writing import FAILED_CSV, MANIFEST_CSV, MANIFEST_VOT
 from uws.phase import TERMINAL
 from uws.responses import archive_response, file_response
@@ -75,30 +77,56 @@ class PackageViews:
         """Show the rows of a job, or some of them."""
         package = self._shop.package_of(job)
         accepted = request.accept_mimetypes.best_match(list(ACCEPTED)) if request.accept_mimetypes else None
-        query = parse_ledger(parameters, package.statuses, accepted)
-        url = f"{job_url}/ledger"
-        following: tuple[int, int] | None = None
-        rows: Iterable[LedgerRow]
-        if query.limit is None:
-            rows = self._shop.rows(job, query.selection, query.after)
-        else:
-            found = self._shop.page(job, query.selection, query.after, query.limit + 1)
-            rows = found[: query.limit]
-            if len(found) > query.limit:
-                following = rows[-1].row, rows[-1].part
-        next_url = None if following is None else f"{url}?{_repeated(query, following)}"
-        entries = entries_of(package, job_url, rows)
+        named = {column.name: column for column in package.columns}
+        query = parse_ledger(parameters, package.statuses, accepted, named)
+        page = self._page(job, f"{job_url}/ledger", query)
+        columns = [named[name] for name in query.columns] or package.columns
+        entries = entries_of(package, job_url, page.rows)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
-        if next_url is not None:
-            headers["Link"] = f'<{next_url}>; rel="next"'
+        if page.next_url is not None:
+            headers["Link"] = f'<{page.next_url}>; rel="next"'
         body: Iterable[bytes]
         if query.format == "json":
-            body = (page_document(job, job_url, package.columns, list(entries), next_url),)
+            body = (page_document(job, job_url, columns, list(entries), page.next_url, page.told),)
         else:
             # The first piece is made at once: what fails then can still be said.
-            pieces = stream(query.format, package, job, entries)
+            pieces = stream(query.format, package, job, entries, columns)
             body = chain([next(pieces, b"")], pieces)
         return Response(body, headers=headers, content_type=LEDGER_FORMATS[query.format])
+
+    def causes(self, job: Job, parameters: Parameters) -> Response:
+        """Tell why rows of a job failed."""
+        refuse_all(parameters)
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        told = json.dumps(causes_value(self._shop.causes(job)), ensure_ascii=False)
+        return Response(told, headers=headers, content_type=LEDGER_FORMATS["json"])
+
+    def _page(self, job: Job, url: str, query: LedgerQuery) -> _Page:
+        if query.is_ordered:
+            return self._ordered(job, url, query)
+        if query.limit is None:
+            return _Page(self._shop.rows(job, query.selection, query.after))
+        found = self._shop.page(job, query.selection, query.after, query.limit + 1)
+        rows = found[: query.limit]
+        next_url = _next_url(url, query, rows[-1]) if len(found) > query.limit else None
+        return _Page(rows, next_url)
+
+    def _ordered(self, job: Job, url: str, query: LedgerQuery) -> _Page:
+        order = self._shop.order(job, query.selection, query.sorting, query.after)
+        start = query.offset or 0
+        if query.after is not None:
+            if (found := order.place_after(query.after)) is None:
+                raise UsageError("AFTER is none of these rows", "Follow the link next of the page before.")
+            start = found
+        stop = len(order) if query.limit is None else min(start + query.limit, len(order))
+        rows: Iterable[LedgerRow] = self._shop.ordered(job, order, start, stop)
+        if query.limit is None:
+            return _Page(rows)
+        rows = list(rows)
+        told: dict[str, Any] = {"matched": len(order), "offset": start}
+        if order.values is not None:
+            told["by"] = [json_value(value) for value in order.values[start:stop]]
+        return _Page(rows, _next_url(url, query, rows[-1]) if rows and stop < len(order) else None, told)
 
     def refs(self, job: Job) -> tuple[ResultRef, ...]:
         """List the results of a job whose files come as a package: there are none before it has ended."""
@@ -153,11 +181,43 @@ class PackageViews:
         return archive_response(archive, etag, name, ARCHIVE_FORMATS[query.format], self._results, request)
 
 
-def _repeated(query: LedgerQuery, after: tuple[int, int]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Rows of a ledger, where the next ones are, and what is told beside them."""
+
+    rows: Iterable[LedgerRow]
+    next_url: str | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+def causes_value(causes: Causes) -> dict[str, Any]:
+    """Tell why rows failed, as JSON."""
+    return {
+        "statuses": dict(causes.statuses),
+        "failures": causes.looked_at,
+        "causes": [
+            {
+                "key": cause.key,
+                "kind": cause.kind,
+                "text": cause.text,
+                "rows": cause.failures,
+                "messages": [{"message": said.message, "rows": said.failures} for said in cause.messages],
+                "samples": [{"row": one.row, "id": one.label or None} for one in cause.samples],
+            }
+            for cause in causes.causes
+        ],
+    }
+
+
+def _next_url(url: str, query: LedgerQuery, last: LedgerRow) -> str:
     """Write a query again, to go on after a row."""
     told = [("FORMAT", query.format), *_selected(query.selection)]
-    told += [("LIMIT", str(query.limit)), ("AFTER", f"{after[0]}.{after[1]}")]
-    return urlencode(told)
+    if query.sorting is not None:
+        told.append(("SORT", str(query.sorting)))
+    if query.columns:
+        told.append(("COLUMNS", ",".join(query.columns)))
+    told += [("LIMIT", str(query.limit)), ("AFTER", f"{last.row}.{last.part}")]
+    return f"{url}?{urlencode(told)}"
 
 
 def _selected(selection: Selection) -> Iterator[tuple[str, str]]:
@@ -165,6 +225,8 @@ def _selected(selection: Selection) -> Iterator[tuple[str, str]]:
     yield from (("ID", label) for label in selection.labels)
     if selection.rows is not None:
         yield "ROWS", f"{selection.rows[0]}-{selection.rows[1]}"
+    if selection.words:
+        yield "TEXT", selection.words
 
 
 def _part_url(query: ArchiveQuery, number: int, url: str) -> str:

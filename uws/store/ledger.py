@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Text, cast, func, or_, select, tuple_
 
 from uws.job import LedgerRow, RowStatus
-from uws.store.inserts import CHUNK
+from uws.store.failures import HAS_FAILED, Failure
+from uws.store.inserts import CHUNK, chunks
+from uws.store.search import contains
 from uws.tables import ResultRow
 
 _STATUSES = {status.value: status for status in RowStatus}
@@ -43,6 +45,7 @@ class Ledger:
         verdicts: Collection[str] = (),
         labels: Collection[str] = (),
         rows: range | None = None,
+        words: str = "",
     ) -> list[LedgerRow]:
         """Read some rows, in the order of their numbers and of the parts of each.
 
@@ -56,16 +59,12 @@ class Ledger:
             At most so many.
         verdicts, labels, rows
             Only those with one of these words, one of these names, or a number of this range; its step is 1.
+        words
+            Only those that have this in their name, in that of their file, or in what they say; in any case.
         """
-        conditions: list[ColumnElement[bool]] = []
-        if verdicts:
-            conditions.append(ResultRow.verdict.in_(verdicts))
-        if labels:
-            conditions.append(ResultRow.label.in_(labels))
-        if rows is not None:
-            conditions += [ResultRow.row >= rows.start, ResultRow.row < rows.stop]
+        conditions = _conditions(verdicts, labels, rows, words)
         with self._reading.connect() as connection:
-            if verdicts or labels:
+            if verdicts or labels or words:
                 return _read(connection, job_id, after, limit, conditions)
             # Mostly no row is missing, so the page ends here; without an end a database that does not yet
             # know how large the ledger has become sorts all of it for a page.
@@ -84,16 +83,59 @@ class Ledger:
         labels: Collection[str] = (),
         rows: range | None = None,
         after: tuple[int, int] | None = None,
+        words: str = "",
     ) -> Iterator[LedgerRow]:
         """Read all such rows, as `page` does, with as many in memory as one statement gives.
 
         Rows that are written meanwhile may be missed.
         """
-        while page := self.page(job_id, after, CHUNK, verdicts, labels, rows):
+        while page := self.page(job_id, after, CHUNK, verdicts, labels, rows, words):
             yield from page
             if len(page) < CHUNK:
                 return
             after = page[-1].row, page[-1].part
+
+    def keys(
+        self,
+        job_id: str,
+        verdicts: Collection[str] = (),
+        labels: Collection[str] = (),
+        rows: range | None = None,
+        words: str = "",
+    ) -> list[tuple[int, int]]:
+        """Give number and part of all rows that `page` would give."""
+        statement = (
+            select(ResultRow.row, ResultRow.part)
+            .where(ResultRow.job_id == job_id, *_conditions(verdicts, labels, rows, words))
+            .order_by(ResultRow.row, ResultRow.part)
+        )
+        with self._reading.connect() as connection:
+            return [(row, part) for row, part in connection.execute(statement)]
+
+    def some(self, job_id: str, keys: Sequence[tuple[int, int]]) -> list[LedgerRow]:
+        """Read rows by number and part, in the order of these; those that are not there are left out."""
+        found: dict[tuple[int, int], LedgerRow] = {}
+        with self._reading.connect() as connection:
+            for some in chunks(keys, CHUNK):
+                statement = select(*_COLUMNS).where(
+                    ResultRow.job_id == job_id, ResultRow.row.in_({row for row, _ in some})
+                )
+                found |= {(row.row, row.part): row for row in _rows(connection, statement)}
+        return [found[key] for key in keys if key in found]
+
+    def failures(self, job_id: str, owner: str, most: int) -> list[Failure]:
+        """List rows of a job that failed, the last ones first, `most` of them."""
+        statement = (
+            select(ResultRow.status, ResultRow.row, ResultRow.label, ResultRow.message, ResultRow.created_ms)
+            .where(ResultRow.job_id == job_id, HAS_FAILED)
+            .order_by(ResultRow.row.desc(), ResultRow.part.desc())
+            .limit(most)
+        )
+        with self._reading.connect() as connection:
+            return [
+                Failure("crash" if status == "poison" else "row", job_id, owner, row, label, message, at_ms)
+                for status, row, label, message, at_ms in connection.execute(statement)
+            ]
 
     def tally(self, job_id: str) -> Mapping[str, int]:
         """Count the rows by the word for what became of them."""
@@ -104,6 +146,22 @@ class Ledger:
         )
         with self._reading.connect() as connection:
             return {found[0]: found[1] for found in connection.execute(statement)}
+
+
+def _conditions(
+    verdicts: Collection[str], labels: Collection[str], rows: range | None, words: str
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if verdicts:
+        conditions.append(ResultRow.verdict.in_(verdicts))
+    if labels:
+        conditions.append(ResultRow.label.in_(labels))
+    if rows is not None:
+        conditions += [ResultRow.row >= rows.start, ResultRow.row < rows.stop]
+    if words:
+        told = (ResultRow.label, ResultRow.file_name, ResultRow.message)
+        conditions.append(or_(*(contains(column, words) for column in told)))
+    return conditions
 
 
 def _read(
@@ -117,7 +175,10 @@ def _read(
     if after is not None:
         # The first of these is in the second; PostgreSQL counts better by it.
         statement = statement.where(ResultRow.row >= after[0], tuple_(ResultRow.row, ResultRow.part) > after)
-    statement = statement.order_by(ResultRow.row, ResultRow.part).limit(limit)
+    return _rows(connection, statement.order_by(ResultRow.row, ResultRow.part).limit(limit))
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[LedgerRow]:
     found = connection.execute(statement).all()
     # One text is read several times faster than each by itself.
     facts = json.loads(f"[{','.join([row[_FACTS] or '{}' for row in found])}]")

@@ -1,0 +1,1 @@
+"""Looks at files of jobs without fetching them: small pictures, and headers."""

@@ -132,7 +132,10 @@ CASES: dict[tuple[str, str], Case] = {
     (f"{JOB}/parameters/<name>", "PUT"): Case(CHANGE, f"{FRESH}/parameters/ID", text=SECRET),
     (f"{JOB}/results", "GET"): Case(READ, "/async/{done}/results"),
     (f"{JOB}/results/<result_id>", "GET"): Case(READ, "/async/{done}/results/result"),
+    (f"{JOB}/results/<result_id>/thumbnail", "GET"): Case(READ, "/async/{list}/results/r1/thumbnail"),
+    (f"{JOB}/results/<result_id>/header", "GET"): Case(READ, "/async/{list}/results/r1/header", shows=SECRET),
     (f"{JOB}/ledger", "GET"): Case(READ, "/async/{list}/ledger"),
+    (f"{JOB}/causes", "GET"): Case(READ, "/async/{list}/causes"),
     ("/queue", "GET"): Case(ALL),
     # For whoever has the mail; it is signed.
     ("/unsubscribe/<key>", "GET"): Case(NO_WAY, "/unsubscribe/bm9uZQ.none"),

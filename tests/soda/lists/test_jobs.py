@@ -418,3 +418,43 @@ def check_facts(row: Row, header: fits.Header, data: NDArray[np.floating[Any]]) 
     assert bool(row["clipped"]) == (not np.isfinite(data).all())
     assert str(row["bunit"] or "") == header.get("BUNIT", "").strip()
     assert row["zeropoint"] == header.get("MAGZP", header.get("MAGZERO"))
+
+
+SORTED = "id,ra,dec,mag,name\na,150,0,21.5,zeta\nb,10,0,9.25,Alpha\nc,x,0,,beta\nd,150.001,0,100,\n"
+
+
+def test_rows_are_sorted_by_columns_of_the_table_that_was_sent(client: FlaskClient) -> None:
+    made = run(client, SORTED, ID=ID)
+
+    def sorted_by(text: str) -> list[str]:
+        told = json.loads(made.get(f"ledger?FORMAT=json&COLUMNS=id&SORT={text}"))
+        return [row["id"] for row in told["rows"]]
+
+    assert sorted_by("mag") == ["b", "a", "d", "c"]
+    assert sorted_by("mag,desc") == ["d", "a", "b", "c"]
+    # The ledger has a name too, that of the file.
+    assert sorted_by("sent:name") == ["b", "c", "a", "d"]
+    refused = client.get(f"{made.path}/ledger?SORT=nothing")
+    assert refused.status_code == 400
+    assert "mag" in refused.text
+
+
+def test_results_are_looked_at_without_fetching_them(four: Done, client: FlaskClient) -> None:
+    look = f"{four.path}/results/r1"
+    drawn = client.get(f"{look}/thumbnail?SIZE=16")
+    assert (drawn.status_code, drawn.content_type) == (200, "image/png")
+    assert Image.open(io.BytesIO(drawn.data)).size == (16, 16)
+    assert "max-age" in drawn.headers["Cache-Control"]
+    assert client.get(f"{look}/thumbnail?SIZE=17").headers["ETag"] != drawn.headers["ETag"]
+    again = client.get(f"{look}/thumbnail?SIZE=16", headers={"If-None-Match": drawn.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    (hdu,) = client.get(f"{look}/header").json["hdus"]
+    cards = {card["keyword"]: card["value"] for card in hdu["cards"]}
+    assert (cards["NAXIS1"], cards["ORIG_ID"]) == (20, did("tiny/g/a"))
+    for query in ("SIZE=0", "SIZE=x", "STRETCH=none", "STERTCH=log"):
+        assert client.get(f"{look}/thumbnail?{query}").status_code == 400
+    none = client.get(f"{four.path}/results/r2/thumbnail")
+    assert (none.status_code, "sentence" in none.text) == (404, True)
+    picture = run(client, csv_of(TARGETS[:1]), ID=ID, RESPONSEFORMAT="png")
+    assert client.get(f"{picture.path}/results/r1/thumbnail?SIZE=16").data.startswith(b"\x89PNG")
+    assert client.get(f"{picture.path}/results/r1/header").status_code == 404

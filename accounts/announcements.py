@@ -17,6 +17,7 @@ from accounts.tables import AnnouncementRow
 from dali.caller import Caller
 from dali.clock import NowMs, now_ms
 from dali.errors import NotFound, UsageError, quoted
+from dali.trial import Trial
 
 Level = Literal["note", "warning"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -24,6 +25,8 @@ LONGEST = 500
 DAY_MS = 86_400_000
 #: What another process announces is shown after so many seconds.
 KEPT_S = 5.0
+#: A page waits so long for them at most.
+WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Announcements:
         self._kept_s = kept_s
         self._lock = threading.Lock()
         self._current: Sequence[Announcement] = ()
+        self._trial = Trial(self._of_this_moment)
         self._read_at = float("-inf")
 
     def current(self) -> Sequence[Announcement]:
@@ -68,9 +72,9 @@ class Announcements:
         with self._lock:
             if time.monotonic() - self._read_at >= self._kept_s:
                 try:
-                    found = self._read(_QUERY.where(AnnouncementRow.from_ms <= NowMs(), _HOLDS))
-                    self._current = sorted(found, key=lambda one: one.level != "warning")
-                except SQLAlchemyError as error:
+                    self._trial.begin()
+                    self._current = self._trial.result(WITHIN_S)
+                except (SQLAlchemyError, TimeoutError) as error:
                     structlog.get_logger().warning("announcements cannot be read", exc_info=error)
                 self._read_at = time.monotonic()
             return self._current
@@ -128,6 +132,10 @@ class Announcements:
                 raise NotFound(f"there is no announcement {announcement_id}")
             self._audit.write(connection, by, "announcement withdrawn", str(announcement_id), reason)
         self._forget()
+
+    def _of_this_moment(self) -> Sequence[Announcement]:
+        found = self._read(_QUERY.where(AnnouncementRow.from_ms <= NowMs(), _HOLDS))
+        return sorted(found, key=lambda one: one.level != "warning")
 
     def _forget(self) -> None:
         with self._lock:

@@ -35,11 +35,14 @@ from config.query import QUERY_TABLE, make_query, query_capability
 from config.quick import QuickCutouts
 from config.rights import AccountRights, make_rights
 from config.settings import Settings
+from config.status import FILE as STATUS_FILE
+from config.status import make_look
 from config.visits import Visits
 from datalink import views as datalink_views
 from hips import views as hips_views
 from hips.service import HipsService
 from portal.explore import views as explore_views
+from portal.status import StatusKeeper
 from sia import views as sia_views
 from soda import views as soda_views
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
@@ -202,7 +205,8 @@ def create_app(settings: Settings) -> Flask:
     checks = service_checks(parts.engine, parts.catalog, parts.surveys)
     checks += job_checks(jobs.upkeep, jobs.results, jobs.bell, alive_s)
     monitor = Monitor(checks, KEPT_S)
-    metrics = Metrics(monitor, JobWatch(jobs.upkeep, alive_s))
+    watch = JobWatch(jobs.upkeep, alive_s)
+    metrics = Metrics(monitor, watch)
     jobs.waiting.watch(metrics.waiting.set)
     announcements = Announcements(parts.engine, accounts.audit)
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
@@ -218,7 +222,11 @@ def create_app(settings: Settings) -> Flask:
     if desk.sends_mail:
         app.register_blueprint(make_unsubscribe(settings, accounts.people))
     shown = make_shown(settings, parts, hips)
-    pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings, shown)
+    looks = make_look(
+        settings, monitor, watch, sync, parts.catalog, parts.identifiers, accounts.signing.providers
+    )
+    keeper = StatusKeeper(looks, settings.data.path / STATUS_FILE)
+    pages = add_pages(app, settings, accounts, announcements, base_url, jobs.quotas.standings, shown, keeper)
     explorer = make_explorer(settings, parts, shown, estimates, sync)
     app.register_blueprint(explore_views.make_blueprint(pages, explorer, base_url))
 

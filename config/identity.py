@@ -55,6 +55,8 @@ _OPEN = (
     "/help",
     "/openapi.json",
 )
+#: The same for everybody, and answered while it cannot be found out who asks.
+_SURVIVING = ("/status", "/help", "/static", "/openapi.json")
 #: Headers that tell who asks, beside cookies.
 _WHO = (("HTTP_AUTHORIZATION", "Authorization"), ("HTTP_X_ON_BEHALF_OF", "X-On-Behalf-Of"))
 #: What browsers say of requests that no other site has caused.
@@ -133,11 +135,7 @@ class Identity:
                 refusal = error
             except SQLAlchemyError as error:
                 self._log.error("the database failed", request_id=environ.get(REQUEST_ID), exc_info=error)
-                refusal = ServiceUnavailable(
-                    "the database does not answer",
-                    "Try again a little later.",
-                    retry_after_s=DATABASE_RETRY_S,
-                )
+                refusal = None if _is_beneath(environ, _SURVIVING) else _database_away()
             except Exception as error:  # who it is is not known: nothing else may answer
                 self._log.error("unexpected error", request_id=environ.get(REQUEST_ID), exc_info=error)
                 refusal = ServerError("the service failed on this request", "Please report the request id.")
@@ -246,6 +244,12 @@ class Identity:
             headers += [("WWW-Authenticate", value) for value in values]
 
 
+def _database_away() -> ProtocolError:
+    return ServiceUnavailable(
+        "the database does not answer", "Try again a little later.", retry_after_s=DATABASE_RETRY_S
+    )
+
+
 def _tells(environ: WSGIEnvironment) -> bool:
     """Whether a request has anything that may tell who sends it; without, nothing is looked up."""
     return (
@@ -263,10 +267,12 @@ def _has_token_in_url(environ: WSGIEnvironment) -> bool:
 
 def _is_open(environ: WSGIEnvironment) -> bool:
     # What browsers ask beforehand carries nothing that could tell who asks.
+    return environ["REQUEST_METHOD"] == "OPTIONS" or _is_beneath(environ, _OPEN)
+
+
+def _is_beneath(environ: WSGIEnvironment, paths: Iterable[str]) -> bool:
     path = environ.get("PATH_INFO", "")
-    return environ["REQUEST_METHOD"] == "OPTIONS" or any(
-        path == open_path or path.startswith(f"{open_path}/") for open_path in _OPEN
-    )
+    return any(path == one or path.startswith(f"{one}/") for one in paths)
 
 
 def _session_key(cookies: str) -> str:

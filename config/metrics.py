@@ -25,11 +25,11 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.logs import Answered
+from dali.trial import Trial
 from uws.job import LANES, Lane
 from uws.store.upkeep import LaneState, Upkeep
 from uws.tally import Counted
 from vosi.availability import Monitor
-from vosi.trial import Trial
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram

@@ -22,11 +22,12 @@ from config.settings import Settings
 from dali.caller import Caller
 from portal import account as account_pages
 from portal import assets as asset_views
-from portal import login, position, preferences, surveys
+from portal import login, position, preferences, status, surveys
 from portal.assets import Assets
 from portal.explore.views import Explorer
 from portal.pages import Frame, NavItem, Pages
 from portal.position import Place
+from portal.status import StatusKeeper, mark_of
 from portal.surveys import SurveysShown
 from portal.words import chosen_language
 from soda.estimate.service import EstimateService
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
     from config.app import Parts
     from hips.service import HipsService
 
-NAVIGATION = (NavItem("Explore", "/explore"), NavItem("Administration", "/admin", "admin"))
+NAVIGATION = (
+    NavItem("Explore", "/explore"),
+    NavItem("Help", "/help"),
+    NavItem("Status", "/status"),
+    NavItem("Administration", "/admin", "admin"),
+)
 #: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 ANNOUNCEMENTS = "fountain.announcements"
@@ -52,7 +58,11 @@ _WISHES = (
 
 
 def make_pages(
-    settings: Settings, accounts: AccountParts, announcements: Announcements, assets: Assets
+    settings: Settings,
+    accounts: AccountParts,
+    announcements: Announcements,
+    assets: Assets,
+    keeper: StatusKeeper,
 ) -> Pages:
     """Make what renders pages."""
 
@@ -69,6 +79,7 @@ def make_pages(
         name_of,
         announcements.current,
         can_sign_in=bool(accounts.signing.ways),
+        mark=lambda: mark_of(keeper.last()),
     )
     return Pages(frame, assets)
 
@@ -91,12 +102,13 @@ def add_pages(
     base_url: Callable[[], str],
     quotas: Callable[[Caller], Sequence[Standing]],
     shown: SurveysShown,
+    keeper: StatusKeeper,
 ) -> Pages:
     """Have an application answer with pages, and with what they need; give what renders them."""
     weakref.finalize(app, accounts.signing.close)
     Babel(app, locale_selector=chosen_language)
     assets = Assets()
-    pages = make_pages(settings, accounts, announcements, assets)
+    pages = make_pages(settings, accounts, announcements, assets, keeper)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
     offered = _WISHES if settings.notices.smtp_url else ()
@@ -111,6 +123,7 @@ def add_pages(
         preferences.make_blueprint(),
         position.make_blueprint(),
         surveys.make_blueprint(shown),
+        status.make_blueprint(pages, keeper, announcements.current, base_url, version("sodafountain")),
     ):
         app.register_blueprint(blueprint)
     app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements, SURVEYS: shown}

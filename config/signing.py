@@ -42,6 +42,14 @@ class SigningParts:
     directories: tuple[Directory, ...] = ()
 
     @property
+    def providers(self) -> tuple[Provider, ...]:
+        """All of them, as they are declared."""
+        return (
+            *(one.provider for one in self.directories),
+            *(one.provider for one in self.openids),
+        )
+
+    @property
     def of_scripts(self) -> Passwords | None:
         """What checks the passwords that scripts send, where they may."""
         return self.passwords if self.passwords is not None and self.passwords.are_for_scripts else None

@@ -85,6 +85,8 @@ class Frame:
         Gives those of this moment.
     can_sign_in
         Whether there is a way to sign in.
+    mark
+        Gives how the service is: the class of a mark, and what it says; without waiting for anything.
     """
 
     title: str
@@ -95,6 +97,7 @@ class Frame:
     name_of: Callable[[str], str]
     announcements: Callable[[], Iterable[Told]] = tuple
     can_sign_in: bool = True
+    mark: Callable[[], tuple[str, str]] = lambda: ("", "")
 
 
 class Pages:

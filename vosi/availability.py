@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
-from vosi.trial import Trial
+from dali.trial import Trial
 
 VOSI = "http://www.ivoa.net/xml/VOSIAvailability/v1.0"
 
@@ -39,12 +39,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What was found: `notes` say what fails, or that nothing does; `parts` is each check's outcome."""
+    """What was found: `notes` say what fails, or that nothing does; `parts` is each check's outcome.
+
+    `faults` are the sentences of those that fail, by what they look at.
+    """
 
     available: bool
     up_since: datetime | None
     notes: tuple[str, ...]
     parts: Mapping[str, bool] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 class Monitor:
@@ -87,12 +91,13 @@ class Monitor:
         for _, trial in self._trials:
             trial.begin()
         found = [(check, _outcome(check, trial, until)) for check, trial in self._trials]
+        faults = {check.what: sentence for check, sentence in found if sentence is not None}
         notes = tuple(sentence for _, sentence in found if sentence is not None)
         parts = {check.what: sentence is None for check, sentence in found}
         if any(check.is_vital for check, sentence in found if sentence is not None):
             self._up_since = datetime.now(UTC)
-            return Availability(False, None, notes, parts)
-        return Availability(True, self._up_since, ("accepting requests", *notes), parts)
+            return Availability(False, None, notes, parts, faults)
+        return Availability(True, self._up_since, ("accepting requests", *notes), parts, faults)
 
 
 def _outcome(check: Check, trial: Trial[str | None], until: float) -> str | None:

@@ -85,7 +85,12 @@ _ADMINISTRATION = (
     "usage", "estimates", "retention", "announcements", "configuration", "log",
 )  # fmt: skip
 
+_GALAXY = "survey=demo&at=150.1+2.2&shape=circle&radius=30arcsec&format=png"
+
 PAGES = (
+    Seen("explore", "/explore", scripts=True),
+    Seen("explore-galaxy", f"/explore?{_GALAXY}", scripts=True),
+    Seen("explore-wrong", "/explore?survey=demo&at=here&size=90deg&shape=box&bands=z", scripts=True),
     Seen("error", "/cutout?survey=demo&ra=150.05&dec=2.15&size=90deg", status=400),
     Seen("not-found", "/async/none", status=404),
     Seen("login", "/login"),

@@ -21,6 +21,8 @@ PLACES = [
     ("/login?next=" + TEXT, "", False),
     ("/preferences?theme=" + TEXT, "", True),
     ("/login/" + TEXT, "", True),
+    ("/explore?at=" + TEXT, "", True),
+    (f"/explore?survey={TEXT}&bands={TEXT}&size={TEXT}", "", True),
 ]
 
 

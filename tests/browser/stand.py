@@ -26,18 +26,18 @@ LANES = ("high", "low")
 #: Comes to an end of attributes and elements alike, and would run.
 HOSTILE = """'"></title></script><img src=x onerror=alert(1)>"""
 DEMO = "ivo://example.org/fountain?demo"
-#: The field of the demo survey, with its galaxies, in tiles of a quarter of their size.
-SMALL_SKY = replace(RECIPE, tile_px=600, groups=RECIPE.groups[:1])
+#: The field of the demo survey, with its spiral galaxy, in tiles of a third of their width.
+SMALL_SKY = replace(RECIPE, tile_px=600, groups=(replace(RECIPE.groups[0], ra_deg=150.09, dec_deg=2.19),))
 #: Who signs in, with which password; the first one administers.
 PEOPLE = {"alice": "alicepw", "bob": "bobpw", "carol": "carolpw"}
 #: Two rows are wrong, and one is where there is nothing.
 TARGETS = """id,ra,dec
 spiral,150.1,2.2
-centre,150.05,2.15
-north,150.05,2.18
-south,150.05,2.12
+centre,150.09,2.19
+north,150.09,2.22
+south,150.09,2.16
 lost,10,80
-wrong,150.05,92
+wrong,150.09,92
 worse,here,there
 """
 

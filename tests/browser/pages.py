@@ -91,6 +91,7 @@ PAGES = (
     Seen("explore", "/explore", scripts=True),
     Seen("explore-galaxy", f"/explore?{_GALAXY}", scripts=True),
     Seen("explore-wrong", "/explore?survey=demo&at=here&size=90deg&shape=box&bands=z", scripts=True),
+    Seen("status", "/status", settled=".parts"),
     Seen("error", "/cutout?survey=demo&ra=150.05&dec=2.15&size=90deg", status=400),
     Seen("not-found", "/async/none", status=404),
     Seen("login", "/login"),

@@ -34,7 +34,7 @@ faults: .venv/.test
 	$(BIN)/pytest -m 'faults or deployment' $(TESTS)
 
 docs: .venv/.docs
-	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -E -a docs build/docs
 
 check: .venv/.test
 	$(BIN)/ruff check .

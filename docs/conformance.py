@@ -116,7 +116,14 @@ def write_page(standards: tuple[Standard, ...], tests: Path) -> str:
             parts.append(f"The text: <{standard.url}>\n")
         parts.append("| | Level | Asked | Here | Tests |\n|---|---|---|---|---|")
         for line in standard.lines:
-            cells = (line.id, line.level, line.title, _said(line), _places(proofs[line.id]))
+            places = _places(proofs[line.id])
+            cells = (
+                f"[{line.id}]{{.id}}",
+                line.level,
+                line.title,
+                _said(line),
+                places and f"[{places}]{{.places}}",
+            )
             parts.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         parts.append("")
     return "\n".join(parts)
@@ -126,7 +133,7 @@ def write_gaps(standards: tuple[Standard, ...]) -> str:
     """Return what is not met, or in part, or not offered, as Markdown."""
     rows = ["| | Level | Asked | Here |", "|---|---|---|---|"]
     for line in (line for standard in standards for line in standard.lines if line.status != "met"):
-        rows.append(f"| {line.id} | {line.level} | {_cell(line.title)} | {_cell(_said(line))} |")
+        rows.append(f"| [{line.id}]{{.id}} | {line.level} | {_cell(line.title)} | {_cell(_said(line))} |")
     return "\n".join(rows) + "\n"
 
 

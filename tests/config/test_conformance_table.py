@@ -41,5 +41,5 @@ def test_ids_of_a_name() -> None:
 
 def test_the_page_has_every_line() -> None:
     page = write_page(STANDARDS, TESTS)
-    assert [line.id for line in LINES if f"| {line.id} | {line.level} |" not in page] == []
+    assert [line.id for line in LINES if f"| [{line.id}]{{.id}} | {line.level} |" not in page] == []
     assert "soda/test_descriptor.py" in page

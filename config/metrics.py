@@ -179,13 +179,7 @@ class Metrics:
             Counter(name, told, (label,), registry=self._registry).labels("sync")
             for name, told, label in (_TALLIES[Counted.FILES], _TALLIES[Counted.BYTES])
         )
-        #: Connections by which clients hear of jobs, and requests that wait for a job to change.
-        self.streams = Gauge(
-            "fountain_streams",
-            "Live connections.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
+        #: Requests that wait for a job to change.
         self.waiting = Gauge(
             "fountain_waiting",
             "Requests in WAIT.",

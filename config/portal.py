@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from flask import Flask, request
 from flask_babel import Babel
+from sqlalchemy.exc import SQLAlchemyError
 
 from accounts import token_views
 from accounts.announcements import Announcements
 from accounts.contacts import Contacts, wishes_of
 from accounts.proof import Proof
-from accounts.quota.standing import Standing
 from config.accounts import AccountParts
 from config.demo.recipe import DEMO
 from config.identity import SESSION
@@ -25,24 +25,22 @@ from portal import assets as asset_views
 from portal import login, position, preferences, status, surveys
 from portal.assets import Assets
 from portal.explore.views import Explorer
+from portal.jobs import views as job_list
 from portal.pages import Frame, NavItem, Pages
 from portal.position import Place
 from portal.status import StatusKeeper, mark_of
 from portal.surveys import SurveysShown
 from portal.words import chosen_language
 from soda.estimate.service import EstimateService
+from soda.heavier import JOB_TYPE
 from soda.service import SyncService
+from uws.documents.teller import JobTeller
 
 if TYPE_CHECKING:
     from config.app import Parts
+    from config.jobs import JobParts
     from hips.service import HipsService
 
-NAVIGATION = (
-    NavItem("Explore", "/explore"),
-    NavItem("Help", "/help"),
-    NavItem("Status", "/status"),
-    NavItem("Administration", "/admin", "admin"),
-)
 #: Keys of the `Pages` and the `Announcements` in ``Flask.extensions``.
 PAGES = "fountain.pages"
 ANNOUNCEMENTS = "fountain.announcements"
@@ -57,12 +55,24 @@ _WISHES = (
 )
 
 
+def navigation(running: Callable[[Caller], int]) -> tuple[NavItem, ...]:
+    """List the entries of the navigation; `running` counts the jobs of a caller that run."""
+    return (
+        NavItem("Explore", "/explore"),
+        NavItem("Jobs", "/jobs", number=running),
+        NavItem("Help", "/help"),
+        NavItem("Status", "/status"),
+        NavItem("Administration", "/admin", "admin"),
+    )
+
+
 def make_pages(
     settings: Settings,
     accounts: AccountParts,
     announcements: Announcements,
     assets: Assets,
     keeper: StatusKeeper,
+    running: Callable[[Caller], int] = lambda _: 0,
 ) -> Pages:
     """Make what renders pages."""
 
@@ -75,7 +85,7 @@ def make_pages(
         version("sodafountain"),
         settings.publisher.name,
         settings.publisher.email,
-        NAVIGATION,
+        navigation(running),
         name_of,
         announcements.current,
         can_sign_in=bool(accounts.signing.ways),
@@ -100,7 +110,7 @@ def add_pages(
     accounts: AccountParts,
     announcements: Announcements,
     base_url: Callable[[], str],
-    quotas: Callable[[Caller], Sequence[Standing]],
+    jobs: JobParts,
     shown: SurveysShown,
     keeper: StatusKeeper,
 ) -> Pages:
@@ -108,13 +118,21 @@ def add_pages(
     weakref.finalize(app, accounts.signing.close)
     Babel(app, locale_selector=chosen_language)
     assets = Assets()
-    pages = make_pages(settings, accounts, announcements, assets, keeper)
+    listing, teller = jobs.service.listing, JobTeller(jobs.service, JOB_TYPE, jobs.board, has_ledgers=True)
+
+    def running(caller: Caller) -> int:
+        try:
+            return listing.running(caller.name) if caller.name else 0
+        except SQLAlchemyError:  # what a page is about is told all the same
+            return 0
+
+    pages = make_pages(settings, accounts, announcements, assets, keeper, running)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
     offered = _WISHES if settings.notices.smtp_url else ()
     wishes = account_pages.Wishes(offered, wishes_of, Contacts(people).keep)
     proof = make_proof(settings, accounts)
-    page = account_pages.account_page(pages, people, tokens, wishes, quotas)
+    page = account_pages.account_page(pages, people, tokens, wishes, jobs.quotas.standings)
     for blueprint in (
         asset_views.make_blueprint(assets),
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
@@ -124,6 +142,7 @@ def add_pages(
         position.make_blueprint(),
         surveys.make_blueprint(shown),
         status.make_blueprint(pages, keeper, announcements.current, base_url, version("sodafountain")),
+        job_list.make_blueprint(pages, jobs.service, teller, JOB_TYPE, base_url),
     ):
         app.register_blueprint(blueprint)
     app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements, SURVEYS: shown}

@@ -40,11 +40,14 @@ class NavItem:
         Where it leads; it is marked on this page, and on those beneath.
     whom
         Who sees it.
+    number
+        Gives what is told beside the text, of things that go on; 0 is not told.
     """
 
     text: str
     path: str
     whom: Literal["all", "known", "admin"] = "all"
+    number: Callable[[Caller], int] | None = None
 
     def is_for(self, caller: Caller) -> bool:
         """Whether a caller sees it."""

@@ -1,7 +1,6 @@
 /* What the scripts of all pages share: words, numbers, elements, and requests to the service. */
 
 const frame = data("frame") ?? { root: "/", language: "en", words: {} };
-const number = new Intl.NumberFormat(frame.language, { maximumFractionDigits: 0 });
 
 /**
  * Data that the page brought along.
@@ -46,9 +45,9 @@ export function path(below) {
   return frame.root.replace(/\/$/, "") + below;
 }
 
-/** A number with its thousands apart. */
+/** A number with its thousands apart, as the service writes it too. */
 export function count(n) {
-  return number.format(n);
+  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /** A number with so many digits at most. */

@@ -136,7 +136,7 @@ export function stateIn(element) {
     over: "",
   };
   return (state) => {
-    element.className = `live ${state}`;
+    element.dataset.state = state;
     element.textContent = words[state];
     if (state === "polling") announce(words[state]);
   };

@@ -136,8 +136,8 @@ CASES: dict[tuple[str, str], Case] = {
     (f"{JOB}/results/<result_id>/header", "GET"): Case(READ, "/async/{list}/results/r1/header", shows=SECRET),
     (f"{JOB}/ledger", "GET"): Case(READ, "/async/{list}/ledger"),
     (f"{JOB}/causes", "GET"): Case(READ, "/async/{list}/causes"),
-    (f"{JOB}/events", "GET"): Case(READ, f"{FRESH}/events", shows='"label"'),
-    ("/events", "GET"): Case(READ, "/events?JOB={fresh}", shows='"label"'),
+    ("/jobs", "GET"): Case(ALL),
+    ("/jobs", "POST"): Case(NO_WAY, data={"act": "abort", "of": "none"}),
     ("/queue", "GET"): Case(ALL),
     # For whoever has the mail; it is signed.
     ("/unsubscribe/<key>", "GET"): Case(NO_WAY, "/unsubscribe/bm9uZQ.none"),
@@ -206,7 +206,6 @@ MORE: dict[str, tuple[str, Case]] = {
     "shared jobs": ("GET", Case(ALL, "/async", query={"SHARED": "true"}, accept=JSON)),
     "jobs by name": ("GET", Case(ALL, "/async?JOB={done}", accept=JSON, shows='"label"')),
     "a job as JSON": ("GET", Case(READ, FRESH, accept=JSON, shows=SECRET)),
-    "news of one's own jobs": ("GET", Case(KNOWN.replace("401", "400"), "/events")),
     "a result of a list": ("GET", Case(READ, "/async/{list}/results/r1")),
     "the manifest of a list": ("GET", Case(READ, "/async/{list}/results/result")),
     "an archive of a list": ("GET", Case(READ, "/async/{list}/results/archive")),

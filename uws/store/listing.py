@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Engine, Text, cast, func, or_, select, tup
 
 from uws.job import Job
 from uws.phase import Phase
-from uws.store.rows import job_of
+from uws.store.rows import IS_RUNNABLE, job_of
 from uws.store.search import has_words, key_of, parse_key
 from uws.tables import JobRow
 
@@ -110,6 +110,17 @@ class Listing:
         )
         with self._reading.connect() as connection:
             return {Phase(phase): count for phase, count in connection.execute(statement)}
+
+    def running(self, owner: str) -> int:
+        """Count the jobs of an owner that are worked on."""
+        statement = (
+            select(func.count())
+            .select_from(JobRow)
+            .where(IS_RUNNABLE, JobRow.phase == Phase.EXECUTING.value, JobRow.owner == owner)
+            .where(*_conditions(Sought()))
+        )
+        with self._reading.connect() as connection:
+            return connection.execute(statement).scalar_one()
 
 
 def brief_of(found: Mapping[str, Any]) -> Job:

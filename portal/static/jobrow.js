@@ -1,0 +1,134 @@
+/* Rows of the table of jobs, as `jobs-parts.html` makes them. */
+
+import { bytes, count, duration, path, t, tn } from "./base.js";
+
+const ACTIVE = ["PENDING", "QUEUED", "EXECUTING"];
+const DAY_S = 86_400;
+const words = new Map();
+
+/** Words and sign of each phase, taken from where the page says them already. */
+export function learnPhases(list) {
+  for (const link of list.querySelectorAll("a[data-phase]:not([data-phase=''])")) {
+    const [sign, ...rest] = [...link.childNodes].filter((node) => !node.classList?.contains("n"));
+    words.set(link.dataset.phase, [sign.textContent, rest.map((node) => node.textContent).join("").trim()]);
+  }
+}
+
+/** What can be done to a job by whom it was told to. */
+export function possible(job) {
+  if (!job.may.change) return "";
+  if (ACTIVE.includes(job.phase)) return "change abort";
+  const isPartial = job.phase !== "COMPLETED" || job.total > job.done + job.empty;
+  return isPartial ? "change retry" : "change";
+}
+
+/** How a job is called. */
+export function nameOf(job) {
+  return job.label || job.id.slice(0, 8);
+}
+
+/**
+ * Write a job into a row.
+ * @param {HTMLTableRowElement} row
+ * @param {object} job as the list of jobs tells it
+ */
+export function fill(row, job) {
+  const part = (name) => row.querySelector(`.${name}`);
+  const [sign, phase] = words.get(job.phase) ?? ["?", job.phase.toLowerCase()];
+  const can = possible(job);
+  const failed = job.failed + job.poison;
+  Object.assign(row.dataset, { id: job.id, phase: job.phase, can });
+
+  const box = row.querySelector("input");
+  box.value = job.id;
+  box.setAttribute("aria-label", nameOf(job));
+  box.disabled = can === "";
+  const name = part("name");
+  name.textContent = nameOf(job);
+  name.href = path(`/jobs/${job.id}`);
+  part("id").textContent = job.id.slice(0, 8);
+  part("id").hidden = !job.label;
+  part("surveys").textContent = job.surveys.join(", ");
+  part("owner").textContent = job.mine ? "" : (job.owner ?? "");
+  const groups = job.sharedWith.join(", ");
+  part("shared").textContent = groups && t("shared with {groups}", { groups });
+  part("problem").textContent = job.error?.message ?? "";
+
+  const chip = part("phase");
+  chip.className = `phase ${job.phase.toLowerCase()}`;
+  chip.replaceChildren(Object.assign(document.createElement("span"), { textContent: sign }), ` ${phase}`);
+  chip.firstChild.setAttribute("aria-hidden", "true");
+  part("place").textContent = place(job);
+
+  part("bar-of").hidden = !job.total;
+  measure(row.querySelector("svg"), [job.done, job.empty, failed], job.total);
+  const ended = job.done + job.empty + failed;
+  part("of").textContent = job.total ? `${count(ended)}\u2009/\u2009${count(job.total)}` : "";
+  row.querySelector("td .failed:not(rect)").textContent = failed ? tn("{n} failed", "{n} failed", failed) : "";
+
+  part("size").textContent = job.bytes ? bytes(job.bytes) : "";
+  const created = row.querySelector(".created time");
+  created.dateTime = job.created;
+  created.textContent = minute(job.created);
+  setEnd(row, job);
+  stamp(row.querySelector(".expires time"), job.destruction, "");
+  const clone = part("clone");
+  clone.href = path(`/batch?from=${job.id}`);
+  clone.querySelector(".hidden").textContent = ` ${nameOf(job)}`;
+  tick(row);
+}
+
+/** Write anew what goes by the clock: how long it is to the end of a job, and to its removal. */
+export function tick(row) {
+  const end = row.querySelector(".ends time");
+  if (ACTIVE.includes(row.dataset.phase) && end.dateTime) end.textContent = until(end.dateTime);
+  const expiry = row.querySelector(".expires time");
+  expiry.textContent = until(expiry.dateTime);
+  expiry.parentElement.classList.toggle("soon", left(expiry.dateTime) < DAY_S);
+}
+
+function setEnd(row, job) {
+  const element = row.querySelector(".ends time");
+  if (job.ended) {
+    const took = job.started ? (Date.parse(job.ended) - Date.parse(job.started)) / 1000 : null;
+    stamp(element, job.ended, took === null ? "" : t("took {time}", { time: duration(took) }));
+  } else if (job.expectedEnd) {
+    stamp(element, job.expectedEnd, until(job.expectedEnd));
+  } else {
+    element.removeAttribute("datetime");
+    element.removeAttribute("title");
+    element.textContent = "";
+  }
+}
+
+function stamp(element, iso, text) {
+  element.dateTime = iso;
+  element.title = `${minute(iso)} UTC`;
+  element.textContent = text;
+}
+
+function measure(svg, parts, total) {
+  let x = 0;
+  parts.forEach((part, at) => {
+    const width = (100 * part) / (total || 1);
+    svg.children[at].setAttribute("x", x.toFixed(2));
+    svg.children[at].setAttribute("width", width.toFixed(2));
+    x += width;
+  });
+}
+
+function place({ phase, place: at }) {
+  return phase === "QUEUED" && at ? t("place {n} of {all}", { n: at.position, all: at.jobs }) : "";
+}
+
+function left(iso) {
+  return (Date.parse(iso) - Date.now()) / 1000;
+}
+
+function until(iso) {
+  return t("in {time}", { time: duration(Math.max(1, left(iso))) });
+}
+
+function minute(iso) {
+  return iso.slice(0, 16).replace("T", " ");
+}

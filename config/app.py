@@ -66,9 +66,12 @@ from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.survey import Survey
 from uws import views as uws_views
+from uws.documents.teller import JobTeller
 from uws.jobtype import JobTypes
 from uws.planning import Planner
 from uws.queue import views as queue_views
+from uws.store.changes import Changes
+from uws.streams import views as stream_views
 from uws.uploads import Uploads
 from vosi import views as vosi_views
 from vosi.availability import Monitor
@@ -82,9 +85,10 @@ MAX_FORM_PARTS = 500
 #: Path of the pages about jobs.
 JOB_PAGES = "/jobs"
 
-#: Keys of the `Monitor` and the `JobService` in ``Flask.extensions``.
+#: Keys of the `Monitor`, the `JobService` and the `Hub` in ``Flask.extensions``.
 MONITOR = "fountain.monitor"
 JOBS = "fountain.jobs"
+STREAMS = "fountain.streams"
 #: Key of the `AccountParts`.
 ACCOUNTS = "fountain.accounts"
 
@@ -208,8 +212,9 @@ def create_app(settings: Settings) -> Flask:
     watch = JobWatch(jobs.upkeep, alive_s)
     metrics = Metrics(monitor, watch)
     jobs.waiting.watch(metrics.waiting.set)
+    jobs.hub.watch(metrics.streams.set)
     announcements = Announcements(parts.engine, accounts.audit)
-    app.extensions |= {MONITOR: monitor, JOBS: jobs.service, ACCOUNTS: accounts}
+    app.extensions |= {MONITOR: monitor, JOBS: jobs.service, STREAMS: jobs.hub, ACCOUNTS: accounts}
     hips = make_hips(settings, parts)
     estimates = make_estimates(settings, parts, sync, kind, jobs)
     for blueprint in (
@@ -280,7 +285,16 @@ def _job_resources(
         pages=JOB_PAGES,
         viewer=ProductViewer(parts.gate),
     )
-    yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, lambda: f"{base_url()}/{ASYNC.path}")
+
+    def list_url() -> str:
+        return f"{base_url()}/{ASYNC.path}"
+
+    teller = JobTeller(jobs.service, JOB_TYPE, jobs.board, has_ledgers=True)
+    changes = Changes(parts.engine)
+    yield stream_views.make_blueprint(
+        jobs.service, teller, changes, jobs.hub, list_url, soda_views.caller_of, f"/{ASYNC.path}"
+    )
+    yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, list_url)
     yield soda_views.make_estimate_blueprint(estimates, base_url)
     yield quota_views.make_blueprint(jobs.quotas.stand)
 

@@ -39,11 +39,13 @@ from uws.queue.board import QueueBoard
 from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
+from uws.store.changes import Changes
 from uws.store.jobs import Jobs
 from uws.store.ledger import Ledger
 from uws.store.pace import Paces
 from uws.store.queues import QueueStore
 from uws.store.upkeep import Upkeep
+from uws.streams.hub import Hub
 from uws.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class JobParts:
     results: ResultStore
     bell: Bell
     waiting: Waiting
+    hub: Hub
     types: JobTypes
     service: JobService
     queues: QueueStore
@@ -73,6 +76,7 @@ class JobParts:
 
     def close(self) -> None:
         """End its threads and its connections to Redis; the engine is not touched."""
+        self.hub.close()
         self.waiting.close()
         self.quotas.meter.close()
         self.bell.close()
@@ -114,6 +118,7 @@ def make_jobs(
     bell = Bell(redis_url(settings))
     waiting = Waiting(jobs, bell, settings.jobs.max_waiters)
     service = JobService(jobs, types, results, bell, waiting, settings.jobs, rights, quotas, desk)
+    hub = Hub(Changes(engine), bell, service.may_see, settings.jobs.max_streams)
     paces, queues = Paces(engine), QueueStore(engine, settings.jobs.lease_s)
     return JobParts(
         jobs=jobs,
@@ -122,6 +127,7 @@ def make_jobs(
         results=results,
         bell=bell,
         waiting=waiting,
+        hub=hub,
         types=types,
         service=service,
         queues=queues,

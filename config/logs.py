@@ -19,6 +19,7 @@ from structlog.typing import Processor
 
 from config.settings import LogSettings
 from dali.caller import caller_in
+from dali.handover import HandedOver
 from dali.responses import LOG_FIELDS, REQUEST_ID
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ class _Answer:
             for chunk in self.body:
                 self._sent += len(chunk)
                 yield chunk
+        except HandedOver:
+            raise
         except Exception:
             # The status is on its way already; all that is left is to break off, and to say why here.
             self._log.exception("answer cut short", request_id=self._environ[REQUEST_ID])

@@ -179,7 +179,13 @@ class Metrics:
             Counter(name, told, (label,), registry=self._registry).labels("sync")
             for name, told, label in (_TALLIES[Counted.FILES], _TALLIES[Counted.BYTES])
         )
-        #: Requests that wait for a job to change.
+        #: Connections by which clients hear of jobs, and requests that wait for a job to change.
+        self.streams = Gauge(
+            "fountain_streams",
+            "Live connections.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
         self.waiting = Gauge(
             "fountain_waiting",
             "Requests in WAIT.",

@@ -19,7 +19,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from config.app import JOBS, MONITOR, create_app
+from config.app import JOBS, MONITOR, STREAMS, create_app
 from config.identity import SAFETY
 from config.kernels import load_kernels_soon
 from config.settings import Settings
@@ -149,16 +149,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        """Make the application, which may hand connections over."""
+        super().load_wsgi()
+        self.wsgi.extensions[STREAMS].adopts = True
+
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Begin to stop: requests go on until they are answered, but nobody waits for a job any longer."""
-        for part in (MONITOR, JOBS):
+        """Begin to stop: requests go on until they are answered, but nobody waits for jobs any longer."""
+        for part in (MONITOR, JOBS, STREAMS):
             self.wsgi.extensions[part].drain()
         super().handle_exit(sig, frame)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request, and close the connection where it ends with that."""
         result = super().handle(conn)
-        if not result:
+        if not result and not self.wsgi.extensions[STREAMS].adopt(conn.sock):
             # gunicorn waits up to two seconds for the client to close its end, and does so in the thread that
             # takes all connections: there a few clients that never close would hold up everybody.
             conn.close(graceful=True)
@@ -167,7 +172,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Take note of an answer."""
         if not fs.cancelled() and fs.exception() is None and not fs.result():
-            self.nr_conns -= 1  # closed by `handle`
+            self.nr_conns -= 1  # closed by `handle`, or handed over
         else:
             super().finish_request(conn, fs)
 

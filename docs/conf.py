@@ -27,7 +27,7 @@ version = release
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["generated/conformance-gaps.md"]
+exclude_patterns = ["generated/conformance-gaps.md", "generated/map.md"]
 
 myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 3
@@ -55,6 +55,7 @@ napoleon_use_ivar = True
 
 #: What pages link to outside of this folder, and what it is here.
 ELSEWHERE = (
+    (re.compile(r"\[([^\]]+)\]\(\.\./README\.md[^)]*\)"), r"\1"),
     (re.compile(r"\]\(\.\./CHANGES\.md"), "](generated/changes.md"),
     (re.compile(r"\]\(\.\./notebooks/([a-z_-]+)\.ipynb"), r"](generated/notebook-\1.md"),
 )
@@ -70,6 +71,14 @@ def page_of(notebook: Path) -> str:
     text = "\n\n".join(parts).replace("](../docs/", "](../")
     text = re.sub(r"\]\(([a-z_-]+)\.ipynb\)", r"](notebook-\1.md)", text)
     return f"{text}\n\nThis page is the notebook [{notebook.name}](../../notebooks/{notebook.name}).\n"
+
+
+def map_of_folders() -> str:
+    """Return the map of the folders from the README, with links that lead on from here."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = readme.partition("## Map of the folders\n")[2].partition("\n## ")[0]
+    text = re.sub(r"\]\(notebooks/([a-z_-]+)\.ipynb\)", r"](generated/notebook-\1.md)", text)
+    return text.replace("](docs/", "](")
 
 
 def keep(path: Path, text: str) -> None:
@@ -88,6 +97,7 @@ def generate(app: Sphinx) -> None:
     table = read_table()
     pages["conformance-table.md"] = write_page(table, REPOSITORY / "tests")
     pages["conformance-gaps.md"] = write_gaps(table)
+    pages["map.md"] = map_of_folders()
     folder = DOCS / "generated"
     for name, text in pages.items():
         keep(folder / name, text)

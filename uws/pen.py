@@ -209,9 +209,8 @@ class Pen:
                 settlement = give_up(claim, UNRECORDED)
                 continue
             tools.tally.settled(settlement)
-            if phase is not Phase.EXECUTING:
-                tools.bell.tell(claim.job_id, phase)
-            elif settlement.split is not None:
+            tools.bell.tell(claim.job_id, phase)
+            if phase is Phase.EXECUTING and settlement.split is not None:
                 for lane in LANES:
                     tools.bell.top_up(lane, min(settlement.split.tasks, MOST_RINGS))
             return settlement, phase

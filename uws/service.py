@@ -189,8 +189,7 @@ class JobService:
         """Have a job forgotten at once, and aborted if it is active; its files go later."""
         if not self._jobs.destroy(job.job_id):
             raise missing(job.job_id)
-        if job.phase in ACTIVE:
-            self._herald.tell(job.job_id, Phase.ABORTED)
+        self._herald.tell(job.job_id, Phase.ABORTED if job.phase in ACTIVE else job.phase)
 
     def share(self, job: Job, groups: tuple[str, ...], caller: Caller) -> None:
         """Let the members of some groups look at a job, and those of no others.
@@ -203,6 +202,7 @@ class JobService:
         require_member(caller, groups)
         if not self._jobs.change_sharing(job.job_id, groups):
             raise missing(job.job_id)
+        self._herald.tell(job.job_id, job.phase)
 
     def owner(self, job: Job) -> Caller:
         """Tell who the owner of a job is, and may do what, now."""
@@ -211,6 +211,10 @@ class JobService:
     def may(self, caller: Caller, action: Action, job: Job) -> bool:
         """Whether a caller may do something with a job."""
         return self._rights.can(caller, action, job)
+
+    def may_see(self, caller: Caller, job: Job, link: str = "") -> bool:
+        """Whether a caller, who may have come by a link, may look at a job now."""
+        return self._rights.can(caller, "see", job)
 
     def may_have(self, caller: Caller, job: Job) -> bool:
         """Whether a caller may have the results of a job that they may look at."""
@@ -239,6 +243,7 @@ class JobService:
         told = self._desk.asked(notify, owner_of(job))
         if not self._jobs.change_notices(job.job_id, told):
             raise missing(job.job_id)
+        self._herald.tell(job.job_id, job.phase)
 
     def set_duration(self, job: Job, seconds: int) -> None:
         """Set for how long a job may run, as far as policy lets it; 0 is as long as that.
@@ -252,6 +257,7 @@ class JobService:
         allowed = min(seconds, most) if seconds and most else seconds or most
         if not self._jobs.change_duration(job.job_id, allowed):
             raise illegal(self._again(job), "EXECUTIONDURATION is taken", ACTIVE)
+        self._herald.tell(job.job_id, job.phase)
 
     def set_destruction(self, job: Job, moment_ms: int) -> None:
         """Set when a job is destroyed, as late as policy lets it.
@@ -270,6 +276,7 @@ class JobService:
             )
         if not self._jobs.change_destruction(job.job_id, moment_ms, self._settings.max_destruction_s):
             self._again(job)
+        self._herald.tell(job.job_id, job.phase)
 
     def result_refs(self, job: Job) -> list[ResultRef]:
         """List the results of a job so far, in their order; those of a packaged job are not its rows."""

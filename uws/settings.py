@@ -25,6 +25,7 @@ class JobSettings:
     orphan_scan_s: int
     max_wait_s: float
     max_waiters: int
+    max_streams: int
     lease_s: float
     renew_s: float
     reconcile_s: float

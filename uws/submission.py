@@ -133,6 +133,8 @@ class Submissions:
             raise
         if run:
             self._herald.announce(job.job_id, planned)
+        else:
+            self._herald.tell(job.job_id, Phase.PENDING)
         return job
 
     def change_parameters(
@@ -173,6 +175,7 @@ class Submissions:
                 uploads=after.values(),
             )
             if changed:
+                self._herald.tell(job.job_id, Phase.PENDING)
                 self._uploads.remove([upload for upload in before.values() if upload not in after.values()])
             return changed
 

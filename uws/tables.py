@@ -77,6 +77,9 @@ class JobRow(Base):
     sources: Mapped[list[Any] | None]
     #: Who is to be told what becomes of it, and how.
     notify: Mapped[dict[str, Any] | None]
+    #: Hash of the key by which it may be seen, and until when.
+    link_sha256: Mapped[str | None]
+    link_until_ms: Mapped[int | None]
 
     __table_args__ = (
         Index("ix_job_owner_created", "owner", "created_ms", "job_id"),
@@ -234,6 +237,9 @@ class EventRow(Base):
     at_ms: Mapped[int]
     kind: Mapped[str]
     data: Mapped[dict[str, Any] | None]
+
+    #: By it changes are found. On the job itself an index of that kind would have to follow each of them.
+    __table_args__ = (Index("ix_event_at", "at_ms"),)
 
 
 class NoticeRow(Base):

@@ -75,3 +75,11 @@ def test_links_of_the_documents_lead_somewhere() -> None:
     for page in (REPOSITORY / "README.md", *DOCS.glob("*.md")):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_tree_of_the_guides() -> None:
+    trees = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("index.md", "notebooks.md"))
+    named = {
+        line for tree in re.findall(r"```{toctree}\n(.*?)```", trees, re.DOTALL) for line in tree.split("\n")
+    }
+    assert {path.stem for path in DOCS.glob("*.md")} - named == {"index"}

@@ -25,6 +25,7 @@ from tests.support.toy import toy_settings, toy_types
 from uws.bell import Bell
 from uws.child import CELLS, Doer, Task
 from uws.containers import ContainerWriter
+from uws.documents.teller import JobTeller
 from uws.job import Claim, Job, RowReport, Settlement
 from uws.jobtype import Outcome, Work
 from uws.phase import Phase
@@ -34,11 +35,14 @@ from uws.results import ResultStore
 from uws.service import JobService
 from uws.settings import JobSettings
 from uws.splitting import SplitWork, written_facts
+from uws.store.changes import Changes
 from uws.store.claims import Claims
 from uws.store.jobs import Jobs
 from uws.store.pace import Paces
 from uws.store.queues import QueueStore
 from uws.store.upkeep import Upkeep
+from uws.streams import views as stream_views
+from uws.streams.hub import Hub
 from uws.verdict import judge
 from uws.views import make_blueprint
 from uws.waiting import Waiting
@@ -82,6 +86,10 @@ class House:
         return Waiting(self.jobs, self.bell, self.settings.max_waiters)
 
     @cached_property
+    def hub(self) -> Hub:
+        return Hub(Changes(self.engine), self.bell, self.service.may_see, self.settings.max_streams)
+
+    @cached_property
     def service(self) -> JobService:
         return JobService(
             self.jobs, toy_types(), self.results, self.bell, self.waiting, self.settings, RIGHTS
@@ -121,6 +129,16 @@ class House:
                 board=self.board,
             )
             app.register_blueprint(blueprint)
+        app.register_blueprint(
+            stream_views.make_blueprint(
+                self.service,
+                JobTeller(self.service, "toy", self.board, has_ledgers=False),
+                Changes(self.engine),
+                self.hub,
+                lambda: f"{public_url(request, '')}/async",
+                caller,
+            )
+        )
         app.register_blueprint(
             queue_views.make_blueprint(self.board, caller, lambda: f"{public_url(request, '')}/async")
         )
@@ -198,6 +216,7 @@ class House:
 
     def close(self) -> None:
         """Let go of everything."""
+        self.hub.close()
         self.waiting.close()
         self.bell.close()
 
@@ -298,6 +317,17 @@ def each_house(
     else:
         database = postgresql(request.getfixturevalue("postgresql_url"))
     with database as engine:
+        made = House(engine, tmp_path, redis_url, settings)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def postgresql_house(
+    tmp_path: Path, redis_url: str, settings: JobSettings, postgresql_url: str
+) -> Iterator[House]:
+    """Give a house on PostgreSQL, where transactions may end in another order than they began."""
+    with postgresql(postgresql_url) as engine:
         made = House(engine, tmp_path, redis_url, settings)
         yield made
         made.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dali.caller import Caller
@@ -13,6 +14,14 @@ from uws.phase import Phase
 from uws.queue.board import QueueBoard
 from uws.service import JobService
 from uws.store.listing import Whose
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The time, and places of jobs that wait: number and of how many."""
+
+    now_ms: int
+    places: Mapping[str, tuple[int, int]]
 
 
 class JobTeller:
@@ -40,7 +49,7 @@ class JobTeller:
     ) -> None:
         self._service = service
         self._listing = service.listing
-        self._job_type = job_type
+        self.job_type = job_type
         self._board = board
         self._has_ledgers = has_ledgers
 
@@ -56,7 +65,7 @@ class JobTeller:
             jobs = [job for job in jobs if self._service.may(caller, "see", job)]
             counts: Mapping[Phase, int] = {}
         else:
-            counts = self._listing.phases(whose, self._job_type)
+            counts = self._listing.phases(whose, self.job_type)
         return {
             "jobs": self.briefs(jobs, caller, list_url),
             "next": f"{list_url}?{asked.next_query(after)}" if after else None,
@@ -66,16 +75,20 @@ class JobTeller:
     def briefs(self, jobs: Iterable[Job], caller: Caller, list_url: str) -> list[dict[str, Any]]:
         """Tell of several jobs: of places where they wait the number alone."""
         jobs = list(jobs)
-        now_ms = self._service.now_ms()
-        places = {} if self._board is None else self._board.numbers(jobs)
-        told = []
-        for job in jobs:
-            value = self._value(job, caller, list_url, now_ms)
-            if job.job_id in places:
-                position, of = places[job.job_id]
-                value["place"] = {"position": position, "jobs": of, "start": None, "end": None}
-            told.append(value)
-        return told
+        surroundings = self.surroundings(jobs)
+        return [self.brief(job, caller, list_url, surroundings) for job in jobs]
+
+    def surroundings(self, jobs: Iterable[Job]) -> Surroundings:
+        """Look once at what is told with jobs, to whomever that is."""
+        return Surroundings(self._service.now_ms(), {} if self._board is None else self._board.numbers(jobs))
+
+    def brief(self, job: Job, caller: Caller, list_url: str, surroundings: Surroundings) -> dict[str, Any]:
+        """Tell of a job what lists tell of it."""
+        value = self._value(job, caller, list_url, surroundings.now_ms)
+        if job.job_id in surroundings.places:
+            position, of = surroundings.places[job.job_id]
+            value["place"] = {"position": position, "jobs": of, "start": None, "end": None}
+        return value
 
     def whole(self, job: Job, refs: Iterable[ResultRef], caller: Caller, list_url: str) -> dict[str, Any]:
         """Tell all of a job."""

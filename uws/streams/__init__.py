@@ -1,0 +1,1 @@
+"""Live news of jobs: server-sent events, to any number of clients by two threads."""

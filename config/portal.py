@@ -22,7 +22,7 @@ from config.settings import Settings
 from dali.caller import Caller
 from portal import account as account_pages
 from portal import assets as asset_views
-from portal import login, position, preferences, status, surveys
+from portal import batch, login, position, preferences, status, surveys
 from portal.assets import Assets
 from portal.explore.views import Explorer
 from portal.jobs import views as job_list
@@ -34,6 +34,7 @@ from portal.words import chosen_language
 from soda.estimate.service import EstimateService
 from soda.heavier import JOB_TYPE
 from soda.service import SyncService
+from soda.targets.mapping import OUR_NAMES
 from uws.documents.teller import JobTeller
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def navigation(running: Callable[[Caller], int]) -> tuple[NavItem, ...]:
     """List the entries of the navigation; `running` counts the jobs of a caller that run."""
     return (
         NavItem("Explore", "/explore"),
+        NavItem("Batch", "/batch"),
         NavItem("Jobs", "/jobs", number=running),
         NavItem("Help", "/help"),
         NavItem("Status", "/status"),
@@ -129,10 +131,15 @@ def add_pages(
     pages = make_pages(settings, accounts, announcements, assets, keeper, running)
     people, tokens, sessions = accounts.people, accounts.tokens, accounts.sessions
     signing, anonymous = accounts.signing.sign_in(people, sessions), settings.accounts.anonymous
+    contacts = Contacts(people)
     offered = _WISHES if settings.notices.smtp_url else ()
-    wishes = account_pages.Wishes(offered, wishes_of, Contacts(people).keep)
+    wishes = account_pages.Wishes(offered, wishes_of, contacts.keep)
     proof = make_proof(settings, accounts)
     page = account_pages.account_page(pages, people, tokens, wishes, jobs.quotas.standings)
+
+    def sends_mail(caller: Caller) -> bool:
+        return bool(offered and caller.name and contacts.address(caller.name))
+
     for blueprint in (
         asset_views.make_blueprint(assets),
         login.make_blueprint(signing, sessions, pages, base_url, anonymous=anonymous),
@@ -143,6 +150,7 @@ def add_pages(
         surveys.make_blueprint(shown),
         status.make_blueprint(pages, keeper, announcements.current, base_url, version("sodafountain")),
         job_list.make_blueprint(pages, jobs.service, teller, JOB_TYPE, base_url),
+        batch.make_blueprint(pages, shown, OUR_NAMES, sends_mail, base_url),
     ):
         app.register_blueprint(blueprint)
     app.extensions |= {PAGES: pages, ANNOUNCEMENTS: announcements, SURVEYS: shown}

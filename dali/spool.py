@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,6 +17,8 @@ from dali.uploads import Spool, media_type_of, no_room, plain_file_name, too_lar
 
 #: Heads of parts, and what has been read and not yet been understood, beyond the values themselves.
 SLACK_BYTES = 1 << 18
+#: Parts of the request that a value of UPLOAD names.
+_PARTS = re.compile(r"param:([A-Za-z0-9_.~-]{1,64})", re.IGNORECASE)
 
 
 class Forms(FormDataParser):
@@ -41,10 +44,57 @@ class SpooledForms(Forms):
         counting = _Counting(stream, self.spool)
         self.stream_factory = counting.new_file
         try:
-            return super()._parse_multipart(cast(IO[bytes], counting), mimetype, content_length, options)
+            stream, form, files = super()._parse_multipart(
+                cast(IO[bytes], counting), mimetype, content_length, options
+            )
+            return stream, *self._with_texts(form, files, counting)
         except BaseException:
             counting.discard()
             raise
+
+    def _with_texts(
+        self, form: MultiDict[str, str], files: MultiDict[str, FileStorage], counting: _Counting
+    ) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+        """Make files of the values that UPLOAD names as parts: texts that were typed, or pasted.
+
+        A file that nobody chose, as forms send it, makes room for the text of its name; any other stays.
+
+        Notes
+        -----
+        A part of multipart/form-data needs no file name, and DALI 1.1, section 3.4.5, wants none.
+        """
+        named = {
+            upper_name(part)
+            for name, value in form.items(multi=True)
+            if upper_name(name or "") == "UPLOAD"
+            for part in _PARTS.findall(value)
+        }
+        named -= {upper_name(name or "") for name, file in files.items(multi=True) if _is_chosen(file)}
+        kept: list[tuple[str, str]] = []
+        texts: dict[str, FileStorage] = {}
+        for name, value in form.items(multi=True):
+            part = upper_name(name or "")
+            if part not in named or part in texts or not value.strip():
+                kept.append((name, value))
+                continue
+            file = counting.new_file(None, None, None)
+            file.write(value.encode("utf-8", "replace"))
+            file.seek(0)
+            texts[part] = FileStorage(file, name=name, content_type="text/plain")
+        if not texts:
+            return form, files
+        others = []
+        for name, file_there in files.items(multi=True):
+            if upper_name(name or "") in texts:
+                file_there.close()
+            else:
+                others.append((name, file_there))
+        both = [*others, *((file.name or "", file) for file in texts.values())]
+        return type(form)(kept), type(files)(both)
+
+
+def _is_chosen(file: FileStorage) -> bool:
+    return bool(file.filename) or cast(SpooledFile, file.stream).size > 0
 
 
 class _Counting:

@@ -93,7 +93,7 @@ def choose(fields: Sequence[Field], has_names: bool, mapping: ColumnMapping) -> 
     if has_names:
         taken = {choice.index for choice in chosen.values()}
         for name, choice in (*_id(fields), *_settings(fields)):
-            if name not in chosen and choice.index not in taken:
+            if name not in chosen and name not in mapping.names and choice.index not in taken:
                 chosen[name] = choice
     if len(chosen) > MAX_USED:
         raise UploadRefused(
@@ -106,6 +106,8 @@ def _mapped(fields: Sequence[Field], mapping: ColumnMapping) -> dict[str, Choice
     """Columns the client names: as they are written, else in any case."""
     chosen = {}
     for ours, theirs in mapping.names.items():
+        if not theirs:
+            continue
         found = [index for index, field in enumerate(fields) if field.name == theirs]
         found = found or [index for index, field in enumerate(fields) if field.name.lower() == theirs.lower()]
         if not found:

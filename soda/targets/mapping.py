@@ -54,13 +54,13 @@ _EXAMPLE = "Write COLUMNS=ra:RAJ2000,dec:DEJ2000,id:Name."
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Our name -> the file's column, where the client says so."""
+    """Our name -> the file's column, where the client says so; "" where no column is to be it."""
 
     names: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_mapping(values: Sequence[str]) -> ColumnMapping:
-    """Read ``COLUMNS=ra:RAJ2000,dec:DEJ2000,id:Name``, each of whose values adds to the others.
+    """Read ``COLUMNS=ra:RAJ2000,dec:DEJ2000,size:``, each of whose values adds to the others.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def parse_mapping(values: Sequence[str]) -> ColumnMapping:
     for pair in (pair for value in values for pair in value.split(",") if pair.strip()):
         ours, colon, theirs = pair.partition(":")
         ours, theirs = ours.strip().lower(), theirs.strip()
-        if not colon or not theirs or not ours:
+        if not colon or not ours or (not theirs and ours in POSITION):
             raise UsageError(f"COLUMNS is pairs our-name:column between commas; got {quoted(pair)}", _EXAMPLE)
         if ours not in OUR_NAMES:
             near = get_close_matches(ours[:32], OUR_NAMES, n=1, cutoff=0.6)

@@ -98,6 +98,8 @@ PAGES = (
     Seen("logout", "/logout"),
     Seen("account", "/account", "bob"),
     Seen("account-unknown", "/account"),
+    Seen("batch", "/batch"),
+    Seen("batch-known", "/batch", "bob"),
     Seen("examples", "/examples", language="en"),
     *(
         Seen(f"admin-{path.partition('?')[0]}", f"/admin/{path}".rstrip("/"), "alice")

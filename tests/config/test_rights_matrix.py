@@ -148,6 +148,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/surveys", "GET"): Case(ALL, query={"POS": "150 0"}, shows='"secret"'),
     ("/position", "GET"): Case(ALL, query={"TEXT": "150 0"}),
     ("/explore", "GET"): Case(ALL, shows='"secret"'),
+    ("/batch", "GET"): Case(ALL, shows='"secret"'),
     ("/preferences", "GET"): Case(MAKE, never=True),
     ("/account", "GET"): Case(ALL),
     ("/account/tokens", "GET"): Case("401 200 200 200 200 403 200 200"),

@@ -290,3 +290,20 @@ def test_several_files_come_with_one_job(lists: Client) -> None:
     shown = lists.get(f"{url}/parameters").text
     assert shown.count('byReference="true"') == 2
     assert HREF not in shown
+
+
+def test_a_text_is_taken_for_a_file(lists: Client, house: House) -> None:
+    url = make(lists, t="M31 ok\r\nNGC1 no\r\n")
+    assert lists.get(f"{url}/parameters/t").data == b"M31 ok\r\nNGC1 no\r\n"
+    (upload,) = house.jobs.uploads(id_of(url))
+    assert (upload.file_name, upload.media_type) == ("", "text/plain")
+    # A form with both sends a file that nobody has chosen.
+    long = "M31 ok\n" * 4000
+    both = {"UPLOAD": "lines,param:t", "t": [(io.BytesIO(b""), ""), long]}
+    made = lists.send("POST", "", data=both, content_type="multipart/form-data")
+    assert lists.get(f"{made.headers['Location']}/parameters/t").text == long
+    blank = {"UPLOAD": "lines,param:t", "t": [(io.BytesIO(LINES), "list.txt"), " \r\n"]}
+    made = lists.send("POST", "", data=blank, content_type="multipart/form-data")
+    assert lists.get(f"{made.headers['Location']}/parameters/t").data == LINES
+    refused = send(lists, UPLOAD="lines,param:t", t="x" * (MOST + 1))
+    assert refused.status_code == 413

@@ -76,6 +76,8 @@ def test_columns_by_the_clients_word(tmp_path: Path) -> None:
     assert set(table.found_by.values()) == {"mapping"}
     # Where it says nothing of positions, they are looked for.
     assert read(tmp_path / "list", text, "id:q1").ids == ["95"]
+    # No column is the name.
+    assert read(tmp_path / "list", text, "id:").ids == [""]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from config.admin import AdminParts, admin_blueprint
 from config.answers import allow_scripts, answer_errors
 from config.database import make_engine
 from config.discovery import Discovery, links_capability, make_links
+from config.front import front_pages
 from config.health import KEPT_S, for_administrators, job_checks, service_checks
 from config.hips import hips_capability, make_hips
 from config.identity import Identity
@@ -232,6 +233,8 @@ def create_app(settings: Settings) -> Flask:
     )
     keeper = StatusKeeper(looks, settings.data.path / STATUS_FILE)
     pages = add_pages(app, settings, accounts, announcements, base_url, jobs, shown, keeper)
+    for blueprint in front_pages(settings, pages, shown, jobs.quotas.stand, keeper, base_url):
+        app.register_blueprint(blueprint)
     explorer = make_explorer(settings, parts, shown, estimates, sync)
     app.register_blueprint(explore_views.make_blueprint(pages, explorer, base_url))
 

@@ -94,7 +94,7 @@ def account_page(
             "account.html",
             status=status,
             account=account,
-            quotas=[_line(one) for one in quotas(caller)],
+            quotas=[quota_line(one) for one in quotas(caller)],
             tokens=tokens.of(account.name),
             made=made,
             asked=asked or {"title": "", "days": tokens.limits.days, "scopes": _USUAL},
@@ -155,7 +155,7 @@ def make_blueprint(
     return blueprint
 
 
-def _line(standing: Standing) -> tuple[str, str, str, str]:
+def quota_line(standing: Standing) -> tuple[str, str, str, str]:
     """Write how a quota stands: what, of which group, how much is taken, of how much."""
     kind = standing.kind
     group = standing.subject.removeprefix("group:") if standing.subject.startswith("group:") else ""

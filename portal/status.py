@@ -240,10 +240,16 @@ def make_blueprint(
     return blueprint
 
 
+def headline_of(snapshot: Snapshot | None) -> tuple[str, str]:
+    """Give how the service is: the class of a mark, and a sentence that is translated where it is shown."""
+    state = snapshot.state if snapshot else "unknown"
+    return MARKS[state], _HEADLINES[state]
+
+
 def mark_of(snapshot: Snapshot | None) -> tuple[str, str]:
     """Give how the service is marked beside the navigation, and what that says."""
-    state = snapshot.state if snapshot else "unknown"
-    return MARKS[state], _(_HEADLINES[state])
+    mark, headline = headline_of(snapshot)
+    return mark, _(headline)
 
 
 def _told(snapshot: Snapshot | None, announcements: Iterable[Told], version: str) -> dict[str, Any]:

@@ -166,6 +166,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/logout", "GET"): Case(ALL, never=True),
     ("/logout", "POST"): Case(MAKE),
     ("/static/<name>", "GET"): Case(ALL, "/static/portal.css"),
+    ("/", "GET"): Case(ALL, shows="<code>secret</code>"),
     ("/status", "GET"): Case(ALL, never=True),
     ("/availability", "GET"): Case(ALL, never=True),
     ("/capabilities", "GET"): Case(ALL, never=True),

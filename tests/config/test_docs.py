@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from portal.explore.state import NAMES
 from soda.responses import EXPOSED_HEADERS
 from soda.table import LISTS, PARAMETERS, POL_STATES
 from surveys.declaration import parse_survey
@@ -54,6 +55,11 @@ def test_every_parameter_and_header_of_cutouts_is_in_the_guide() -> None:
     headers = {name for name in EXPOSED_HEADERS if name.startswith("X-Cutout-")}
     told = {word for quoted in re.findall(r"`([^`\n]+)`", text) for word in re.split(r"[ ,:=]", quoted)}
     assert {*words, *headers} - told - set(POL_STATES) == set()
+
+
+def test_every_word_of_the_explorer_is_in_its_guide() -> None:
+    text = (DOCS / "pages.md").read_text(encoding="utf-8")
+    assert {name.lower() for name in NAMES if f"`{name.lower()}`" not in text} == set()
 
 
 def test_every_parameter_of_lists_is_in_their_guide() -> None:

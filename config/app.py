@@ -272,6 +272,7 @@ def _job_resources(
     parts: Parts,
     estimates: EstimateService,
     jobs: JobParts,
+    shop: PackageShop,
     base_url: Callable[[], str],
 ) -> Iterator[Blueprint]:
     """Make those of jobs: where they wait, what they would come to, how many one may have."""
@@ -283,7 +284,7 @@ def _job_resources(
         f"/{ASYNC.path}",
         results=jobs.results,
         settings=settings.jobs,
-        packages=make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts)),
+        packages=shop,
         board=jobs.board,
         pages=JOB_PAGES,
         viewer=ProductViewer(parts.gate),

@@ -131,11 +131,15 @@ class PackageShop:
         """Name the columns of the table that a job was sent as, by which its rows can be sorted."""
         return self._sorter.sent_columns(job)
 
-    def causes(self, job: Job) -> Causes:
-        """Group the rows of a job that failed by why they did."""
+    def tally(self, job: Job) -> Mapping[str, int]:
+        """Count the rows of a job by the word for what became of them."""
+        return self._ledger.tally(job.job_id)
+
+    def causes(self, job: Job, most: int = MOST_FAILURES) -> Causes:
+        """Group the rows of a job that failed by why they did; `most` of them are looked at, the last ones."""
         self.package_of(job)
-        failures = self._ledger.failures(job.job_id, job.owner, MOST_FAILURES)
-        return Causes(self._ledger.tally(job.job_id), len(failures), tuple(grouped(failures)))
+        failures = self._ledger.failures(job.job_id, job.owner, most)
+        return Causes(self.tally(job), len(failures), tuple(grouped(failures)))
 
     def rows(
         self, job: Job, selection: Selection = _EVERYTHING, after: tuple[int, int] | None = None

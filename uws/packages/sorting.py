@@ -21,6 +21,8 @@ from uws.uploads import UPLOAD, parse_uploads
 
 RETRY_AFTER_S = 10
 _MOST_TOLD = 60
+#: Tables whose columns are remembered.
+_MOST_NAMED = 200
 
 
 class Sorter:
@@ -50,6 +52,7 @@ class Sorter:
         self._tables = tables
         self._uploads = uploads
         self._orders = Orders()
+        self._named: dict[str, Sequence[str]] = {}
 
     def order(
         self,
@@ -85,11 +88,17 @@ class Sorter:
         table, upload = self._table(job)
         if table is None or upload is None:
             return ()
+        if (known := self._named.get(upload.stored)) is not None:
+            return known
         try:
             with self._at_hand(upload) as path:
-                return table.columns(path, upload)
+                named = table.columns(path, upload)
         except (NotFound, ServiceUnavailable):
             return ()
+        while len(self._named) >= _MOST_NAMED:
+            self._named.pop(next(iter(self._named)), None)
+        self._named[upload.stored] = named
+        return named
 
     def _make(self, job: Job, package: Package, chosen: tuple[Any, ...], sorting: Sorting | None) -> Order:
         statuses, labels, rows, words = chosen

@@ -24,6 +24,7 @@ from config.front import front_pages
 from config.health import KEPT_S, for_administrators, job_checks, service_checks
 from config.hips import hips_capability, make_hips
 from config.identity import Identity
+from config.job_page import make_job_page
 from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
 from config.logs import RequestLog
 from config.metering import make_metering, raise_refusal
@@ -69,6 +70,7 @@ from surveys.survey import Survey
 from uws import views as uws_views
 from uws.documents.teller import JobTeller
 from uws.jobtype import JobTypes
+from uws.packages.shop import PackageShop
 from uws.planning import Planner
 from uws.queue import views as queue_views
 from uws.store.changes import Changes
@@ -218,9 +220,10 @@ def create_app(settings: Settings) -> Flask:
     app.extensions |= {MONITOR: monitor, JOBS: jobs.service, STREAMS: jobs.hub, ACCOUNTS: accounts}
     hips = make_hips(settings, parts)
     estimates = make_estimates(settings, parts, sync, kind, jobs)
+    shop = make_shop(settings, parts.engine, jobs.results, packages_with(settings, parts))
     for blueprint in (
         *_data_resources(settings, parts, sync, hips, base_url),
-        *_job_resources(settings, parts, estimates, jobs, base_url),
+        *_job_resources(settings, parts, estimates, jobs, shop, base_url),
         vosi_views.make_blueprint(describe(settings, parts), monitor, base_url),
         metrics_blueprint(metrics),
     ):
@@ -237,6 +240,7 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(blueprint)
     explorer = make_explorer(settings, parts, shown, estimates, sync)
     app.register_blueprint(explore_views.make_blueprint(pages, explorer, base_url))
+    app.register_blueprint(make_job_page(parts.engine, jobs, shop, pages, base_url))
 
     def health() -> Mapping[str, bool]:
         return for_administrators(monitor.look().parts, parts.surveys)

@@ -13,6 +13,7 @@ from uws.packages.asked import Selection, Sorting, parse_ledger
 #: Rows that the page shows without scripts.
 PER_PAGE = 24
 LINK = "LINK"
+_EVERYTHING = Selection()
 _OF_LEDGER = ("SORT", "STATUS", "TEXT", "OFFSET")
 
 
@@ -32,7 +33,7 @@ class Asked:
         What was not understood; all rows are shown then.
     """
 
-    selection: Selection = Selection()
+    selection: Selection = _EVERYTHING
     sorting: Sorting | None = None
     offset: int = 0
     link: str = ""

@@ -28,7 +28,17 @@ MOST_RESULTS, MOST_FAILURES = 500, 2000
 WEEK_MS = 7 * 86_400_000
 #: Columns of ledgers that say the same of all rows, or nothing that anybody would sort by.
 _NOT_SORTED = frozenset(
-    ("path", "sha256", "access_url", "access_format", "access_estsize", "s_ra", "s_dec", "result_id", "release")
+    (
+        "path",
+        "sha256",
+        "access_url",
+        "access_format",
+        "access_estsize",
+        "s_ra",
+        "s_dec",
+        "result_id",
+        "release",
+    )
 )
 _WORDS = (*GOOD, *EMPTY, *BAD)
 

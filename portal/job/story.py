@@ -56,7 +56,9 @@ def _sentence(event: EventLine) -> tuple[str, str]:
     data = event.data
     if event.kind == "phase":
         parent = str(data.get("parent", ""))
-        return _phase(str(data.get("phase", ""))) if not parent else _("Made to do what is missing of"), parent
+        return _phase(str(data.get("phase", ""))) if not parent else _(
+            "Made to do what is missing of"
+        ), parent
     if event.kind == "retry":
         return _("What was missing is done by"), str(data.get("child", ""))
     tell = _SENTENCES.get(event.kind)

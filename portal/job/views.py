@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
@@ -74,7 +74,7 @@ def make_blueprint(
             link=link,
             below=below,
             url=f"{list_url()}/{job.job_id}",
-            words=_words(),
+            came=_words(),
             groups=sorted(caller.groups),
             parameters=parameters_value(job.parameters[:200], base),
             data=_data(shown, asked, f"{list_path}/{job.job_id}"),
@@ -117,7 +117,9 @@ def _data(shown: JobShown, asked: Asked, path: str) -> dict[str, Any]:
         "mayHave": bool(shown.told["may"]["results"]),
         "words": _words(),
         "statuses": dict(shown.rows.statuses),
-        "counts": {name: shown.told[name] for name in ("total", "done", "empty", "failed", "poison", "bytes")},
+        "counts": {
+            name: shown.told[name] for name in ("total", "done", "empty", "failed", "poison", "bytes")
+        },
         "sort": "" if asked.sorting is None else str(asked.sorting),
         "status": list(asked.selection.statuses),
         "text": asked.selection.words,

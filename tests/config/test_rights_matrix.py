@@ -50,6 +50,7 @@ NO_HIPS = "401 404 403 404 403 404 404 403"
 NO_ERROR = READ.replace("200", "404")
 
 SECRET = did("secret/g/a")
+SECRET_BAND = did("secret/g")
 HERE = {"CIRCLE": "150 0 0.005"}
 CUTOUT = {"ID": SECRET, **HERE}
 WORDS = {"survey": "secret/g", "ra": "150", "dec": "0", "size": "5px"}
@@ -140,6 +141,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/events", "GET"): Case(READ, "/events?JOB={fresh}", shows='"label"'),
     ("/jobs", "GET"): Case(ALL),
     ("/jobs", "POST"): Case(NO_WAY, data={"act": "abort", "of": "none"}),
+    ("/jobs/<job_id>", "GET"): Case(READ, "/jobs/{list}", shows=SECRET_BAND),
     ("/queue", "GET"): Case(ALL),
     # For whoever has the mail; it is signed.
     ("/unsubscribe/<key>", "GET"): Case(NO_WAY, "/unsubscribe/bm9uZQ.none"),

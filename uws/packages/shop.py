@@ -136,7 +136,7 @@ class PackageShop:
         return self._ledger.tally(job.job_id)
 
     def causes(self, job: Job, most: int = MOST_FAILURES) -> Causes:
-        """Group the rows of a job that failed by why they did; `most` of them are looked at, the last ones."""
+        """Group the rows of a job that failed, the last ones of them, `most`, by why they did."""
         self.package_of(job)
         failures = self._ledger.failures(job.job_id, job.owner, most)
         return Causes(self.tally(job), len(failures), tuple(grouped(failures)))

@@ -81,7 +81,9 @@ export function fill(row, job) {
 /** Write anew what goes by the clock: how long it is to the end of a job, and to its removal. */
 export function tick(row) {
   const end = row.querySelector(".ends time");
-  if (ACTIVE.includes(row.dataset.phase) && end.dateTime) end.textContent = until(end.dateTime);
+  if (ACTIVE.includes(row.dataset.phase) && end.dateTime) {
+    end.textContent = left(end.dateTime) > 0 ? until(end.dateTime) : t("soon");
+  }
   const expiry = row.querySelector(".expires time");
   expiry.textContent = until(expiry.dateTime);
   expiry.parentElement.classList.toggle("soon", left(expiry.dateTime) < DAY_S);

@@ -291,7 +291,7 @@ function start() {
   if (following) return following.again();
   following = follow({
     stream,
-    on: { job: update, gone: ({ id }) => remove(id) },
+    on: { job: update, gone: ({ id }) => remove(id), reset: () => refresh().catch(() => {}) },
     poll: refresh,
     told(state) {
       showState(state);

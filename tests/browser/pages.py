@@ -86,6 +86,8 @@ _ADMINISTRATION = (
 )  # fmt: skip
 
 _GALAXY = "survey=demo&at=150.1+2.2&shape=circle&radius=30arcsec&format=png"
+#: Of pages that follow a stream.
+_LIVE = '[data-state="live"]'
 
 PAGES = (
     Seen("explore", "/explore", scripts=True),
@@ -100,6 +102,12 @@ PAGES = (
     Seen("account-unknown", "/account"),
     Seen("batch", "/batch"),
     Seen("batch-known", "/batch", "bob"),
+    Seen("jobs", "/jobs", "bob", settled='[data-state="live"]', scripts=True),
+    Seen(
+        "jobs-wrong", "/jobs?after=yesterday", "bob", settled='[data-state="live"]', status=400, scripts=True
+    ),
+    Seen("jobs-none", "/jobs", "carol", settled='[data-state="live"]', scripts=True),
+    Seen("jobs-unknown", "/jobs", settled="#none:not([hidden])", scripts=True),
     Seen("examples", "/examples", language="en"),
     *(
         Seen(f"admin-{path.partition('?')[0]}", f"/admin/{path}".rstrip("/"), "alice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from dali.errors import (
     UsageError,
 )
 from dali.responses import REQUEST_ID, error_response
+from uws.links import link_in
 from vosi.examples import STYLE
 
 if TYPE_CHECKING:
@@ -57,6 +59,9 @@ _OPEN = (
 )
 #: The same for everybody, and answered while it cannot be found out who asks.
 _SURVIVING = ("/status", "/help", "/static", "/openapi.json")
+#: Below these, jobs are seen by links too; whoever comes by one may do nothing else.
+_BY_LINK = ("/async/", "/jobs/")
+BY_LINK = replace(ANONYMOUS, way="link")
 #: Headers that tell who asks, beside cookies.
 _WHO = (("HTTP_AUTHORIZATION", "Authorization"), ("HTTP_X_ON_BEHALF_OF", "X-On-Behalf-Of"))
 #: What browsers say of requests that no other site has caused.
@@ -140,6 +145,8 @@ class Identity:
                 self._log.error("unexpected error", request_id=environ.get(REQUEST_ID), exc_info=error)
                 refusal = ServerError("the service failed on this request", "Please report the request id.")
         if refusal is None and not (caller.name or self._anonymous or _is_open(environ)):
+            caller = BY_LINK if _has_link(environ) else caller
+        if refusal is None and not (caller.name or caller.way or self._anonymous or _is_open(environ)):
             refusal = AuthenticationError("this service is for those it knows", SIGN_IN)
         environ[CALLER] = caller
 
@@ -273,6 +280,16 @@ def _is_open(environ: WSGIEnvironment) -> bool:
 def _is_beneath(environ: WSGIEnvironment, paths: Iterable[str]) -> bool:
     path = environ.get("PATH_INFO", "")
     return any(path == one or path.startswith(f"{one}/") for one in paths)
+
+
+def _has_link(environ: WSGIEnvironment) -> bool:
+    """Whether a request may have a link to a job, to look at it; the job says whether it is right."""
+    path = environ.get("PATH_INFO", "").rstrip("/")
+    return (
+        environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        and (path == "/events" or path.startswith(_BY_LINK))
+        and bool(link_in(environ.get("QUERY_STRING", "").encode("latin-1", "replace")))
+    )
 
 
 def _session_key(cookies: str) -> str:

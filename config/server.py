@@ -33,6 +33,7 @@ SWITCH_INTERVAL_S = 0.0005
 GARBAGE_OBJECTS = 20_000
 LONGEST_REQUEST_LINE = 8190
 WARM_UP_AFTER_S = 5.0
+STREAMS_END_S = 2.0
 
 
 class PortTaken(Exception):
@@ -153,6 +154,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         """Make the application, which may hand connections over."""
         super().load_wsgi()
         self.wsgi.extensions[STREAMS].adopts = True
+
+    def run(self) -> None:
+        """Serve until it is told to stop; then streams end as they should."""
+        super().run()
+        self.wsgi.extensions[STREAMS].wait_until_empty(STREAMS_END_S)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Begin to stop: requests go on until they are answered, but nobody waits for jobs any longer."""

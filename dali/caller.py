@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 #: What a token may be used for: reading data and jobs, making and changing jobs, administration.
 Scope = Literal["read", "submit", "admin"]
 SCOPES: frozenset[Scope] = frozenset(("read", "submit", "admin"))
-#: How it is known who asks.
-Way = Literal["", "session", "token", "password", "bearer"]
+#: How it is known who asks; by a link to something it is not.
+Way = Literal["", "session", "token", "password", "bearer", "link"]
 #: Priority classes, the first one first: the number of a class in this row is the rank of its jobs.
 Tier = Literal["system", "internal", "priority", "user", "anonymous"]
 TIERS: tuple[Tier, ...] = get_args(Tier)

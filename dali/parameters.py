@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -87,6 +87,12 @@ class Parameters:
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of `name` (upper case)."""
         return self.values.get(name, ())
+
+    def without(self, name: str) -> Parameters:
+        """Give the others."""
+        if name not in self.values:
+            return self
+        return replace(self, values={other: self.values[other] for other in self.values if other != name})
 
     def one(self, name: str) -> str | None:
         """Return the value of `name` (upper case), None if absent.

@@ -133,6 +133,8 @@ class Job:
         What its pixels are of, in the words of its type.
     notify
         Who is told what becomes of it; JSON.
+    link_sha256, link_until_ms
+        Hash of the key of its link, "" without one; and until when that lasts.
     """
 
     job_id: str
@@ -166,6 +168,8 @@ class Job:
     shared_with: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     notify: Mapping[str, Any] | None = None
+    link_sha256: str = ""
+    link_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from uws.moment import parse_moment
 from uws.phase import Phase
 
 Command = Literal["RUN", "ABORT"]
-Action = Literal["DELETE", "RETRY", "SHARE", "NOTIFY"]
+Action = Literal["DELETE", "RETRY", "SHARE", "NOTIFY", "LINK", "UNLINK"]
 
 #: Executions longer than this cannot be told in the document: an xs:int of seconds.
 LONGEST_DURATION_S = 2**31 - 1
@@ -176,7 +176,7 @@ def parse_command(parameters: Parameters) -> Command:
 
 
 def parse_action(parameters: Parameters) -> Action:
-    """Read what a POST to a job asks for: to be deleted (section 2.2.3.2), tried again, shared, or told of.
+    """Read what a POST to a job asks for: to be deleted (section 2.2.3.2), tried again, shared.
 
     RESUME is another word for RETRY: both do what is missing, as it failed or was never begun.
 
@@ -193,11 +193,15 @@ def parse_action(parameters: Parameters) -> Action:
         return "RETRY"
     if action == "SHARE":
         return "SHARE"
+    if action == "LINK":
+        return "LINK"
+    if action == "UNLINK":
+        return "UNLINK"
     if action == "NOTIFY" or (action is None and set(parameters.values) == {"NOTIFY"}):
         return "NOTIFY"
     if action is not None or not parameters:
         raise UsageError(
-            f"ACTION is DELETE, RETRY, RESUME, SHARE or NOTIFY; got {_got(action)}",
+            f"ACTION is DELETE, RETRY, RESUME, SHARE, NOTIFY, LINK or UNLINK; got {_got(action)}",
             "Write ACTION=DELETE, or ACTION=RETRY to have done what is missing.",
         )
     name = next(iter(parameters.values), "UPLOAD")

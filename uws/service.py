@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from dali.caller import Caller
 from dali.errors import (
+    AuthorizationError,
     NotFound,
     UsageError,
     quoted,
@@ -18,6 +19,7 @@ from uws.herald import Herald
 from uws.hidden import HiddenJobs
 from uws.job import Job, JobError, JobRef, Parameter, Result, ResultRef, Upload
 from uws.jobtype import JobTypes
+from uws.links import Links, refused
 from uws.moment import format_moment
 from uws.notices.desk import NO_NOTICES, NoticeDesk
 from uws.params import Filter
@@ -80,6 +82,7 @@ class JobService:
             jobs, types, results, planner, herald, hidden, settings, rights, quotas, desk
         )
         self.listing = Listing(jobs.engine)
+        self.links = Links(jobs, herald)
         self._jobs = jobs
         self._rights = rights
         self._herald = herald
@@ -97,9 +100,14 @@ class JobService:
         self._draining = True
 
     def find(
-        self, job_id: str, caller: Caller, job_type: str | None = None, action: Action = "change"
+        self,
+        job_id: str,
+        caller: Caller,
+        job_type: str | None = None,
+        action: Action = "change",
+        link: str = "",
     ) -> Job:
-        """Return a job that the caller may look at, or change.
+        """Return a job that the caller may look at, by the key of a link perhaps, or change.
 
         Raises
         ------
@@ -107,11 +115,17 @@ class JobService:
             If there is none, it is not of this type, or it is hidden.
         AuthorizationError
             If the caller may not (section 3). The job of somebody unknown belongs to whoever knows its URL.
+        UsageError
+            With status 403, if they may not and the key opens nothing.
         """
         # Other texts cannot be ids, and PostgreSQL fails on some.
         job = self._jobs.get(job_id) if job_id.isascii() and job_id.isalnum() else None
         if job is None or job.hidden or job_type not in (None, job.type):
             raise missing(job_id)
+        if action == "see" and self.may_see(caller, job, link):
+            return job
+        if action == "see" and (link or caller.way == "link"):
+            raise refused()
         require(self._rights, caller, action, job)
         return job
 
@@ -214,11 +228,12 @@ class JobService:
 
     def may_see(self, caller: Caller, job: Job, link: str = "") -> bool:
         """Whether a caller, who may have come by a link, may look at a job now."""
-        return self._rights.can(caller, "see", job)
+        is_theirs = caller.way != "link" and self._rights.can(caller, "see", job)
+        return is_theirs or (bool(link) and self.links.opens(job, link))
 
     def may_have(self, caller: Caller, job: Job) -> bool:
         """Whether a caller may have the results of a job that they may look at."""
-        return self._rights.may_have(caller, job)
+        return caller.way != "link" and self._rights.may_have(caller, job)
 
     def require_results(self, job: Job, caller: Caller) -> None:
         """See that a caller may have the results of a job, now.
@@ -228,6 +243,8 @@ class JobService:
         AuthorizationError
             If data it is made of are not open to them.
         """
+        if caller.way == "link":  # nobody here is open to those who are not known
+            raise AuthorizationError("the results of this job are for people whom this service knows")
         require_results(self._rights, caller, job)
 
     def set_notices(self, job: Job, notify: Sequence[str]) -> None:

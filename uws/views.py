@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,10 +18,11 @@ from dali.errors import NotFound, UsageError
 from dali.parameters import MAX_PARAMETERS, Parameters
 from dali.responses import JSON, LOG_FIELDS, TEXT
 from dali.views import expect_whole_body, is_json_wanted, is_navigation, read_parameters, watch_client
-from uws import xml
+from uws import texts, xml
 from uws.documents.asked import parse_listing
 from uws.documents.teller import JobTeller
 from uws.job import Job, Result, ResultRef
+from uws.links import LINK, link_in, parse_days
 from uws.looks.viewer import Viewer
 from uws.looks.views import Looks
 from uws.moment import format_moment
@@ -139,12 +140,12 @@ class _Tree:
         views: Mapping[str, Mapping[str, Callable[..., AnyResponse]]] = {
             self._path: {"GET": self.list, "POST": self.create},
             job: {"GET": self.show, "POST": self.act, "DELETE": self.delete},
-            f"{job}/phase": {"GET": self._text(_phase), "POST": self.command},
-            f"{job}/executionduration": {"GET": self._text(_duration), "POST": self.set_duration},
-            f"{job}/destruction": {"GET": self._text(_destruction), "POST": self.set_destruction},
-            f"{job}/quote": {"GET": self._text(_quote)},
-            f"{job}/owner": {"GET": self._text(_owner)},
-            f"{job}/error": {"GET": self._text(_error)},
+            f"{job}/phase": {"GET": self._text(texts.phase), "POST": self.command},
+            f"{job}/executionduration": {"GET": self._text(texts.duration), "POST": self.set_duration},
+            f"{job}/destruction": {"GET": self._text(texts.destruction), "POST": self.set_destruction},
+            f"{job}/quote": {"GET": self._text(texts.quote)},
+            f"{job}/owner": {"GET": self._text(texts.owner)},
+            f"{job}/error": {"GET": self._text(texts.error)},
             f"{job}/parameters": {"GET": self.list_parameters, "POST": self.change_parameters},
             f"{job}/parameters/<name>": {"GET": self.show_parameter, "PUT": self.set_parameter},
             f"{job}/results": {"GET": self.list_results},
@@ -166,7 +167,8 @@ class _Tree:
         parameters = self._read()
         if is_json_wanted(request):
             asked = parse_listing(parameters, self._job_type)
-            return _json(self._teller.page(asked, self._caller_of(), self._list_url()))
+            link = link_in(request.query_string)
+            return _json(self._teller.page(asked, self._caller_of(), self._list_url(), link))
         wanted = parse_filter(parameters)
         refs = self._service.refs(self._caller_of(), wanted, self._job_type)
         return _document(xml.jobs_document(refs, self._list_url()))
@@ -188,7 +190,7 @@ class _Tree:
     def show(self, job_id: str) -> AnyResponse:
         """Show a job, at once or when it has changed."""
         if self._is_visit():
-            return _see(f"{self._base_url()}{self._pages}/{quote(job_id, safe='')}")
+            return _see(self._page_url(job_id, link_in(request.query_string)))
         wait = parse_wait(self._read())
         job = self._find(job_id)
         if wait is not None:
@@ -215,7 +217,20 @@ class _Tree:
             case "SHARE":
                 self._service.share(job, parse_share(parameters), self._caller_of())
                 return self._see(job)
+            case "LINK":
+                return self._link(job, parse_days(parameters))
+            case "UNLINK":
+                self._service.links.take_back(job)
+                return self._see(job)
         return _see(self._list_url())
+
+    def _link(self, job: Job, days: int) -> AnyResponse:
+        """Make a link to a job; its key is told this once."""
+        link = self._service.links.make(job, days)
+        url = self._page_url(job.job_id, link.key)
+        if is_json_wanted(request):
+            return _json({"url": url, "until": format_moment(link.until_ms)})
+        return _see(url)
 
     def delete(self, job_id: str) -> AnyResponse:
         """Delete a job."""
@@ -361,49 +376,30 @@ class _Tree:
         takes_files = (
             files and request.method == "POST" and self._service.submissions.takes_uploads(self._job_type)
         )
-        return read_parameters(request, most, self._service.submissions.spool() if takes_files else None)
+        found = read_parameters(request, most, self._service.submissions.spool() if takes_files else None)
+        # A key says by what right one looks; it is read in another place.
+        return found if request.method == "POST" else found.without(LINK)
 
     def _find(self, job_id: str) -> Job:
         action: Action = "see" if request.method in ("GET", "HEAD") else "change"
-        job = self._service.find(job_id, self._caller_of(), self._job_type, action)
+        link = link_in(request.query_string)
+        job = self._service.find(job_id, self._caller_of(), self._job_type, action, link)
         request.environ[LOG_FIELDS] = {"job_id": job.job_id, "run_id": job.run_id}
         return job
 
     def _see(self, job: Job) -> Response:
         return _see(self._job_url(job))
 
+    def _page_url(self, job_id: str, link: str) -> str:
+        """URL of the page about a job; where there are none, of the job itself."""
+        url = f"{self._base_url()}{self._pages or self._path}/{quote(job_id, safe='')}"
+        return f"{url}?{urlencode({LINK: link})}" if link else url
+
     def _list_url(self) -> str:
         return self._base_url() + self._path
 
     def _job_url(self, job: Job) -> str:
         return f"{self._list_url()}/{job.job_id}"
-
-
-def _phase(job: Job) -> str:
-    return job.phase
-
-
-def _duration(job: Job) -> str:
-    return str(job.execution_duration_s)
-
-
-def _destruction(job: Job) -> str:
-    return format_moment(job.destruction_ms)
-
-
-def _quote(job: Job) -> str:
-    return "" if job.quote_ms is None else format_moment(job.quote_ms)
-
-
-def _owner(job: Job) -> str:
-    return job.owner
-
-
-def _error(job: Job) -> str:
-    """Give the whole error (DALI 1.1, section 4.2)."""
-    if job.error is None:
-        raise NotFound(f"the job has no error; it is {job.phase}")
-    return "\n".join(line for line in (job.error.message, job.error.detail) if line)
 
 
 def _see(url: str) -> Response:

@@ -221,6 +221,8 @@ MORE: dict[str, tuple[str, Case]] = {
         Case("401 403 403 403 403 403 403 403", "/async/{done}", data={"ACTION": "RETRY"}),
     ),
     "sharing a job": ("POST", Case(CHANGE, FRESH, data={"ACTION": "SHARE", "SHARE": "team"})),
+    "linking a job": ("POST", Case(CHANGE, FRESH, data={"ACTION": "LINK"})),
+    "a link that is none": ("GET", Case(READ.replace("401", "403"), FRESH, query={"LINK": "none"})),
     "being told of a job": ("POST", Case(CHANGE, FRESH, data={"NOTIFY": "none"})),
     "any survey": ("GET", Case(NO_HIPS.replace("404", "400"), "/sync", query={"ID": did("secret")})),
     "what there is not": ("GET", Case(NO_HIPS, "/sync", query={"ID": did("secret/g/none")})),

@@ -89,8 +89,13 @@ CHANGES = [
     ("/parameters", {"ACTION": "DELETE"}, 400, "ACTION is not a parameter of the job"),
     ("/parameters", {"RUNID": "x" * 65}, 400, "RUNID has 65 characters; at most 64"),
     ("/parameters", {"ROWS": "1" * 20_001}, 400, "at most 20000"),
-    ("", {}, 400, "ACTION is DELETE, RETRY, RESUME, SHARE or NOTIFY; got nothing"),
-    ("", {"ACTION": "delete"}, 400, 'ACTION is DELETE, RETRY, RESUME, SHARE or NOTIFY; got "delete"'),
+    ("", {}, 400, "ACTION is DELETE, RETRY, RESUME, SHARE, NOTIFY, LINK or UNLINK; got nothing"),
+    (
+        "",
+        {"ACTION": "delete"},
+        400,
+        'SHARE, NOTIFY, LINK or UNLINK; got "delete"',
+    ),
     ("", {"ACTION": ["DELETE", "DELETE"]}, 400, "MultiValuedParamNotSupported: ACTION"),
     ("", {"ROWS": "2"}, 403, "ROWS is not taken by the job itself"),
 ]

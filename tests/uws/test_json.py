@@ -248,3 +248,82 @@ def test_a_browser_is_led_to_the_page(paged: Client, house: House) -> None:
 def test_what_stands_in_a_url_makes_no_header(paged: Client) -> None:
     answer = paged.get("/x%0d%0aSet-Cookie:%20a=b", headers=VISIT)
     assert answer.headers["Location"] == "http://localhost/jobs/x%0D%0ASet-Cookie%3A%20a%3Db"
+
+
+# Links
+
+
+def link_of(client: Client, url: str, **form: Any) -> str:
+    """Key of a link that is made now."""
+    answer = client.http.post(url, data={"ACTION": "LINK", **form}, headers={**client.headers, **JSON})
+    assert answer.status_code == 200, answer.text
+    found = answer.get_json()
+    assert found["until"] > "2026"
+    return str(found["url"]).partition("?LINK=")[2]
+
+
+def test_whoever_has_the_link_sees_the_job(each_house: House) -> None:
+    ann, nobody = each_house.client("ann"), each_house.client()
+    url, other = ann.make(DO="ok", PHASE="RUN"), ann.make(DO="ok")
+    each_house.work()
+    assert nobody.get(url).status_code == 401
+    key = link_of(ann, url)
+    assert key not in str(each_house.job(id_of(url)))
+    for path in ("", "/phase", "/parameters", "/results", "/parameters/DO", "/events", "/results/result"):
+        assert nobody.get(f"{url}{path}?LINK={key}").status_code == 200, path
+        assert each_house.client("bob").get(f"{url}{path}?link={key}").status_code == 200, path
+        assert nobody.get(f"{other}{path}?LINK={key}").status_code == 403, path
+    found = listed(nobody, f"{url}?LINK={key}")
+    assert (found["mine"], found["may"]["change"], found["link"]) == (False, False, None)
+    assert listed(ann, url)["link"] is not None
+    assert len(listed(nobody, f"?JOB={id_of(url)}&JOB={id_of(other)}&LINK={key}")["jobs"]) == 1
+    for answer in (
+        nobody.post(f"{url}?LINK={key}", ACTION="DELETE"),
+        nobody.post(f"{url}/phase", PHASE="ABORT", LINK=key),
+        nobody.send("DELETE", f"{url}?LINK={key}"),
+    ):
+        assert answer.status_code in (401, 403)
+    news = nobody.get(f"http://localhost/events?JOB={id_of(url)}&LINK={key}").get_json()
+    assert [job["id"] for job in news["jobs"]] == [id_of(url)]
+
+
+def test_a_link_ends_and_is_taken_back(each_house: House) -> None:
+    ann, nobody = each_house.client("ann"), each_house.client()
+    url = ann.make(DO="ok")
+    first, second = link_of(ann, url), link_of(ann, url, DAYS=1)
+    assert "this link to a job is not whole, has ended" in nobody.get(f"{url}?LINK={first}").text
+    assert nobody.get(f"{url}?LINK={second}").status_code == 200
+    with each_house.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(update(JobRow).values(link_until_ms=JobRow.link_until_ms - 86_400_000))
+    assert nobody.get(f"{url}?LINK={second}").status_code == 403
+    third = link_of(ann, url)
+    assert ann.post(url, ACTION="UNLINK").status_code == 303
+    assert nobody.get(f"{url}?LINK={third}").status_code == 403
+    assert listed(ann, url)["link"] is None
+    for wrong in (third[:-1], f"{third}x", "", "%00", "x" * 5000, f"{third}&LINK={third}"):
+        assert nobody.get(f"{url}?LINK={wrong}").status_code in (401, 403)
+    assert ann.get(f"{url}?LINK=wrong").status_code == 200, "it is ann's anyway"
+
+
+@pytest.mark.parametrize("days", ["0", "367", "x", "1.5", "-1", "9" * 30])
+def test_links_last_for_days(house: House, days: str) -> None:
+    ann = house.client("ann")
+    answer = ann.post(ann.make(DO="ok"), ACTION="LINK", DAYS=days)
+    assert answer.status_code == 400
+    assert "DAYS is a whole number from 1 to 366" in answer.text
+
+
+def test_only_its_owner_makes_a_link(house: House) -> None:
+    url = house.client("ann").make(DO="ok")
+    for who in ("bob", "admin", ""):
+        for action in ("LINK", "UNLINK"):
+            assert house.client(who).post(url, ACTION=action).status_code in (401, 403)
+
+
+def test_a_form_leads_to_the_link(paged: Client) -> None:
+    url = paged.make(DO="ok")
+    there = paged.post(url, ACTION="LINK").headers["Location"]
+    assert there.startswith(f"http://localhost/jobs/{id_of(url)}?LINK=")
+    key = there.partition("?LINK=")[2]
+    answer = paged.get(f"{url}?LINK={key}", headers=VISIT)
+    assert answer.headers["Location"] == there

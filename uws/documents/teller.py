@@ -10,6 +10,7 @@ from dali.caller import Caller
 from uws.documents.asked import Asked
 from uws.documents.job import job_value, parameters_value, place_value, results_value
 from uws.job import Job, ResultRef
+from uws.moment import format_moment
 from uws.phase import Phase
 from uws.queue.board import QueueBoard
 from uws.service import JobService
@@ -53,8 +54,8 @@ class JobTeller:
         self._board = board
         self._has_ledgers = has_ledgers
 
-    def page(self, asked: Asked, caller: Caller, list_url: str) -> dict[str, Any]:
-        """List jobs that a caller may see."""
+    def page(self, asked: Asked, caller: Caller, list_url: str, link: str = "") -> dict[str, Any]:
+        """List jobs that a caller may see, one of them by the key of a link perhaps."""
         whose = _whose(asked, caller)
         if whose is None:
             return {"jobs": [], "next": None, "counts": {}}
@@ -62,7 +63,7 @@ class JobTeller:
         after = "" if asked.is_all else found.after
         jobs: Sequence[Job] = found.jobs
         if asked.job_ids is not None:
-            jobs = [job for job in jobs if self._service.may(caller, "see", job)]
+            jobs = [job for job in jobs if self._service.may_see(caller, job, link)]
             counts: Mapping[Phase, int] = {}
         else:
             counts = self._listing.phases(whose, self.job_type)
@@ -106,6 +107,8 @@ class JobTeller:
         may = self._service
         value["mine"] = job.owner == caller.name
         value["may"] = {"change": may.may(caller, "change", job), "results": may.may_have(caller, job)}
+        if job.link_until_ms is not None and value["may"]["change"]:
+            value["link"] = {"until": format_moment(job.link_until_ms)}
         return value
 
 

@@ -202,6 +202,10 @@ class Jobs:
         """Set the groups that may see a job; False if it is gone."""
         return self._change(job_id, (*ACTIVE, *TERMINAL), "shared", shared_with=list(groups) or None)
 
+    def change_link(self, job_id: str, hashed: str | None, until_ms: int | None) -> bool:
+        """Set the link by which a job may be seen, None for none; False if the job is gone."""
+        return self._change(job_id, (*ACTIVE, *TERMINAL), "link", link_sha256=hashed, link_until_ms=until_ms)
+
     def start(
         self,
         job_id: str,

@@ -50,6 +50,8 @@ def job_of(found: Mapping[str, Any] | RowMapping) -> Job:
         shared_with=tuple(found["shared_with"] or ()),
         sources=tuple(found["sources"] or ()),
         notify=found["notify"],
+        link_sha256=found["link_sha256"] or "",
+        link_until_ms=found["link_until_ms"],
     )
 
 

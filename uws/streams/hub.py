@@ -117,6 +117,7 @@ class Hub:
         with self._lock:
             self._places -= 1
             self._told(self._places)
+            self._lock.notify_all()
 
     def follow(self, follower: Follower, teller: JobTeller) -> None:
         """Begin to tell a stream, which has a place."""
@@ -166,6 +167,11 @@ class Hub:
         """End all streams at once, and begin no more: their clients come back to whoever serves then."""
         # No lock: this is called from a signal handler, which may have interrupted the holder.
         self._is_draining = True
+
+    def wait_until_empty(self, seconds: float) -> None:
+        """Wait so long at most until all have left."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._places, seconds)
 
     def close(self) -> None:
         """End all streams, and the thread."""

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
@@ -17,6 +18,7 @@ from dali.responses import JSON, LOG_FIELDS
 from dali.views import read_parameters, watch_client
 from uws.documents.asked import parse_job_ids, parse_limit
 from uws.documents.teller import JobTeller
+from uws.links import LINK, link_in
 from uws.service import JobService
 from uws.store.changes import Changed, Changes
 from uws.streams.followers import Follower, JobFollower, ListFollower, Reader, happened_value
@@ -91,8 +93,8 @@ class _News:
         parameters = _read("AFTER", "LIMIT")
         asked, limit = parameters.one("AFTER"), parameters.one("LIMIT")
         seq = None if asked is None else _number(asked)
-        reader = Reader(self._caller_of(), self._list_url())
-        job = self._service.find(job_id, reader.caller, self._teller.job_type, "see")
+        reader = self._reader()
+        job = self._service.find(job_id, reader.caller, self._teller.job_type, "see", reader.link)
         request.environ[LOG_FIELDS] = {"job_id": job.job_id, "run_id": job.run_id}
         brief = self._teller.briefs([job], reader.caller, reader.list_url)[0]
         if not _wants_stream():
@@ -100,6 +102,7 @@ class _News:
             events = self._changes.events(job.job_id, seq or 0, size)
             after = events[-1].seq if len(events) == size else None
             more = f"{reader.list_url}/{job.job_id}/events?AFTER={after}&LIMIT={size}"
+            more += f"&{urlencode({LINK: reader.link})}" if reader.link else ""
             told = [happened_value(one) for one in events]
             return _json({"events": told, "job": brief, "next": None if after is None else more})
         last = _last_event_id()
@@ -113,7 +116,7 @@ class _News:
     def jobs(self) -> Response:
         """Tell how jobs are whenever they change."""
         parameters = _read("JOB", "AFTER")
-        reader = Reader(self._caller_of(), self._list_url())
+        reader = self._reader()
         job_ids = parse_job_ids(parameters) if "JOB" in parameters.values else None
         if job_ids is None and not reader.caller.name:
             raise UsageError(
@@ -124,7 +127,8 @@ class _News:
         known = self._changes.named(job_ids) if job_ids is not None else []
         for changed in known:
             if not changed.is_gone:
-                self._service.find(changed.job.job_id, reader.caller, self._teller.job_type, "see")
+                job_id = changed.job.job_id
+                self._service.find(job_id, reader.caller, self._teller.job_type, "see", reader.link)
         now_ms = self._changes.now_ms()
         if position is None:
             return self._begin(reader, job_ids, known, now_ms)
@@ -147,7 +151,7 @@ class _News:
         self, reader: Reader, job_ids: tuple[str, ...] | None, known: list[Changed], now_ms: int
     ) -> Response:
         """Answer those who come for the first time: JSON tells of the jobs that they name, streams do not."""
-        position = self.now(reader, job_ids, now_ms)
+        position = self._now(reader, job_ids, now_ms)
         there = {changed.job.job_id for changed in known if not changed.is_gone}
         gone = [job_id for job_id in job_ids or () if job_id not in there]
         if not _wants_stream():
@@ -156,7 +160,10 @@ class _News:
         first += b"".join(event("gone", {"id": job_id}, str(position)) for job_id in gone)
         return self._stream(ListFollower(reader, job_ids, position), first)
 
-    def now(self, reader: Reader, job_ids: tuple[str, ...] | None, now_ms: int) -> Position:
+    def _reader(self) -> Reader:
+        return Reader(self._caller_of(), self._list_url(), link_in(request.query_string))
+
+    def _now(self, reader: Reader, job_ids: tuple[str, ...] | None, now_ms: int) -> Position:
         """Give the position of somebody who knows how jobs are."""
         position = Position(now_ms)
         for changed in self._changed(reader, job_ids, position.floor_ms):
@@ -260,7 +267,8 @@ class _Waited:
 
 
 def _read(*names: str) -> Parameters:
-    parameters = read_parameters(request)
+    # A key says by what right one looks; it is read in another place.
+    parameters = read_parameters(request).without(LINK)
     if unknown := refuse_unknown(parameters, names, names):
         raise unknown[0]
     return parameters

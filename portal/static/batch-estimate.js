@@ -156,10 +156,10 @@ function saying(word) {
 
 function facts(told) {
   const { seconds, queue } = told;
-  const list = el("dl", { class: "facts" });
+  const list = el("dl", { class: "tiles" });
   const add = (term, ...values) => {
     const lines = values.filter(Boolean).map((value, at) => el("div", { class: at ? "muted" : "", text: value }));
-    list.append(el("dt", { text: term }), el("dd", {}, ...lines));
+    list.append(el("div", {}, el("dt", { text: term }), el("dd", {}, ...lines)));
   };
   add(t("Files"), tn("{n} cutout", "{n} cutouts", told.cutouts), tn("of {n} image", "of {n} images", told.images));
   add(t("Size"), bytes(told.bytes));

@@ -41,43 +41,43 @@ export function drawSky({ ra, dec, word }) {
   const drawn = ra.map((_, at) => at).filter((at) => ra[at] !== null && dec[at] !== null);
   const frame = svg("svg", { class: "sky", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("Places of the targets on the sky") });
   if (!drawn.length) return frame;
-  const middle = middleOf(drawn, ra, dec);
-  const reach = drawn.reduce((most, at) => Math.max(most, distance(middle, [ra[at], dec[at]])), 0);
+  const { middle, reach } = around(drawn, ra, dec);
   const view = reach > NEAR ? wholeSky(frame) : nearby(frame, middle, Math.max(reach, 1 / 120));
   const size = drawn.length > 2000 ? 1.4 : drawn.length > 200 ? 2 : 2.8;
-  const marks = { covered: new Map(), partial: new Map(), outside: new Map() };
+  const marks = { covered: new Set(), partial: new Set(), outside: new Set() };
   for (const at of drawn) {
     const [x, y] = view(ra[at], dec[at]);
-    const kind = kindOf(word[at]);
-    const place = [Math.round(x * GRAIN) / GRAIN, Math.round(y * GRAIN) / GRAIN];
-    marks[kind].set(`${place}`, place);
+    const [column, line] = [Math.round(x * GRAIN), Math.round(y * GRAIN)];
+    marks[kindOf(word[at])].add(line * WIDTH * GRAIN + column);
   }
   // Those that matter are drawn last.
   for (const [kind, found] of Object.entries(marks)) {
     if (!found.size) continue;
-    const d = [...found.values()].map(([x, y]) => SHAPES[kind](x, y, size)).join("");
+    const place = (mark) => [(mark % (WIDTH * GRAIN)) / GRAIN, Math.floor(mark / (WIDTH * GRAIN)) / GRAIN];
+    const d = Array.from(found, (mark) => SHAPES[kind](...place(mark), size)).join("");
     const width = kind === "covered" ? 2 * size : Math.min(1.5, size);
     frame.append(svg("path", { class: `dots ${kind}`, d, "stroke-width": width, "stroke-linecap": "round" }));
   }
   return frame;
 }
 
-function vector([ra, dec]) {
-  const [a, d] = [ra * RADIAN, dec * RADIAN];
-  return [Math.cos(d) * Math.cos(a), Math.cos(d) * Math.sin(a), Math.sin(d)];
-}
-
-function middleOf(drawn, ra, dec) {
+/** The middle of some places, and how far the farthest is from it, degrees. */
+function around(drawn, ra, dec) {
+  const vectors = new Float64Array(3 * drawn.length);
   const sum = [0, 0, 0];
-  for (const at of drawn) vector([ra[at], dec[at]]).forEach((part, axis) => (sum[axis] += part));
-  const [x, y, z] = sum;
-  return [((Math.atan2(y, x) / RADIAN) + 360) % 360, Math.atan2(z, Math.hypot(x, y)) / RADIAN];
-}
-
-function distance(one, other) {
-  const [a, b] = [vector(one), vector(other)];
-  const chord = Math.hypot(...a.map((part, axis) => part - b[axis]));
-  return (2 * Math.asin(Math.min(1, chord / 2))) / RADIAN;
+  drawn.forEach((at, place) => {
+    const [a, d] = [ra[at] * RADIAN, dec[at] * RADIAN];
+    vectors.set([Math.cos(d) * Math.cos(a), Math.cos(d) * Math.sin(a), Math.sin(d)], 3 * place);
+    for (let axis = 0; axis < 3; axis += 1) sum[axis] += vectors[3 * place + axis];
+  });
+  const length = Math.hypot(...sum) || 1;
+  const [x, y, z] = sum.map((part) => part / length);
+  let chord = 0;
+  for (let at = 0; at < vectors.length; at += 3) {
+    chord = Math.max(chord, Math.hypot(vectors[at] - x, vectors[at + 1] - y, vectors[at + 2] - z));
+  }
+  const middle = [((Math.atan2(y, x) / RADIAN) + 360) % 360, Math.atan2(z, Math.hypot(x, y)) / RADIAN];
+  return { middle, reach: (2 * Math.asin(Math.min(1, chord / 2))) / RADIAN };
 }
 
 /** The neighbourhood of a place, north up and east left. */
@@ -113,8 +113,8 @@ function wholeSky(frame) {
   const line = (places) => `M${places.map(([ra, dec]) => view(ra, dec).map((part) => part.toFixed(1)).join(" ")).join("L")}`;
   const steps = Array.from({ length: 37 }, (_, at) => at * 5 - 90);
   const meridians = [-179.999, -120, -60, 0, 60, 120, 179.999].map((lon) => line(steps.map((dec) => [lon, dec])));
-  const around = Array.from({ length: 73 }, (_, at) => Math.max(-179.999, Math.min(179.999, at * 5 - 180)));
-  const parallels = [-60, -30, 0, 30, 60].map((dec) => line(around.map((lon) => [lon, dec])));
+  const circle = Array.from({ length: 73 }, (_, at) => Math.max(-179.999, Math.min(179.999, at * 5 - 180)));
+  const parallels = [-60, -30, 0, 30, 60].map((dec) => line(circle.map((lon) => [lon, dec])));
   frame.append(svg("path", { class: "net", d: [...meridians, ...parallels].join("") }));
   text(frame, WIDTH / 2, 12, t("N"), "middle");
   for (const hour of [8, 4, 0, 20, 16]) text(frame, view(hour * 15, 0)[0], HEIGHT / 2 - 3, `${hour}h`, "middle");

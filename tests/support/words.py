@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "portal" / "translations"
 _WHERE = ("portal", "config")
 _HOW = [("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/static/**.js", "javascript")]
-_OPTIONS = {"**/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}}
+_OPTIONS = {
+    "**/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"},
+    "**/static/**.js": {"parse_template_string": "true"},
+}
 #: Functions whose arguments are such words: which of them, from 1.
 KEYWORDS = DEFAULT_KEYWORDS | {
     **dict.fromkeys(("_", "t", "marked")),

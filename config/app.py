@@ -236,7 +236,9 @@ def create_app(settings: Settings) -> Flask:
     )
     keeper = StatusKeeper(looks, settings.data.path / STATUS_FILE)
     pages = add_pages(app, settings, accounts, announcements, base_url, jobs, shown, keeper)
-    for blueprint in front_pages(settings, pages, shown, jobs.quotas.stand, keeper, base_url):
+    for blueprint in front_pages(
+        settings, parts.identifiers, pages, shown, jobs.quotas.stand, keeper, base_url
+    ):
         app.register_blueprint(blueprint)
     explorer = make_explorer(settings, parts, shown, estimates, sync)
     app.register_blueprint(explore_views.make_blueprint(pages, explorer, base_url))

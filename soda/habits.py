@@ -30,14 +30,14 @@ from surveys.survey import Survey
 DEFAULT_SIZE = "256px"
 DEFAULT_FORMAT = "png"
 
-_OWN = ("RA", "DEC", "POS", "SIZE", "WIDTH", "HEIGHT", "PIXSCALE", "SURVEY", "BANDS", "FORMAT")
+OWN = ("RA", "DEC", "POS", "SIZE", "WIDTH", "HEIGHT", "PIXSCALE", "SURVEY", "BANDS", "FORMAT")
 #: Words of one meaning; each is taken once.
-_ALIASES = {"LAYER": "SURVEY", "BAND": "BANDS", "RESPONSEFORMAT": "FORMAT"}
+ALIASES = {"LAYER": "SURVEY", "BAND": "BANDS", "RESPONSEFORMAT": "FORMAT"}
 #: Parameters of SODA that are said otherwise here.
 _OTHERWISE = ("ID", "POS", "CIRCLE", "POLYGON", "CENTER", "FILTER", "BAND", "RESPONSEFORMAT")
-_SAME = tuple(p.name for p in PARAMETERS if p.name not in (*_OWN, *_OTHERWISE))
-NAMES = (*_OWN, "LAYER", *_SAME)
-_KNOWN = frozenset((*NAMES, *_ALIASES, "REQUEST", "VERSION"))
+_SAME = tuple(p.name for p in PARAMETERS if p.name not in (*OWN, *_OTHERWISE))
+NAMES = (*OWN, "LAYER", *_SAME)
+_KNOWN = frozenset((*NAMES, *ALIASES, "REQUEST", "VERSION"))
 
 #: Parameters of SODA, as they are called here.
 _CALLED = {"FILTER": "BANDS", "RESPONSEFORMAT": "FORMAT"}
@@ -165,7 +165,7 @@ def _with_one_name_each(parameters: Parameters) -> Parameters:
     """Call words of one meaning by one name; where both are there, it is a word said twice."""
     gathered: dict[str, tuple[str, ...]] = {}
     for name, values in parameters.values.items():
-        known = _ALIASES.get(name, name)
+        known = ALIASES.get(name, name)
         gathered[known] = gathered.get(known, ()) + values
     return Parameters(gathered, parameters.uploads)
 

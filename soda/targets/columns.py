@@ -12,7 +12,7 @@ from soda.targets.source import Field
 from soda.targets.table import UploadRefused
 
 #: Names of right ascension and of declination that go together, the likelier first.
-_PAIRS = (
+PAIRS = (
     (("ra",), ("dec", "de", "decl", "declination")),
     (
         ("ra_deg", "radeg", "ra_d", "radegrees"),
@@ -38,7 +38,7 @@ _PAIRS = (
     (("target_ra",), ("target_dec",)),
 )
 #: Names that stand in for `id`, the likelier first.
-_IDS = (
+IDS = (
     "name",
     "target",
     "target_name",
@@ -164,7 +164,7 @@ def _by_ucd(fields: Sequence[Field], ucd: str) -> list[int]:
     found = ranks[0] or ranks[1]
     if len(found) > 1 and ucd.startswith("pos.eq"):
         side = POSITION.index(ucd.rpartition(".")[2])
-        known = [name for pair in _PAIRS for name in pair[side]]
+        known = [name for pair in PAIRS for name in pair[side]]
         return _first(fields, found, known) or found
     return found
 
@@ -172,13 +172,11 @@ def _by_ucd(fields: Sequence[Field], ucd: str) -> list[int]:
 def _by_name(fields: Sequence[Field]) -> tuple[list[int], list[int]] | None:
     """Columns whose names go together; else the likeliest of each."""
     everything = range(len(fields))
-    for ra_names, dec_names in _PAIRS:
+    for ra_names, dec_names in PAIRS:
         ra, dec = _first(fields, everything, ra_names), _first(fields, everything, dec_names)
         if ra and dec:
             return ra, dec
-    ra, dec = (
-        _first(fields, everything, [name for pair in _PAIRS for name in pair[side]]) for side in (0, 1)
-    )
+    ra, dec = (_first(fields, everything, [name for pair in PAIRS for name in pair[side]]) for side in (0, 1))
     return (ra, dec) if ra and dec else None
 
 
@@ -210,7 +208,7 @@ def _id(fields: Sequence[Field]) -> Iterator[tuple[str, Choice]]:
         yield "id", Choice(_only(fields, found, "id"), "name")
     elif by_ucd := [i for i, field in enumerate(fields) if _is_main_id(field.ucd)]:
         yield "id", Choice(_only(fields, by_ucd, "id"), "ucd")
-    elif by_name := _first(fields, range(len(fields)), _IDS):
+    elif by_name := _first(fields, range(len(fields)), IDS):
         yield "id", Choice(by_name[0], "name")
 
 

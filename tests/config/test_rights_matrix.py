@@ -169,6 +169,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/logout", "POST"): Case(MAKE),
     ("/static/<name>", "GET"): Case(ALL, "/static/portal.css"),
     ("/", "GET"): Case(ALL, shows="<code>secret</code>"),
+    ("/help", "GET"): Case(ALL),
     ("/status", "GET"): Case(ALL, never=True),
     ("/availability", "GET"): Case(ALL, never=True),
     ("/capabilities", "GET"): Case(ALL, never=True),

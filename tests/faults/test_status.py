@@ -53,7 +53,7 @@ def test_it_answers_without_database_and_redis(tmp_path: Path) -> None:
             assert page.status_code == 200
             assert "</html>" in page.text
         assert "The database does not answer" in page.text
-        assert after.get("/status").status_code == 200
+        assert after.get("/help").status_code == 200
         # Every other page says so, as a page.
         page = before.get("/nothing", headers=PAGE)
         assert (page.status_code, "</html>" in page.text) == (404, True)

@@ -27,7 +27,7 @@ def make_job_page(
     teller = JobTeller(jobs.service, JOB_TYPE, jobs.board, has_ledgers=True)
 
     def find(job_id: str, caller: Caller, link: str) -> Job:
-        return jobs.service.find(job_id, caller, JOB_TYPE, "see")
+        return jobs.service.find(job_id, caller, JOB_TYPE, "see", link)
 
     def list_url() -> str:
         return f"{base_url()}/{ASYNC.path}"

@@ -47,6 +47,11 @@ def test_a_link_lets_look_at_its_job_and_at_nothing_else(app: Flask) -> None:
         assert client.get(path + below, query_string={"LINK": "x"}).status_code == 403, below
         assert client.get(path + below).status_code == 401, below
     job_id = path.rpartition("/")[2]
+    page = client.get(f"/jobs/{job_id}", query_string=link)
+    assert page.status_code == 200
+    assert "You see this job by a link" in page.text
+    assert "ACTION" not in page.text
+    assert client.get(f"/jobs/{job_id}", query_string={"LINK": "x"}).status_code == 403
     assert client.get("/events", query_string=link | {"JOB": job_id}).status_code == 200
     assert client.get("/events", query_string=link).status_code == 400
     assert client.post(path, query_string=link, data={"ACTION": "DELETE"}).status_code == 401

@@ -17,7 +17,9 @@ COMPILE := $(BIN)/python -c "from config.kernels import compile_kernels; compile
 
 .PHONY: run test browser faults docs check bench words
 
+# The explorer does without Aladin Lite, where npm or the network is not there.
 run: var/.demo
+	@! command -v npm > /dev/null || FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain aladin || true
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain serve --self-check
 
 test: .venv/.test

@@ -10,6 +10,7 @@ import click
 from config import (
     account_commands,
     admin_commands,
+    aladin,
     job_commands,
     limits,
     operations,
@@ -87,6 +88,7 @@ for command in (
     account_commands.accounts,
     account_commands.token,
     admin_commands.admin,
+    aladin.aladin,
 ):
     main.add_command(command)
 

@@ -15,6 +15,7 @@ from accounts import token_views
 from accounts.announcements import Announcements
 from accounts.contacts import Contacts, wishes_of
 from accounts.proof import Proof
+from config import aladin
 from config.accounts import AccountParts
 from config.demo.recipe import DEMO
 from config.identity import SESSION
@@ -22,7 +23,7 @@ from config.settings import Settings
 from dali.caller import Caller
 from portal import account as account_pages
 from portal import assets as asset_views
-from portal import batch, login, position, preferences, status, surveys
+from portal import batch, login, position, preferences, status, surveys, viewer
 from portal.assets import Assets
 from portal.explore.views import Explorer
 from portal.jobs import views as job_list
@@ -30,6 +31,7 @@ from portal.pages import Frame, NavItem, Pages
 from portal.position import Place
 from portal.status import StatusKeeper, mark_of
 from portal.surveys import SurveysShown
+from portal.viewer import Viewer
 from portal.words import chosen_language
 from soda.estimate.service import EstimateService
 from soda.heavier import JOB_TYPE
@@ -148,6 +150,7 @@ def add_pages(
         preferences.make_blueprint(),
         position.make_blueprint(),
         surveys.make_blueprint(shown),
+        viewer.make_blueprint(make_viewer(settings)),
         status.make_blueprint(pages, keeper, announcements.current, base_url, version("sodafountain")),
         job_list.make_blueprint(pages, jobs.service, teller, JOB_TYPE, base_url),
         batch.make_blueprint(pages, shown, OUR_NAMES, sends_mail, base_url),
@@ -174,7 +177,13 @@ def make_explorer(
 ) -> Explorer:
     """Make what the explorer shows."""
     starts = {DEMO.dataset.partition("/")[0]: Place(DEMO.ra_deg, DEMO.dec_deg, "equatorial")}
-    return Explorer(shown, parts.identifiers, estimates, sync, starts)
+    return Explorer(shown, parts.identifiers, estimates, sync, starts, make_viewer(settings).path)
+
+
+def make_viewer(settings: Settings) -> Viewer:
+    """Make what serves Aladin Lite, where it was fetched."""
+    folder = aladin.folder_of(settings.data.path)
+    return Viewer("aladin", aladin.VERSION, folder, aladin.SCRIPT, aladin.LICENCES)
 
 
 def shown_limits(settings: Settings) -> dict[str, float]:

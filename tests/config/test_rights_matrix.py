@@ -150,6 +150,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/surveys", "GET"): Case(ALL, query={"POS": "150 0"}, shows='"secret"'),
     ("/position", "GET"): Case(ALL, query={"TEXT": "150 0"}),
     ("/explore", "GET"): Case(ALL, shows='"secret"'),
+    ("/static/aladin/<version>/<name>", "GET"): Case(NO_WAY, "/static/aladin/3.8.2/aladin.js"),
     ("/batch", "GET"): Case(ALL, shows='"secret"'),
     ("/preferences", "GET"): Case(MAKE, never=True),
     ("/account", "GET"): Case(ALL),

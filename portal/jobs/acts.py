@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from dali.caller import Caller
 from dali.errors import ProtocolError, UsageError, quoted
 from dali.parameters import Parameters
 from uws.job import Job
+from uws.links import LINK, parse_days
 from uws.moment import format_moment
 from uws.service import JobService
 
@@ -93,17 +95,22 @@ class JobActs:
         Knows the jobs.
     job_type
         Jobs of other types are not found.
+    page_url
+        Gives the URL of the page of a job.
     """
 
-    def __init__(self, service: JobService, job_type: str) -> None:
+    def __init__(self, service: JobService, job_type: str, page_url: Callable[[str], str]) -> None:
         self._service = service
         self._job_type = job_type
+        self._page_url = page_url
         self._known: Mapping[str, Callable[[Act, _Came], None]] = {
             "abort": self._abort,
             "delete": self._delete,
             "extend": self._extend,
             "retry": self._retry,
             "share": self._share,
+            "link": self._link,
+            "unlink": self._unlink,
         }
 
     def perform(self, asked: Parameters, caller: Caller) -> Outcome:
@@ -158,6 +165,14 @@ class JobActs:
         others = tuple(one for one in act.job.shared_with if one in act.caller.groups)
         groups = () if group is None else tuple(dict.fromkeys((*others, group)))
         self._service.share(act.job, groups, act.caller)
+
+    def _link(self, act: Act, came: _Came) -> None:
+        link = self._service.links.make(act.job, parse_days(act.asked))
+        job_id = act.job.job_id
+        came.links[job_id] = f"{self._page_url(job_id)}?{urlencode({LINK: link.key})}"
+
+    def _unlink(self, act: Act, came: _Came) -> None:
+        self._service.links.take_back(act.job)
 
 
 def chosen(asked: Parameters) -> Sequence[str]:

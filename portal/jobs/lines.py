@@ -27,7 +27,7 @@ class Line:
     expires
         When it is removed, from now on; `is_soon` if that is within a day.
     can
-        What may be done to it: of abort, retry and change.
+        What may be done to it: of abort, retry, unlink and change.
     """
 
     job_id: str = ""
@@ -49,6 +49,7 @@ class Line:
     problem: str = ""
     owner: str = ""
     shared_with: str = ""
+    link: str = ""
     can: str = ""
 
     @property
@@ -82,17 +83,19 @@ def line_of(job: Mapping[str, Any], now_ms: int) -> Line:
         problem=(job["error"] or {}).get("message", ""),
         owner="" if job["mine"] else job["owner"] or "",
         shared_with=", ".join(job["sharedWith"]),
+        link=_("link until {day}").format(day=job["link"]["until"][:10]) if job["link"] else "",
         can=" ".join(can_be_done(job, phase)) if job["may"]["change"] else "",
     )
 
 
 def can_be_done(job: Mapping[str, Any], phase: Phase) -> tuple[str, ...]:
     """Tell what can be done to a job by whoever may change it."""
+    always = ("change", "unlink") if job["link"] else ("change",)
     if phase in ACTIVE:
-        return ("change", "abort")
+        return (*always, "abort")
     missing = job["total"] - job["done"] - job["empty"]
     is_partial = phase is not Phase.COMPLETED or missing > 0
-    return ("change", "retry") if is_partial else ("change",)
+    return (*always, "retry") if is_partial else always
 
 
 def _ends(job: Mapping[str, Any], now_ms: int) -> tuple[str, str]:

@@ -56,7 +56,7 @@ def make_blueprint(
         Gives the public URL of the service.
     """
     blueprint = Blueprint("jobs_page", __name__)
-    acts = JobActs(service, job_type)
+    acts = JobActs(service, job_type, lambda job_id: f"{base_url()}{PATH}/{job_id}")
 
     def page(
         status: int = 200, *, outcome: Outcome | None = None, problem: ProtocolError | None = None

@@ -1,6 +1,6 @@
 /* What is done to the jobs that are chosen in the table of jobs: by the form of the page, which stays where it is. */
 
-import { announce, el, request, t, tn } from "./base.js";
+import { announce, copyButton, el, request, t, tn } from "./base.js";
 
 /**
  * Have the form act without leaving the page.
@@ -22,6 +22,8 @@ export function actOn({ form, rows, done }) {
     bar.hidden = those.length === 0;
     document.getElementById("chosen").textContent = tn("{n} job chosen:", "{n} jobs chosen:", those.length);
     for (const button of bar.querySelectorAll("button")) button.disabled = fitting(button).length === 0;
+    const unlink = bar.querySelector("[value=unlink]");
+    unlink.hidden = unlink.disabled;
     all.hidden = some.length === 0;
     all.checked = some.length > 0 && those.length === some.length;
     all.indeterminate = those.length > 0 && those.length < some.length;
@@ -56,6 +58,7 @@ export function actOn({ form, rows, done }) {
   async function told(outcome) {
     say("refused", outcome.refused.map(({ id, why, fix }) => `${id.slice(0, 8)}: ${why}. ${fix}`));
     for (const box of checked()) if (outcome.done.includes(box.value)) box.checked = false;
+    showLinks(Object.values(outcome.links));
     if (outcome.done.length > 0) {
       said.textContent = wordsOf(outcome);
       announce(said.textContent);
@@ -87,6 +90,10 @@ function wordsOf({ act, done, made }) {
       return tn("{n} job is kept longer.", "{n} jobs are kept longer.", n);
     case "retry":
       return tn("{n} new job does what is missing.", "{n} new jobs do what is missing.", made.length);
+    case "link":
+      return tn("{n} link was made.", "{n} links were made.", n);
+    case "unlink":
+      return tn("{n} link was taken back.", "{n} links were taken back.", n);
     default:
       return tn("{n} job was changed.", "{n} jobs were changed.", n);
   }
@@ -96,6 +103,13 @@ function say(id, lines) {
   const box = document.getElementById(id);
   box.hidden = lines.length === 0;
   box.replaceChildren(...lines.map((text) => el("p", { text })));
+}
+
+function showLinks(urls) {
+  const box = document.getElementById("links");
+  box.hidden = urls.length === 0;
+  const lines = urls.map((url) => el("li", {}, el("code", { class: "long", text: url }), copyButton(() => url)));
+  box.querySelector("ul").replaceChildren(...lines);
 }
 
 /** Ask whether some jobs are to be deleted. */

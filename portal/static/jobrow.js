@@ -17,9 +17,10 @@ export function learnPhases(list) {
 /** What can be done to a job by whom it was told to. */
 export function possible(job) {
   if (!job.may.change) return "";
-  if (ACTIVE.includes(job.phase)) return "change abort";
+  const always = job.link ? "change unlink" : "change";
+  if (ACTIVE.includes(job.phase)) return `${always} abort`;
   const isPartial = job.phase !== "COMPLETED" || job.total > job.done + job.empty;
-  return isPartial ? "change retry" : "change";
+  return isPartial ? `${always} retry` : always;
 }
 
 /** How a job is called. */
@@ -52,6 +53,7 @@ export function fill(row, job) {
   part("owner").textContent = job.mine ? "" : (job.owner ?? "");
   const groups = job.sharedWith.join(", ");
   part("shared").textContent = groups && t("shared with {groups}", { groups });
+  part("link").textContent = job.link ? t("link until {day}", { day: job.link.until.slice(0, 10) }) : "";
   part("problem").textContent = job.error?.message ?? "";
 
   const chip = part("phase");

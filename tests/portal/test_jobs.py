@@ -180,12 +180,28 @@ def test_jobs_are_shared_with_one_more_group_or_with_none(jobs: Jobs, mine: list
     assert refused.status_code == 403
 
 
+def test_a_link_is_shown_once_and_is_taken_back(jobs: Jobs, mine: list[str]) -> None:
+    browser, stranger = jobs.browser(jobs.ann), jobs.app.test_client()
+    made = browser.post("/jobs", data={"act": "link", "of": mine})
+    links = re.findall(r"(/jobs/\w+\?LINK=[\w-]+)<", made.text)
+    assert sorted(link[6:38] for link in links) == sorted(mine)
+    path = links[0].replace("/jobs/", "/async/")
+    assert stranger.get(path).status_code == 200
+    page = browser.get("/jobs").text
+    assert "LINK=" not in page
+    assert page.count("link until") == 2
+    browser.post("/jobs", data={"act": "unlink", "of": mine})
+    assert stranger.get(path).status_code == 403
+
+
 def test_jobs_of_others_are_not_touched(jobs: Jobs, mine: list[str]) -> None:
     for data in (
         {"act": "abort", "of": mine},
         {"act": "delete", "of": mine, "sure": "true"},
         {"act": "extend", "of": mine},
         {"act": "share", "of": mine, "group": "lenses"},
+        {"act": "link", "of": mine},
+        {"act": "unlink", "of": mine},
     ):
         answer = jobs.browser(jobs.ben).post("/jobs", data=data)
         assert answer.status_code == 403, data

@@ -163,7 +163,25 @@ def _roles(settings: Settings, listener: socket.socket) -> Sequence[Role]:
         *(role(f"worker {number}", partial(_work, settings, ("high", "low"))) for number in workers),
         *(role(f"worker {number} of high", partial(_work, settings, ("high",))) for number in high_workers),
         role("the reconciler", partial(_reconcile, settings)),
+        *_once(settings, listener),
     ]
+
+
+def _once(settings: Settings, listener: socket.socket) -> Sequence[Role]:
+    """Say what is done once, beside all that."""
+    from config.demo_hips import build, is_wanted
+    from config.supervisor import Role
+
+    def build_without_socket() -> None:
+        listener.close()
+        build(settings)
+
+    # What was made of it so far is kept: it need not be let finish.
+    return (
+        [Role("the HiPS of the demo survey", build_without_socket, 1.0, once=True)]
+        if is_wanted(settings)
+        else []
+    )
 
 
 def _work(settings: Settings, lanes: Sequence[Lane]) -> None:

@@ -61,6 +61,7 @@ class SurveySettings:
     """Where surveys are declared."""
 
     declarations: tuple[str, ...]
+    demo_hips: bool
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -47,11 +47,14 @@ class Role:
         Does it, until SIGTERM.
     stop_s
         The child may take so long to stop.
+    once
+        Whether it comes to an end by itself, and is not started again then.
     """
 
     name: str
     run: Callable[[], None]
     stop_s: float
+    once: bool = False
 
 
 class _Child:
@@ -62,6 +65,7 @@ class _Child:
         self.pid: int | None = None
         self.status = 0
         self.start_at = 0.0
+        self.is_done = False
         self._started = self._pause = 0.0
 
     def start(self) -> None:
@@ -89,6 +93,7 @@ class _Child:
             return False
         self.pid = None
         self.status = os.waitstatus_to_exitcode(status)
+        self.is_done = self.role.once
         self._put_off()
         return True
 
@@ -146,7 +151,7 @@ class Supervisor:
         """Start what is not there, until told to end."""
         while True:
             for child in (self._web, *self._others):
-                if child.pid is None and time.monotonic() >= child.start_at:
+                if child.pid is None and not child.is_done and time.monotonic() >= child.start_at:
                     child.start()
             self._look_after_redis()
             told = self._next_signal(LOOK_S)
@@ -154,7 +159,8 @@ class Supervisor:
                 self._stop(quick=told in _QUICK)
                 return self._status()
             for child in self._reap():
-                _log.error("%s ended by itself", child.role.name, extra={"status": child.status})
+                tell = _log.info if child.is_done and child.status == 0 else _log.error
+                tell("%s ended by itself", child.role.name, extra={"status": child.status})
             if self._web.pid is None and self._web.status in CANNOT_START:
                 self._stop(quick=True)
                 return self._status()

@@ -169,6 +169,7 @@ def stand(
         "FOUNTAIN_ACCOUNTS__PROVIDERS": str(provider),
         "FOUNTAIN_ACCOUNTS__ADMIN_GROUPS": "staff",
         "FOUNTAIN_ACCOUNTS__LOGIN_FAILURES": "1000",
+        "FOUNTAIN_SURVEYS__DEMO_HIPS": "false",
         "SLAPD_PASSWORD": ADMIN_PASSWORD,
         **(environ or {}),
     }

@@ -262,8 +262,11 @@ def fork_or_fail():
         raise BlockingIOError(11, "Resource temporarily unavailable")
     return fork()
 
+def once():
+    note("once")
+
 fork, os.fork = os.fork, fork_or_fail
-web, *others = [Role(name, globals()[name], 0.5) for name in sys.argv[2:]]
+web, *others = [Role(name, globals()[name], 0.5, once=name == "once") for name in sys.argv[2:]]
 sys.exit(Supervisor(web, lambda: others, None).run())
 """
 
@@ -294,6 +297,15 @@ def test_one_that_dies_at_once_is_started_again_but_not_all_the_time(data: Path)
     assert process.wait(DEADLINE_S) == 0
     # Without pauses it would have been hundreds of times.
     assert notes().count("die") < 10
+
+
+def test_what_is_done_once_is_not_begun_again(data: Path) -> None:
+    process, notes = supervise(data, "sleep", "once", "die")
+    # The other one has been started again meanwhile.
+    eventually(lambda: notes().count("die") >= 2)
+    process.terminate()
+    assert process.wait(DEADLINE_S) == 0
+    assert notes().count("once") == 1
 
 
 def test_a_system_that_has_no_room_for_a_process_is_asked_again(data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint
@@ -15,6 +16,7 @@ from dali.caller import Caller
 from portal import help as help_page
 from portal import landing
 from portal.help import Help
+from portal.interface import document as openapi
 from portal.landing import Landing
 from portal.pages import Pages
 from portal.position import Place
@@ -69,4 +71,11 @@ def front_pages(
 
     columns = ListPackage(identifiers, settings.record.title, "").columns
     yield help_page.make_blueprint(pages, Help(surveys_of, shown.limits, columns), base_url)
+    yield openapi.make_blueprint(
+        settings.record.title,
+        version("sodafountain"),
+        base_url,
+        contact=settings.publisher.email,
+        anonymous=settings.accounts.anonymous,
+    )
     yield landing.make_blueprint(pages, Landing(shown, sights, stand_of, keeper), base_url)

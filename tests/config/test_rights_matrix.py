@@ -171,6 +171,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("/static/<name>", "GET"): Case(ALL, "/static/portal.css"),
     ("/", "GET"): Case(ALL, shows="<code>secret</code>"),
     ("/help", "GET"): Case(ALL),
+    ("/openapi.json", "GET"): Case(ALL, never=True),
     ("/status", "GET"): Case(ALL, never=True),
     ("/availability", "GET"): Case(ALL, never=True),
     ("/capabilities", "GET"): Case(ALL, never=True),

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from portal.admin.area import Area
 from portal.admin.asked import Asked
 from portal.admin.charts import Dot, scatter
+from portal.words import gettext as _
 from uws.store.calibration import Calibration, Compared, PaceLine
 
 JOBS = 500
@@ -68,5 +69,5 @@ def shown(jobs: Sequence[Compared], paces: Sequence[PaceLine]) -> EstimatesShown
         middle is None or GOOD[0] <= middle <= GOOD[1],
         tuple(jobs),
         tuple(paces),
-        scatter(dots, "expected", "took") if dots else Markup(),
+        scatter(dots, _("expected"), _("took")) if dots else Markup(),
     )

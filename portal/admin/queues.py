@@ -10,6 +10,7 @@ from dali.errors import UsageError
 from portal.admin.area import Act, Area, Verb
 from portal.admin.asked import Asked
 from portal.admin.steering import Steering, lane_of
+from portal.words import marked
 from uws.job import Lane
 from uws.queue.order import in_order
 from uws.store.queues import Pause, Queues, Waiting, WorkerState
@@ -111,10 +112,10 @@ def queues_area(steering: Steering, upkeep: Upkeep, alive_s: float) -> Area:
 def state_of(worker: WorkerState, alive_s: float) -> str:
     """Say in a word how a worker is."""
     if worker.silent_s > alive_s:
-        return "silent"
+        return marked("silent")
     if worker.wanted:
-        return "drains" if worker.wanted == "drain" else "ends"
-    return "idle" if worker.task_id is None else "at work"
+        return marked("drains") if worker.wanted == "drain" else marked("ends")
+    return marked("idle") if worker.task_id is None else marked("at work")
 
 
 def _order(steering: Steering, order: str) -> Callable[[Act], None]:

@@ -14,18 +14,19 @@ from dali.caller import Caller
 from dali.errors import NotFound, UsageError, quoted
 from portal.admin.area import Act, Area, Verb
 from portal.admin.asked import Asked
+from portal.words import marked
 
 MOST_DAYS = 3650
 MOST_LIMIT = 2**53 - 1
 TOP = 10
 #: What kinds are called, in the order of the page.
 WORDS = {
-    Kind.CUTOUTS: "cutouts a day",
-    Kind.CPU: "seconds of work a day",
-    Kind.BYTES: "bytes of results kept",
-    Kind.JOBS: "active jobs",
-    Kind.ROWS: "rows of a job",
-    Kind.RATE: "requests a minute",
+    Kind.CUTOUTS: marked("cutouts a day"),
+    Kind.CPU: marked("seconds of work a day"),
+    Kind.BYTES: marked("bytes of results kept"),
+    Kind.JOBS: marked("active jobs"),
+    Kind.ROWS: marked("rows of a job"),
+    Kind.RATE: marked("requests a minute"),
 }
 
 

@@ -12,6 +12,8 @@ from portal.admin.asked import Asked
 from portal.admin.charts import Bar, bars
 from portal.admin.jobs import JobActs
 from portal.figures import size
+from portal.words import gettext as _
+from portal.words import ngettext
 from uws.store.retention import DAY_MS, Keeping, Retention
 
 DAYS = 14
@@ -35,11 +37,11 @@ def retention_area(keeping: Keeping, acts: JobActs) -> Area:
             Bar(
                 _day(found.now_ms + number * DAY_MS + DAY_MS // 2),
                 (float(amount.bytes),),
-                f"{amount.jobs} jobs",
+                ngettext("{n} job", "{n} jobs", amount.jobs).format(n=amount.jobs),
             )
             for number, amount in enumerate(found.days)
         ]
-        return RetentionShown(found, bars(days, ("bytes destroyed",), size))
+        return RetentionShown(found, bars(days, (_("bytes destroyed"),), size))
 
     return Area(
         "retention",

@@ -13,6 +13,7 @@ from portal.admin.area import Area, Table
 from portal.admin.asked import Asked
 from portal.admin.charts import Bar, bars
 from portal.figures import duration, short, size
+from portal.words import gettext as _
 
 DAYS = 30
 MOST_DAYS = 400
@@ -93,7 +94,7 @@ def _total(days: Sequence[Used]) -> Used:
 
 
 def _parts(amount: Amount) -> tuple[str, ...]:
-    return ("at once", "by jobs") if amount == "cutouts" else (amount,)
+    return (_("at once"), _("by jobs")) if amount == "cutouts" else (_(amount),)
 
 
 def _bar(used: Used, amount: Amount) -> Bar:

@@ -100,8 +100,8 @@ PAGES = (
     Seen("logout", "/logout"),
     Seen("account", "/account", "bob"),
     Seen("account-unknown", "/account"),
-    Seen("batch", "/batch"),
-    Seen("batch-known", "/batch", "bob"),
+    Seen("batch", "/batch", scripts=True),
+    Seen("batch-known", "/batch", "bob", scripts=True),
     Seen("jobs", "/jobs", "bob", settled='[data-state="live"]', scripts=True),
     Seen(
         "jobs-wrong", "/jobs?after=yesterday", "bob", settled='[data-state="live"]', status=400, scripts=True

@@ -71,7 +71,7 @@ def make_blueprint(
             asked=asked,
             per_page=PER_PAGE,
             action=base,
-            link=link,
+            link_url=f"{list_url().removesuffix(list_path)}/jobs/{job.job_id}{link}",
             below=below,
             url=f"{list_url()}/{job.job_id}",
             came=_words(),

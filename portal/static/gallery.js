@@ -223,6 +223,7 @@ class Tile {
   constructor(number) {
     this.index = -1;
     this.shows = null;
+    this.name = "";
     this.image = el("img", { attrs: { alt: "", decoding: "async", hidden: true }, on: {
       load: () => {
         loaded.add(this.address);
@@ -243,6 +244,7 @@ class Tile {
     this.box.style.setProperty("height", `${side + caption}px`);
     this.picture.style.setProperty("height", `${side}px`);
     this.caption.hidden = this.under.hidden = !caption;
+    this.label();
   }
 
   place(index, x, y, total) {
@@ -284,7 +286,14 @@ class Tile {
     this.box.title = name;
     const value = row.by === undefined || row.by === null ? "" : typeof row.by === "number" ? String(Number(row.by.toPrecision(6))) : String(row.by);
     this.under.replaceChildren(statusOf(row), el("span", { class: "value", text: value }));
-    this.box.setAttribute("aria-label", `${name}, ${job.words[row.status] ?? row.status}${value && `, ${value}`}`);
+    this.name = `${name} ${job.words[row.status] ?? row.status} ${value}`.trim();
+    this.label();
+  }
+
+  /** A tile that has no room for words has them nevertheless. */
+  label() {
+    if (this.caption.hidden) this.box.setAttribute("aria-label", this.name);
+    else this.box.removeAttribute("aria-label");
   }
 
   missing() {
@@ -301,9 +310,11 @@ class Tile {
     this.image.removeAttribute("src");
     this.box.className = "tile";
     this.picture.classList.remove("reason");
-    this.reason.textContent = this.caption.textContent = "";
+    this.reason.textContent = "";
     this.under.replaceChildren();
-    this.box.setAttribute("aria-label", t("Row {n}", { n: count(this.index + 1) }));
+    this.name = t("Row {n}", { n: count(this.index + 1) });
+    this.caption.textContent = this.name;
+    this.label();
   }
 
   mark(isActive) {

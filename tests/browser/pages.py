@@ -88,6 +88,8 @@ _ADMINISTRATION = (
 _GALAXY = "survey=demo&at=150.1+2.2&shape=circle&radius=30arcsec&format=png"
 #: Of pages that follow a stream.
 _LIVE = '[data-state="live"]'
+#: Of pictures that have come.
+_DRAWN = ".grid .tile img:not([hidden])"
 
 PAGES = (
     Seen("explore", "/explore", scripts=True),
@@ -108,6 +110,10 @@ PAGES = (
     ),
     Seen("jobs-none", "/jobs", "carol", settled='[data-state="live"]', scripts=True),
     Seen("jobs-unknown", "/jobs", settled="#none:not([hidden])", scripts=True),
+    Seen("job", "/jobs/{list}", "bob", settled=_DRAWN, scripts=True),
+    Seen("job-table", "/jobs/{list}?status=failed#table", "bob", settled="#rows tbody tr", scripts=True),
+    Seen("job-single", "/jobs/{single}#request", "bob", scripts=True),
+    Seen("job-wrong", "/jobs/{wrong}", "bob", scripts=True),
     Seen("examples", "/examples", language="en"),
     *(
         Seen(f"admin-{path.partition('?')[0]}", f"/admin/{path}".rstrip("/"), "alice")

@@ -27,6 +27,7 @@ from uws.documents.teller import JobTeller
 from uws.phase import Phase
 from uws.service import JobService
 from uws.store.listing import Sought
+from uws.streams.position import Position
 
 PATH = "/jobs"
 MOST_BYTES = 100_000
@@ -61,7 +62,7 @@ def make_blueprint(
     def page(
         status: int = 200, *, outcome: Outcome | None = None, problem: ProtocolError | None = None
     ) -> Response:
-        caller, query = caller_in(request.environ), _query()
+        caller, query, now_ms = caller_in(request.environ), _query(), service.now_ms()
         try:
             asked = parse_listing(_without(query, _SAID), job_type)
             told = teller.page(asked, caller, f"{base_url()}/async")
@@ -69,7 +70,6 @@ def make_blueprint(
             status, problem = error.status, error
             asked = Asked(Sought(job_type=job_type), LIMIT)
             told = teller.page(asked, caller, f"{base_url()}/async")
-        now_ms = service.now_ms()
         following = urlsplit(told["next"]).query if told["next"] else ""
         return pages.render(
             "jobs.html",
@@ -85,6 +85,7 @@ def make_blueprint(
             older=f"{path_of(PATH)}?{following}" if following else "",
             groups=sorted(caller.groups),
             mode=_mode(caller, asked),
+            cursor=str(Position(now_ms)),
             outcome=outcome,
             said=_first(query, "DONE"),
             number=_number(_first(query, "N")),

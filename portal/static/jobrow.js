@@ -1,6 +1,6 @@
 /* Rows of the table of jobs, as `jobs-parts.html` makes them. */
 
-import { bytes, count, duration, path, t, tn } from "./base.js";
+import { bytes, count, duration, el, path, t, tn } from "./base.js";
 
 const ACTIVE = ["PENDING", "QUEUED", "EXECUTING"];
 const DAY_S = 86_400;
@@ -35,6 +35,10 @@ export function nameOf(job) {
  */
 export function fill(row, job) {
   const part = (name) => row.querySelector(`.${name}`);
+  /** Write into a part that is there only where it has something to say. */
+  const say = (name, parent, text) => {
+    if (text || part(name)) (part(name) ?? part(parent).appendChild(el("span", { class: name }))).textContent = text;
+  };
   const [sign, phase] = words.get(job.phase) ?? ["?", job.phase.toLowerCase()];
   const can = possible(job);
   const failed = job.failed + job.poison;
@@ -49,44 +53,44 @@ export function fill(row, job) {
   name.href = path(`/jobs/${job.id}`);
   part("id").textContent = job.id.slice(0, 8);
   part("id").hidden = !job.label;
-  part("surveys").textContent = job.surveys.join(", ");
-  part("owner").textContent = job.mine ? "" : (job.owner ?? "");
+  say("surveys", "sub", job.surveys.join(", "));
+  say("owner", "sub", job.mine ? "" : (job.owner ?? ""));
   const groups = job.sharedWith.join(", ");
-  part("shared").textContent = groups && t("shared with {groups}", { groups });
-  part("link").textContent = job.link ? t("link until {day}", { day: job.link.until.slice(0, 10) }) : "";
-  part("problem").textContent = job.error?.message ?? "";
+  say("shared", "sub", groups && t("shared with {groups}", { groups }));
+  say("link", "sub", job.link ? t("link until {day}", { day: job.link.until.slice(0, 10) }) : "");
+  say("problem", "named", job.error?.message ?? "");
 
   const chip = part("phase");
   chip.className = `phase ${job.phase.toLowerCase()}`;
   chip.replaceChildren(Object.assign(document.createElement("span"), { textContent: sign }), ` ${phase}`);
   chip.firstChild.setAttribute("aria-hidden", "true");
-  part("place").textContent = place(job);
+  say("place", "in-phase", place(job));
 
-  part("bar-of").hidden = !job.total;
-  measure(row.querySelector("svg"), [job.done, job.empty, failed], job.total);
+  const bar = part("progress");
+  bar.toggleAttribute("hidden", !job.total);
+  measure(bar, [job.done, job.empty, failed], job.total);
   const ended = job.done + job.empty + failed;
   part("of").textContent = job.total ? `${count(ended)}\u2009/\u2009${count(job.total)}` : "";
-  row.querySelector("td .failed:not(rect)").textContent = failed ? tn("{n} failed", "{n} failed", failed) : "";
+  say("bad", "rows", failed ? tn("{n} failed", "{n} failed", failed) : "");
 
   part("size").textContent = job.bytes ? bytes(job.bytes) : "";
   const created = row.querySelector(".created time");
   created.dateTime = job.created;
   created.textContent = minute(job.created);
   setEnd(row, job);
-  stamp(row.querySelector(".expires time"), job.destruction, "");
-  const clone = part("clone");
-  clone.href = path(`/batch?from=${job.id}`);
-  clone.querySelector(".hidden").textContent = ` ${nameOf(job)}`;
+  row.querySelector(".expires time").dateTime = job.destruction;
+  row.querySelector(".do a").href = path(`/batch?from=${job.id}`);
   tick(row);
 }
 
-/** Write anew what goes by the clock: how long it is to the end of a job, and to its removal. */
+/** Write anew what goes by the clock: how long it is to the end of a job, and to its removal; when, by a title. */
 export function tick(row) {
   const end = row.querySelector(".ends time");
   if (ACTIVE.includes(row.dataset.phase) && end.dateTime) {
     end.textContent = left(end.dateTime) > 0 ? until(end.dateTime) : t("soon");
   }
   const expiry = row.querySelector(".expires time");
+  for (const element of [end, expiry]) if (element.dateTime) element.title = `${minute(element.dateTime)} UTC`;
   expiry.textContent = until(expiry.dateTime);
   expiry.parentElement.classList.toggle("soon", left(expiry.dateTime) < DAY_S);
 }
@@ -95,20 +99,15 @@ function setEnd(row, job) {
   const element = row.querySelector(".ends time");
   if (job.ended) {
     const took = job.started ? (Date.parse(job.ended) - Date.parse(job.started)) / 1000 : null;
-    stamp(element, job.ended, took === null ? "" : t("took {time}", { time: duration(took) }));
+    element.dateTime = job.ended;
+    element.textContent = took === null ? "" : t("took {time}", { time: duration(took) });
   } else if (job.expectedEnd) {
-    stamp(element, job.expectedEnd, until(job.expectedEnd));
+    element.dateTime = job.expectedEnd;
   } else {
     element.removeAttribute("datetime");
     element.removeAttribute("title");
     element.textContent = "";
   }
-}
-
-function stamp(element, iso, text) {
-  element.dateTime = iso;
-  element.title = `${minute(iso)} UTC`;
-  element.textContent = text;
 }
 
 function measure(svg, parts, total) {

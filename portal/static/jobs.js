@@ -11,7 +11,7 @@ const TICK_MS = 15_000;
 const COUNT_MS = 1500;
 const CHANGES_TOLD_MS = 10_000;
 
-const { mode, filters, isFirst } = data("jobs");
+const { mode, filters, isFirst, cursor } = data("jobs");
 const part = (id) => document.getElementById(id);
 const [rows, list, none, phases, held] = ["rows", "list", "none", "phases", "held"].map(part);
 const template = part("row").content.querySelector("tr");
@@ -247,7 +247,9 @@ const actions = actOn({
 table.addEventListener("pointerleave", () => isPointedAt() || release());
 rows.addEventListener("focusout", () => setTimeout(() => isPointedAt() || release()));
 held.firstElementChild.addEventListener("click", release);
-setInterval(() => [...rows.children].forEach(tick), TICK_MS);
+const tickAll = () => [...rows.children].forEach(tick);
+tickAll();
+setInterval(tickAll, TICK_MS);
 
 if (mode === "own" && remembered().length > 0) {
   const link = el("a", { text: t("Of this browser"), attrs: { href: path(`/jobs?${namedQuery()}`) } });
@@ -283,23 +285,27 @@ function choosePhase(chosen) {
   refresh();
 }
 
-let isFresh = false;
-const showState = stateIn(part("live"));
-
 function start() {
   if (mode !== "own" && named().length === 0) return showWhatIsThere();
   if (following) return following.again();
   following = follow({
     stream,
     on: { job: update, gone: ({ id }) => remove(id), reset: () => refresh().catch(() => {}) },
-    poll: refresh,
-    told(state) {
-      showState(state);
-      // What happened between the making of the page and the beginning of the stream.
-      if (state === "live" && !isFresh) refresh().catch(() => {});
-      isFresh ||= state === "live";
-    },
+    poll,
+    told: stateIn(part("live")),
+    after: cursor,
   });
+}
+
+/** Ask once for what the stream would tell. */
+async function poll(signal, after) {
+  const address = stream();
+  const query = after ? `${address.includes("?") ? "&" : "?"}AFTER=${encodeURIComponent(after)}` : "";
+  const news = await (await request(address + query, { signal })).json();
+  if (news.reset) await refresh();
+  news.jobs.forEach(update);
+  news.gone.forEach(remove);
+  return news.cursor;
 }
 
 if (mode === "browser") refresh().catch(() => {}).finally(start);

@@ -22,8 +22,8 @@ class Refused extends Error {}
  * @param {string|function(): string} how.stream its path below the root of the service, with its query
  * @param {Object<string, function(any, string): void>} how.on what is done with events, by their names:
  *   each gets the data and the id. After `end`, whether or not it is among them, nothing is followed any more
- * @param {function(AbortSignal): Promise<string|void>} how.poll asks once for what the stream would tell; it may
- *   give the id that the stream is to go on after
+ * @param {function(AbortSignal, string): Promise<string|void>} how.poll asks once for what the stream would tell after
+ *   an id, "" for none; it may give the id that is to be gone on after
  * @param {function("opening"|"live"|"polling"|"over"): void} [how.told] is told how it stands
  * @param {string} [how.after] id of the event to begin after
  * @returns {{stop: function(): void, again: function(): void}} `again` follows a stream that has another path now
@@ -78,7 +78,7 @@ export function follow({ stream, on, poll, told = () => {}, after = "" }) {
       if (state !== "polling") pause = POLL_MS[0];
       tell("polling");
       try {
-        last = (await poll(signal)) ?? last;
+        last = (await poll(signal, last)) ?? last;
       } catch (fault) {
         if (fault.name !== "AbortError") console.warn(fault.message);
       }

@@ -30,7 +30,7 @@ def test_a_job_appears_goes_on_and_ends_without_a_reload(service: Stand, visit: 
     expect(page.locator(f"{row(page, job_id)} .phase")).to_contain_text("done", timeout=60_000)
     expect(page.locator(f"{row(page, job_id)} .name")).to_have_text(LABEL)
     assert page.locator("[src=x], [onerror]").count() == 0
-    expect(page.locator(f"{row(page, job_id)} td .failed:not(rect)")).to_have_text("2 failed")
+    expect(page.locator(f"{row(page, job_id)} .bad")).to_have_text("2 failed")
     assert visitor.take_complaints() == []
 
 

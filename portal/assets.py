@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -21,6 +21,8 @@ _TYPES = {
 FOR_EVER = "public, max-age=31536000, immutable"
 #: What a module says of another: ``from "./name.js"``, ``import("./name.js")``, ``import "./name.js"``.
 _IMPORT = re.compile(r'(?<=["\'])\./([\w-]+\.js)(?=["\'])')
+#: The same in a module that names others by their addresses.
+_IMPORTED = re.compile(r'(?<=["\'])\./([\w-]+\.[0-9a-f]+\.js)(?=["\'])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,20 @@ class Assets:
         NotFound
             If there is no such file.
         """
-        stem, _, end = address.rpartition(".")
-        asset = self._assets.get(f"{stem.partition('.')[0]}.{end}")
+        asset = self._assets.get(_plain(address))
         if asset is None:
             raise NotFound(f"there is no file {quoted(address)}")
         return asset, asset.address == address
 
-    def scripts(self) -> Iterator[str]:
-        """Give the texts of all modules."""
-        for name, asset in self._assets.items():
-            if _end(name) == ".js":
-                yield asset.content.decode()
+    def scripts(self, names: Iterable[str]) -> Iterator[str]:
+        """Give the texts of some modules, and of all that they import."""
+        waiting, seen = list(names), set[str]()
+        while waiting:
+            if (name := waiting.pop()) not in seen:
+                seen.add(name)
+                text = self._assets[name].content.decode()
+                waiting += [_plain(address) for address in _IMPORTED.findall(text)]
+                yield text
 
     def _add(self, name: str, texts: Mapping[str, bytes], by: tuple[str, ...]) -> Asset:
         """Add a file after those it imports: their addresses are in it, and so in its own."""
@@ -104,6 +109,12 @@ def make_blueprint(assets: Assets) -> Blueprint:
         return response.make_conditional(request)
 
     return blueprint
+
+
+def _plain(address: str) -> str:
+    """Give the name of a file without the piece of what is in it."""
+    stem, _, end = address.rpartition(".")
+    return f"{stem.partition('.')[0]}.{end}"
 
 
 def _end(name: str) -> str:

@@ -131,8 +131,8 @@ class Pages:
         self._environment.filters.update(count=figures.count, size=figures.size, duration=figures.duration)
 
         @lru_cache
-        def words_in(spoken: str) -> dict[str, Any]:
-            return words_of_scripts(assets.scripts(), spoken)
+        def words_in(spoken: str, scripts: tuple[str, ...]) -> dict[str, Any]:
+            return words_of_scripts(assets.scripts(scripts), spoken)
 
         self._words_in = words_in
 
@@ -175,7 +175,7 @@ class Pages:
             theme=theme if theme in THEMES else THEMES[0],
             nonce=nonce,
             scripts=scripts,
-            words=self._words_in(spoken) if scripts else {},
+            words=self._words_in(spoken, tuple(scripts)) if scripts else {},
         )
         response = Response(body, status, content_type=HTML)
         if scripts:

@@ -153,6 +153,13 @@ def test_modules_name_each_other_by_their_content(open_app: Flask) -> None:
             assert client.get(f"/static/{other}").headers["Cache-Control"].endswith("immutable"), other
 
 
+def test_a_page_has_the_words_of_its_modules_and_of_what_they_import() -> None:
+    texts = list(Assets().scripts(("jobs.js",)))
+    said = words_of_scripts(texts, "pt_BR")
+    assert "The service does not answer." in said  # of base.js
+    assert len(texts) == len(set(texts)) < len(list(Path("portal/static").glob("*.js")))
+
+
 def test_words_of_scripts_are_found() -> None:
     texts = ['t("Jobs"); tn("{n} row", "{n} rows", n); t("never\\"said"); start("this");']
     assert words_of_scripts(texts, "en") == {"{n} row": ["{n} row", "{n} rows"]}

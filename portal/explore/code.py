@@ -92,7 +92,7 @@ def _astropy(base_url: str, pairs: Pairs, file_name: str, is_public: bool) -> st
         ]
     else:
         imports = [*imports, "from PIL import Image"]
-        opened = [f"image = Image.open(download_file({url}{headers}))", "print(image.size)"]
+        opened = [f"with Image.open(download_file({url}{headers})) as image:", "    print(image.size)"]
     if not is_public:
         imports = ["import os", "", *imports]
     return "\n".join([*imports, "", *opened])

@@ -12,6 +12,11 @@ export function angleText(degrees) {
   return arcsec < 7200 ? `${short(arcsec / 60)}arcmin` : `${short(degrees)}deg`;
 }
 
+/** A number in the room that a field has. */
+function written(number) {
+  return String(number >= 1000 ? Math.round(number) : Number(number.toPrecision(4)));
+}
+
 function short(number) {
   return String(Number(number.toPrecision(6)));
 }
@@ -71,7 +76,7 @@ export function linkedSize(changed) {
       inputs[i].disabled = (name === "px" && !now.pixel) || (name === "megabytes" && !(now.bytes && now.pixel));
       if (inputs[i] === but) return;
       const side = name === "megabytes" || !now.half ? now.width : now.width / 2;
-      inputs[i].value = inputs[i].disabled || !side ? "" : String(Number(to(side).toPrecision(name === "px" ? 6 : 4)));
+      inputs[i].value = inputs[i].disabled || !side ? "" : written(to(side));
     });
     slider.disabled = !now.pixel;
     if (slider !== but && now.pixel) {

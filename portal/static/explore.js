@@ -24,7 +24,7 @@ if (form) begin();
 function begin() {
   const byId = (id) => document.getElementById(id);
   const field = (name) => form.elements.namedItem(name);
-  const surveys = new Map(page.surveys.map((survey) => [survey.name, withHips(survey)]));
+  const surveys = new Map(page.surveys.map((survey) => [survey.name, survey]));
   const preview = new Preview(byId("preview"));
   const sky = new Sky(byId("sky"), page.viewer, drawn);
   const size = linkedSize(resized);
@@ -123,11 +123,17 @@ function begin() {
   function showSky(survey, pixel) {
     const id = found.parameters.filter(([name]) => name === "ID" || name === "FILTER");
     const source = (id.length ? id : [["ID", survey.did]]).map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
-    const rgb = page.found.parameters.length ? new URLSearchParams(found.preview?.split("?")[1] ?? "") : new URLSearchParams();
+    const rgb = new URLSearchParams(found.preview?.slice("sync?".length) ?? "");
     const look = ["RGB", "RECIPE"].filter((name) => rgb.has(name)).map((name) => `&${name}=${encodeURIComponent(rgb.get(name))}`);
-    sky.show(regionOf(found), { survey, source: source + look.join(""), pixel });
+    sky.show(regionOf(found), { survey: { ...survey, shown: hipsOf(survey) }, source: source + look.join(""), pixel });
     const refusal = found.problems.find((problem) => problem.field === REGION[found.shape]);
     sky.stencil.refuse(refusal && found.outcome.by !== "sync" ? tooLarge() : "");
+  }
+
+  /** The HiPS that shows the bands: that of the one, or the colours. */
+  function hipsOf(survey) {
+    const chosen = survey.bands.filter((band) => band.hips && (found.bands.includes(band.name) || !survey.hips));
+    return (found.bands.length === 1 && chosen[0]?.hips) || survey.hips || chosen[0]?.hips || null;
   }
 
   function tooLarge() {
@@ -278,6 +284,8 @@ function begin() {
     byId("job").hidden = found.outcome.by !== "async";
     byId("samp").hidden = !found.download;
     byId("add").hidden = !found.place || !found.extent;
+    byId("elsewhere").hidden = !found.start || Object.values(found.covered).some(Boolean);
+    byId("elsewhere-link").href = path(`/explore?survey=${encodeURIComponent(found.survey)}`);
     byId("link").href = path(`/explore?${found.query}`);
   }
 
@@ -362,10 +370,6 @@ function addSlider(input, usual, changed) {
   slider.follow();
 }
 
-/** A survey with the HiPS that is shown of it, if there is one. */
-function withHips(survey) {
-  return { ...survey, shown: survey.hips ?? survey.bands.find((band) => band.hips)?.hips ?? null };
-}
 
 function listed() {
   try {

@@ -70,13 +70,15 @@ export class AladinView {
 
   #hips(survey) {
     const url = new URL(path(`/${survey.shown}`), location.href).href;
-    this.shown = survey.name;
+    this.shown = survey.shown;
     return this.A.imageHiPS(url, { name: survey.title, imgFormat: "png" });
   }
 
   /** Show which part of the sky the survey covers. */
   #cover(survey) {
     const url = new URL(path(`/${survey.moc}`), location.href).href;
+    this.covered = survey.moc;
+    if (this.moc) this.aladin.removeOverlay(this.moc);
     this.moc = this.A.MOCFromURL(url, { color: "#6aa5ff", lineWidth: 1, opacity: 0.5, perimeter: true, fill: false });
     this.aladin.addMOC(this.moc);
   }
@@ -107,10 +109,9 @@ export class AladinView {
   }
 
   show(survey) {
-    if (survey.name === this.shown || !survey.shown) return;
+    if (survey.shown === this.shown || !survey.shown) return;
     this.aladin.setBaseImageLayer(this.#hips(survey));
-    this.aladin.removeOverlays?.();
-    this.#cover(survey);
+    if (survey.moc !== this.covered) this.#cover(survey);
   }
 
   zoom(factor) {

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import io
 import re
 import shlex
+from contextlib import redirect_stdout
 from html import unescape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from astropy.config import set_temp_cache
 from astropy.io import fits
 from flask import Flask
 from flask.testing import FlaskClient
 
+from portal.explore.code import code_of, code_of_job
+from tests.support.listening import listening
 from tests.support.service import did, make_service
 
 JSON = {"Accept": "application/json"}
@@ -196,9 +201,39 @@ def test_the_command_is_one_line_of_a_shell(client: FlaskClient) -> None:
     assert client.get(url).status_code == 200
 
 
-def test_code_in_python_is_python(client: FlaskClient, tmp_path: Path) -> None:
-    for query in ("bands=g", "bands=g&format=png", "bands=g&size=120px"):
-        code = told(client, f"survey=tiny&at=150+0&size=20px&{query}")["code"]
+@pytest.mark.parametrize("query", ["bands=g&format=fits", "bands=g,r&format=fits", "bands=g&format=png"])
+def test_code_in_python_fetches_the_same(
+    app: Flask, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with listening(app) as url, set_temp_cache(tmp_path):
+        found = requests.get(
+            f"{url}/explore?survey=tiny&at=150+0&size=20px&{query}", headers=JSON, timeout=30
+        )
+        code = found.json()["code"]
+        expected = requests.get(code["url"], timeout=30).content
+        exec(compile(code["pyvo"], "pyvo", "exec"), {})
+        (written,) = tmp_path.glob("TINYJ*")
+        assert written.read_bytes() == expected
+        shown = io.StringIO()
+        with redirect_stdout(shown):
+            exec(compile(code["astropy"], "astropy", "exec"), {})
+    assert "20, 20" in shown.getvalue()
+
+
+def test_code_of_a_job_is_python(client: FlaskClient) -> None:
+    code = told(client, "survey=tiny&bands=g&at=150+0&size=120px")["code"]
+    assert set(code) == {"curl", "python"}
+    compile(code["python"], "python", "exec")
+
+
+def test_code_of_a_survey_that_is_not_for_everybody_finds_its_token_elsewhere() -> None:
+    pairs = [("ID", "ivo://example.org/fountain?secret/g"), ("CIRCLE", "150 0 0.01")]
+    for code in (
+        code_of("https://example.org", pairs, "a.fits", is_public=False),
+        code_of_job("https://example.org", pairs, is_public=False),
+    ):
+        for name in set(code) - {"url"}:
+            assert "FOUNTAIN_TOKEN" in code[name]
         for name in set(code) - {"url", "curl"}:
             compile(code[name], name, "exec")
-    assert json.dumps(code)  # the last one is that of a job

@@ -26,6 +26,7 @@ from benchmarks import (
     mosaics,
     pictures,
     service,
+    streams,
 )
 from benchmarks.table import Row, markdown
 
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "memory": memory.rows,
     "service": service.rows,
     "jobs": jobs.rows,
+    "streams": streams.rows,
     "estimates": estimates.rows,
     "lists": lists.rows,
     "index_lookup": lambda folder: index_lookup.measure(),

@@ -54,16 +54,22 @@ CONNECTIONS = 8
 def rows(folder: Path) -> Iterator[Row]:
     """Measure; `folder` keeps the tiles."""
     tiles = make_tiles(folder)
-    settings = load_settings(bench_environment(folder))
-    parts = assemble(settings)
+    parts = make_service(folder)
+    token = _member(load_settings(bench_environment(folder)), parts.engine)
+    yield _plan_and_execute(parts, tiles["plain"])
+    parts.engine.dispose()
+    yield from _over_http(folder, tiles["plain"], token)
+
+
+def make_service(folder: Path) -> Parts:
+    """Make a service of the tiles in a folder, which are made and indexed where they are not yet."""
+    make_tiles(folder)
+    parts = assemble(load_settings(bench_environment(folder)))
     prepare(parts.engine)
     for survey in parts.surveys:
         if survey.name in ("bench", "closed"):
             index_survey(parts.engine, survey)
-    token = _member(settings, parts.engine)
-    yield _plan_and_execute(parts, tiles["plain"])
-    parts.engine.dispose()
-    yield from _over_http(folder, tiles["plain"], token)
+    return parts
 
 
 def bench_environment(folder: Path) -> dict[str, str]:

@@ -277,16 +277,37 @@ class Hub:
 
     def _tell_one(self, audience: _Audience, changed: Changed, briefs: _Briefs, round_: _Round) -> None:
         job, followers = changed.job, audience.of(changed.job)
-        starts = [follower.events_after for follower in followers]
-        afters = [after for after in starts if after is not None and after < job.event_seq]
-        events: Sequence[Happened] = ()
-        if afters:
-            events = self._changes.events(job.job_id, min(afters), MOST_EVENTS)
+        brief_of = {follower: briefs.of(audience.followers[follower][0]) for follower in followers}
+        events = self._events(job, followers)
         for follower in followers:
-            follower.tell(changed, events, briefs.of(audience.followers[follower][0]))
+            try:
+                follower.tell(changed, events.get(follower, ()), brief_of[follower])
+            except Exception:  # the others are told all the same
+                _log.exception("a stream of jobs broke off", extra={"job_id": job.job_id})
+                follower.outbox.end()
             after = follower.events_after
-            if afters and not follower.outbox.is_over and (after is None or after < job.event_seq):
+            if (
+                follower in events
+                and not follower.outbox.is_over
+                and (after is None or after < job.event_seq)
+            ):
                 round_.behind.add(follower)
+
+    def _events(self, job: Job, followers: Iterable[Follower]) -> Mapping[Follower, Sequence[Happened]]:
+        """Read what happened to a job for those who want that; who is far behind keeps nobody waiting."""
+        wanted = {
+            follower: after
+            for follower in followers
+            if (after := follower.events_after) is not None and after < job.event_seq
+        }
+        near = [after for after in wanted.values() if job.event_seq - after <= MOST_EVENTS]
+        recent = self._changes.events(job.job_id, min(near), MOST_EVENTS) if near else ()
+        return {
+            follower: recent
+            if job.event_seq - after <= MOST_EVENTS
+            else self._changes.events(job.job_id, after, MOST_EVENTS)
+            for follower, after in wanted.items()
+        }
 
     def _keep_awake(
         self, followers: Mapping[Follower, tuple[JobTeller, float]], now: float, round_: _Round

@@ -108,7 +108,7 @@ class _News:
         last = _last_event_id()
         if last.isdigit() and len(last) < 16:  # the browser knows better than the page that began
             seq = max(int(last), seq or 0)
-        if seq is None:
+        if seq is None or seq > job.event_seq:  # of another time, before the database was set back
             first = hello() + event("job", brief, job.event_seq)
             return self._stream(JobFollower(reader, job.job_id, job.event_seq), first)
         return self._stream(JobFollower(reader, job.job_id, seq), hello(seq))
@@ -132,7 +132,7 @@ class _News:
         now_ms = self._changes.now_ms()
         if position is None:
             return self._begin(reader, job_ids, known, now_ms)
-        is_late = position.floor_ms < now_ms - LONG_MS
+        is_late = not now_ms - LONG_MS <= position.floor_ms <= now_ms
         if is_late:
             position = Position(now_ms)
         missed = self._changed(reader, job_ids, position.floor_ms)

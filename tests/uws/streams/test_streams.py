@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from dali.caller import Caller
 from dali.clock import NowMs
@@ -21,8 +21,9 @@ from uws.bell import Bell
 from uws.job import NewJob
 from uws.phase import Phase
 from uws.store.rows import take_number
+from uws.streams.followers import ListFollower
 from uws.streams.position import Position
-from uws.tables import EventRow
+from uws.tables import EventRow, JobRow
 
 JSON = {"Accept": "application/json"}
 Follow = Callable[..., Followed]
@@ -76,12 +77,11 @@ def test_each_event_of_a_job_is_told_in_order_and_then_the_end(each_house: House
     assert events_of(house, job_id)[1:] == pages
 
 
-@pytest.mark.parametrize("by_header", [True, False])
-def test_a_stream_goes_on_where_it_was(each_house: House, follow: Follow, by_header: bool) -> None:
+def test_a_stream_goes_on_where_it_was(each_house: House, follow: Follow) -> None:
     house, job_id = each_house, made(each_house, ROWS=12, PER_TASK=1, PHASE="RUN")
     house.work()
     last = house.job(job_id).event_seq
-    for after in (0, 1, last // 2, last):
+    for after, by_header in ((0, True), (last // 2, False), (last, True)):
         url = f"/async/{job_id}/events" + ("" if by_header else f"?AFTER={after}")
         told = follow(house, url, last=str(after) if by_header else "").rest()
         assert [one.data["seq"] for one in told[:-1]] == list(range(after + 1, last + 1))
@@ -115,6 +115,49 @@ def test_events_that_happen_while_others_are_read_are_told_once(
     assert [one.data["seq"] for one in told[:-1]] == list(range(1, 92))
     assert told[-1].data["gone"]
     assert [one.data["seq"] for one in prompt.rest() if one.name == "event"] == list(range(71, 92))
+
+
+def test_who_is_far_behind_keeps_nobody_waiting(
+    house: House, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uws.streams.hub.MOST_EVENTS", 2)
+    job_id, count = made(house), 4000
+    with house.engine.execution_options(writes=True).begin() as connection:
+        row = {"job_id": job_id, "at_ms": house.jobs.now_ms(), "kind": "x"}
+        connection.execute(insert(EventRow), [{**row, "seq": seq} for seq in range(1, count + 1)])
+        connection.execute(update(JobRow).where(JobRow.job_id == job_id).values(event_seq=count))
+    late, prompt = follow(house, f"/async/{job_id}/events?AFTER=0"), follow(house, f"/async/{job_id}/events")
+    prompt.next("job")
+    house.jobs.tell(job_id, "download", {"result": "y"})
+    house.bell.tell(job_id, Phase.PENDING)
+    assert prompt.next("event").data["seq"] == count + 1
+    assert [late.next("event").data["seq"] for _ in range(3)] == [1, 2, 3]
+    places = [follower.events_after or 0 for follower in house.hub._followers]
+    assert min(places) < count, "it has far to go still"
+
+
+def test_a_number_of_another_time_is_none(house: House, follow: Follow) -> None:
+    """The database may have been set back to what was saved of it."""
+    job_id = made(house)
+    assert follow(house, f"/async/{job_id}/events", last="1000").next().name == "job"
+    to_come = str(Position(house.jobs.now_ms() + 3_600_000))
+    assert follow(house, "/events", last=to_come).next().name == "reset"
+
+
+def test_a_stream_that_breaks_takes_no_other_with_it(
+    house: House, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = made(house)
+    broken, other = follow(house, "/events"), follow(house, f"/async/{job_id}/events")
+    other.next("job")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("what nobody has thought of")
+
+    monkeypatch.setattr(ListFollower, "tell", fail)
+    house.client("ann").post(f"/{job_id}/phase", PHASE="RUN")
+    assert other.next("event").data["data"] == {"phase": "QUEUED"}
+    assert broken.rest() == []
 
 
 def test_without_redis_news_arrive_all_the_same(house: House, follow: Follow) -> None:

@@ -94,7 +94,7 @@ def account_page(
             "account.html",
             status=status,
             account=account,
-            quotas=[quota_line(one) for one in quotas(caller)],
+            quotas=[(*quota_line(one), *_shares(one)) for one in quotas(caller)],
             tokens=tokens.of(account.name),
             made=made,
             asked=asked or {"title": "", "days": tokens.limits.days, "scopes": _USUAL},
@@ -153,6 +153,14 @@ def make_blueprint(
         return pages.error(error) if is_for_people() else error_response(error, request)
 
     return blueprint
+
+
+def _shares(standing: Standing) -> tuple[float, float]:
+    """Tell how much of a quota is used, and how much jobs have reserved beside, in per cent."""
+    if not standing.limit:
+        return 0.0, 0.0
+    used = min(100.0, 100 * standing.used / standing.limit)
+    return used, min(100.0 - used, 100 * standing.reserved / standing.limit)
 
 
 def quota_line(standing: Standing) -> tuple[str, str, str, str]:

@@ -36,18 +36,26 @@ PAIRS = (
     (("ramean", "meanra", "ra_mean"), ("decmean", "meandec", "dec_mean")),
     (("coord_ra",), ("coord_dec",)),
     (("target_ra",), ("target_dec",)),
+    (("ar", "ascensao_reta", "ascensão_reta"), ("dec", "declinacao", "declinação")),
+    (("ra_1",), ("dec_1",)),  # of the first table, where two were joined
 )
 #: Names that stand in for `id`, the likelier first.
 IDS = (
     "name",
+    "nome",
     "target",
     "target_name",
     "object",
+    "object_name",
     "source_id",
     "objid",
     "object_id",
+    "objectid",
+    "diaobjectid",
     "coadd_object_id",
     "main_id",
+    "name_1",
+    "id_1",
 )
 _GALACTIC = "galactic"
 
@@ -100,6 +108,11 @@ def choose(fields: Sequence[Field], has_names: bool, mapping: ColumnMapping) -> 
             f"{len(chosen)} columns are positions, names or settings; at most {MAX_USED} are used"
         )
     return Chosen(chosen, frame)
+
+
+def names_a_position(fields: Sequence[Field]) -> bool:
+    """Whether names of columns are those of a position."""
+    return _by_name(fields) is not None
 
 
 def _mapped(fields: Sequence[Field], mapping: ColumnMapping) -> dict[str, Choice]:

@@ -12,6 +12,8 @@ from soda.targets.table import TargetLimits, UploadRefused
 _PIECE = 1 << 20
 #: A line that only rules off: ``|----|-----|``, ``==== ====``, ``+----+``.
 _RULE = re.compile(r"[-=+|:;,\s]*[-=]{3}[-=+|:;,\s]*")
+#: What programs of databases write below a table.
+_COUNT = re.compile(r"\([0-9]+ rows?\)\s*")
 _SAVE_AS = "Save the table as UTF-8 text."
 
 
@@ -69,6 +71,8 @@ class ContentLines:
     ----------
     comment
         Last comment before the first line of content: some programs write the names there.
+    numbered
+        Columns that such comments name by their numbers: name and unit.
     ruled
         Number of lines of content before the first rule after one; 0 while there was none.
     started
@@ -78,6 +82,7 @@ class ContentLines:
     def __init__(self, path: Path, limits: TargetLimits) -> None:
         self._lines = text_lines(path, limits)
         self.comment = ""
+        self.numbered: dict[int, tuple[str, str]] = {}
         self.ruled = 0
         self.started = 0
 
@@ -86,10 +91,24 @@ class ContentLines:
         for number, line in self._lines:
             shown = line.lstrip()
             if shown.startswith("#"):
-                self.comment = self.comment if given else shown
+                self._remark(shown, is_before=not given)
             elif shown[:1] in "-=+|" and shown and _RULE.fullmatch(shown[:1000]):
                 self.ruled = self.ruled or given
-            elif shown:
+            elif shown and not (shown[0] == "(" and _COUNT.fullmatch(shown)):
                 given += 1
                 self.started = self.started or number
                 yield line
+
+    def _remark(self, comment: str, *, is_before: bool) -> None:
+        """Remember a comment, if it comes before all content.
+
+        SExtractor names columns by their numbers: ``#  2 ALPHA_J2000  Right ascension  [deg]``.
+        """
+        if not is_before:
+            return
+        self.comment = comment
+        number, name, *rest = (*comment[1:1000].split(None, 2), "", "")
+        if number.isdecimal() and len(number) <= 4 and name.isidentifier():
+            said = rest[0].rstrip()
+            unit = said[:-1].rpartition("[")[2] if said.endswith("]") else ""
+            self.numbered[int(number)] = (name, unit.strip())

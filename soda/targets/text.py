@@ -14,6 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from dali.errors import quoted
+from soda.targets.columns import names_a_position
 from soda.targets.lines import ContentLines
 from soda.targets.source import Body, Field, Texts, Wanted, check_columns
 from soda.targets.table import TargetLimits, UploadRefused
@@ -21,6 +22,10 @@ from soda.targets.units import DEGREES
 
 _ROWS_AT_ONCE = 2000
 _SPACE = " "
+_LATEX, _ROW_END = "&", "\\\\"
+#: So many lines are looked at for names of columns, less one.
+_MOST_BEFORE = 40
+MOST_NAME = 500
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[+-]?[0-9]{1,3}[:hd ][0-9]{1,2}[:m ][0-9.]+s?")
 #: A name with what it is measured in: ``ra [deg]``, ``Dec (J2000)``.
@@ -50,10 +55,11 @@ class TextSource:
         self._path = path
         self._limits = limits
         self._delimiter = delimiter
-        lines = ContentLines(path, limits)
-        first = next(iter(lines), None)
-        if first is None:
+        start = list(islice(ContentLines(path, limits), _MOST_BEFORE))
+        if not start:
             raise UploadRefused("there are no rows: nothing but comments and blank lines")
+        self._before = 0 if delimiter else _lines_before_names(start)
+        first = start[self._before]
         if not delimiter:
             self._delimiter = _delimiter(first, file_name, media_type)
         self._has_edges = self._delimiter == "|" and first.strip()[:1] == "|"
@@ -65,9 +71,11 @@ class TextSource:
         self.has_names, self._skipped = True, 1
         if any(_is_value(name) for name in names):
             self._skipped = 0
-            names, self.has_names = self._names_of(head.comment, len(names))
-        elif len(records) > 1 and head.ruled == 2:  # names, units, rule: as VizieR writes
+            names, units, self.has_names = self._names_of(head, len(names))
+        elif len(records) > 1 and head.ruled == self._before + 2:  # names, units, rule: as VizieR writes
             units, self._skipped = records[1][1], 2
+        elif not delimiter and _has_row_names(names, [cells for _, cells in records[1:]]):
+            names = ["", *names]
         self._width = len(names)
         self.names = [name.strip() for name in names]
         units = [*units, *[""] * (len(names) - len(units))]
@@ -98,8 +106,11 @@ class TextSource:
 
     def _records(self, lines: ContentLines) -> Iterator[tuple[int, list[str]]]:
         """Line and cells of each record, the names among them."""
+        content = iter(lines)
+        for _ in range(self._before):
+            next(content, None)
         reader = csv.reader(
-            self._prepared(lines), delimiter=self._delimiter, skipinitialspace=True, strict=True
+            self._prepared(content), delimiter=self._delimiter, skipinitialspace=True, strict=True
         )
         while True:
             lines.started = 0
@@ -118,30 +129,67 @@ class TextSource:
     def _prepared(self, lines: Iterable[str]) -> Iterable[str]:
         if self._delimiter == _SPACE:
             return (line.replace("\t", _SPACE).strip() for line in lines)
+        if self._delimiter == _LATEX:
+            return (_of_latex(line) for line in lines if not line.lstrip().startswith("\\"))
         if self._has_edges:
             return (line.strip().removeprefix("|").removesuffix("|") for line in lines)
         return lines
 
-    def _names_of(self, comment: str, count: int) -> tuple[list[str], bool]:
-        """Names of columns that the first row does not name: those of the comment before it, if they fit."""
-        line = comment.lstrip("#").strip()
+    def _names_of(self, head: ContentLines, count: int) -> tuple[list[str], list[str], bool]:
+        """Names and units of columns that the first row does not name, if comments before it do."""
+        others = [f"col{number}" for number in range(1, count + 1)]
+        if {1, 2} <= head.numbered.keys() and max(head.numbered) <= count:
+            told = [head.numbered.get(number, (other, "")) for number, other in enumerate(others, 1)]
+            return [name for name, _ in told], [unit for _, unit in told], True
+        line = head.comment.lstrip("#").strip()
         delimiter = self._delimiter if self._delimiter in line else _SPACE
         try:
             names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
         except csv.Error:
             names = []
         if len(names) == count and not any(_is_value(name) for name in names):
-            return names, True
-        return [f"col{number}" for number in range(1, count + 1)], False
+            return names, [], True
+        return others, [], False
 
 
 def _delimiter(line: str, file_name: str, media_type: str) -> str:
     """Tell what stands between columns by the first line, and by name and type if it has what they say."""
     named = _BY_NAME.get(Path(file_name).suffix.lower()) or _BY_TYPE.get(media_type)
+    if line.rstrip().endswith(_ROW_END) and _LATEX in line:
+        return _LATEX
     for delimiter in (named, "\t", ";", ",", "|"):
         if delimiter and delimiter in line.strip():
             return delimiter
     return _SPACE
+
+
+def _lines_before_names(start: Sequence[str]) -> int:
+    """Count what stands before the names of columns, such as the title of a sheet: nothing, as a rule."""
+    for number, line in enumerate(start):
+        try:
+            delimiter = _delimiter(line, "", "")
+            cells = next(csv.reader([line.strip()], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:
+            continue
+        if number == 0 and any(_is_value(cell) for cell in cells):
+            return 0
+        if names_a_position([_field(cell, "") for cell in cells if len(cell) <= MOST_NAME]):
+            return number
+    return 0
+
+
+def _has_row_names(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows begin with their numbers, in a column without a name, as R writes."""
+    numbers = [str(number) for number in range(1, len(rows) + 1)]
+    return bool(rows) and all(
+        len(cells) == len(names) + 1 and cells[0] == number
+        for cells, number in zip(rows, numbers, strict=True)
+    )
+
+
+def _of_latex(line: str) -> str:
+    """Row of a table of LaTeX, without what ends it, and without mathematics."""
+    return line.strip().partition(_ROW_END)[0].replace("$", "")
 
 
 def _is_value(text: str) -> bool:
@@ -152,7 +200,7 @@ def _is_value(text: str) -> bool:
 def _field(name: str, unit: str) -> Field:
     """Field of a name, which may have a unit in brackets."""
     shown = name.strip()
-    if len(shown) > 500:
+    if len(shown) > MOST_NAME:
         raise UploadRefused(f"a name of a column has {len(shown)} characters: {quoted(shown)}")
     bracketed = _BRACKETS.fullmatch(shown)
     if bracketed and not unit and bracketed[2].strip().lower() in DEGREES:

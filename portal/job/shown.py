@@ -11,7 +11,7 @@ from dali.errors import NotFound, ProtocolError, UsageError
 from portal.job import commands
 from portal.job.asked import PER_PAGE, Asked
 from portal.job.story import Told, story
-from portal.job.tiles import BAD, EMPTY, GOOD, Tile, tile_of_result, tile_of_row
+from portal.job.tiles import BAD, EMPTY, GOOD, Tile, again_of, tile_of_result, tile_of_row
 from uws.causes import Cause
 from uws.documents.teller import JobTeller
 from uws.job import Job
@@ -85,6 +85,11 @@ class JobShown:
     def is_active(self) -> bool:
         """Whether something may become of it yet."""
         return self.job.phase in ACTIVE
+
+    @property
+    def again(self) -> str:
+        """Query of the explorer that shows the only cutout that was asked for; "" where that is not known."""
+        return again_of(self.job.parameters)
 
     @property
     def single(self) -> Tile | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from uws.job import LedgerRow, Result, RowStatus
+from uws.job import LedgerRow, Parameter, Result, RowStatus
 from uws.packages.package import error_message, status_of
 
 #: Pixels of a picture in the grid, and of the large one.
@@ -92,6 +92,31 @@ def tile_of_result(result: Result) -> Tile:
         attempts=1,
         seconds=0.0,
     )
+
+
+def again_of(parameters: Sequence[Parameter]) -> str:
+    """Give the query of the explorer for parameters of a single cutout, a circle or a box; "" for others."""
+    said: dict[str, list[str]] = {}
+    for one in parameters:
+        said.setdefault(one.name, []).append(one.value)
+    dataset = next(iter(said.get("ID", ()))).partition("?")[2] if len(said.get("ID", ())) == 1 else ""
+    survey, _, rest = dataset.partition("/")
+    if not survey or len(said.get("CIRCLE", ())) + len(said.get("CENTER", ())) != 1:
+        return ""
+    told = {"survey": survey}
+    if band := rest.partition("/")[0]:
+        told["bands"] = band
+    if circle := said.get("CIRCLE"):
+        numbers = circle[0].split()
+        if len(numbers) != 3:
+            return ""
+        told |= {"at": f"{numbers[0]} {numbers[1]}", "shape": "circle", "radius": f"{numbers[2]}deg"}
+    else:
+        told |= {"at": said["CENTER"][0], "shape": "box", "size": next(iter(said.get("SIZE", [""])))}
+    kind = next(iter(said.get("RESPONSEFORMAT", [""]))).removeprefix("image/")
+    if kind in _NAMES.values():
+        told["format"] = kind
+    return urlencode({name: value for name, value in told.items() if value})
 
 
 def _of_result(result: Result) -> dict[str, Any]:

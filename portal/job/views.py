@@ -114,6 +114,7 @@ def _data(shown: JobShown, asked: Asked, path: str) -> dict[str, Any]:
         "phase": job.phase,
         "isActive": shown.is_active,
         "isPackaged": job.packaged,
+        "isSingle": shown.single is not None,
         "mayHave": bool(shown.told["may"]["results"]),
         "words": _words(),
         "statuses": dict(shown.rows.statuses),

@@ -58,7 +58,8 @@ export class Gallery {
     }, this.room);
     this.none = el("p", { class: "nothing", attrs: { hidden: true } });
     this.shown = el("span", { class: "count", attrs: { "aria-live": "polite" } });
-    place.append(this.bar(), this.none, this.grid);
+    this.controls = this.bar();
+    place.append(this.controls, this.none, this.grid);
     new ResizeObserver(() => this.arrange()).observe(this.grid);
     ledger.onchange(() => this.arrange());
   }
@@ -100,7 +101,10 @@ export class Gallery {
     const { total, problem } = this.ledger;
     this.none.hidden = total > 0 && !problem;
     this.grid.hidden = total === 0;
-    this.none.textContent = problem || (job.isActive ? t("Nothing has come of it yet.") : t("No row is like this."));
+    const { status, text } = this.ledger.chosen;
+    const isAll = !status.length && !text;
+    this.controls.hidden = total === 0 && isAll;
+    this.none.textContent = problem || (!isAll ? t("No row is like this.") : job.isActive ? t("Nothing has come of it yet.") : t("Nothing has come of it."));
     this.shown.textContent = tn("{n} row", "{n} rows", total);
     const width = this.grid.clientWidth;
     if (!width || !total) return;

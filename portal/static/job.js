@@ -20,11 +20,17 @@ const filter = document.getElementById("filter");
 const ledger = new Ledger();
 let gallery = null;
 let table = null;
-let part = "gallery";
+let part = "";
 
 function startRows() {
-  const side = new Side(document.getElementById("side"), ledger, (index) => gallery.go(index));
+  const side = new Side(document.getElementById("side"), ledger, (index) => gallery?.go(index));
   const open = (index) => side.show(index);
+  if (job.isSingle) {
+    const button = document.getElementById("details");
+    button.hidden = false;
+    button.addEventListener("click", () => open(0));
+    return;
+  }
   const place = document.getElementById("gallery");
   for (const old of place.querySelectorAll(".tiles, .pages, .nothing")) old.remove();
   gallery = new Gallery(place, ledger, open);
@@ -130,7 +136,8 @@ async function renew() {
     for (const box of old.querySelectorAll(".code")) box.append(copyButton(() => box.querySelector("pre").textContent));
   }
   const statuses = page.getElementById("statuses");
-  if (statuses && !filter.contains(document.activeElement)) {
+  if (statuses && filter && !filter.contains(document.activeElement)) {
+    filter.hidden = !["gallery", "table"].includes(part);
     const chosen = ledger.chosen.status;
     document.getElementById("statuses").replaceChildren(...statuses.childNodes);
     for (const box of filter.querySelectorAll('[name="status"]')) box.checked = chosen.includes(box.value);
@@ -201,13 +208,13 @@ function atMostEvery(ms, f) {
 
 if (job.mayHave) {
   startRows();
-  startFilter();
+  if (filter) startFilter();
 }
 startParts();
 startLink();
 makeTabs(document.getElementById("tabs"), (id) => {
   part = id;
-  if (filter) filter.hidden = !job.isPackaged || !["gallery", "table"].includes(id);
+  if (filter) filter.hidden = !job.isPackaged || !job.counts.total || !["gallery", "table"].includes(id);
   if (id === "table") table?.show();
   if (id === "gallery") gallery?.arrange();
 });

@@ -52,6 +52,7 @@ export class Ledger {
   choose(chosen) {
     this.chosen = { ...this.chosen, ...chosen };
     this.forget();
+    if (!job.isPackaged) this.tell();
     return this.load(0, PAGE);
   }
 
@@ -78,7 +79,7 @@ export class Ledger {
 
   /** Read the rows from one place to before another, as far as they are not known; others are not wanted any more. */
   async load(first, last) {
-    if (!job.isPackaged) return this.tell();
+    if (!job.isPackaged) return;
     const wanted = new Set();
     for (let page = Math.floor(first / PAGE); page * PAGE < last; page += 1) wanted.add(page);
     for (const [page, control] of this.loading) if (!wanted.has(page)) control.abort();

@@ -1,6 +1,6 @@
 /* How far a job is, as it goes on: the bar, the numbers, how fast. */
 
-import { announce, bytes, count, data, decimal, el, t } from "./base.js";
+import { announce, bytes, count, data, decimal, t, tn } from "./base.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** For so long the rate is told, and for so long it is drawn. */
@@ -18,7 +18,7 @@ export function show(counts, phase) {
   const ended = done + empty + failed;
   const percent = total ? Math.round((100 * ended) / total) : 0;
   const texts = {
-    "count-ended": count(ended), "count-total": count(total), percent: `${percent} %`, "count-done": count(done),
+    "count-ended": count(ended), "count-total": tn("of {n} row", "of {n} rows", total), percent: `${percent} %`, "count-done": count(done),
     "count-empty": count(empty), "count-failed": count(failed), "count-waiting": count(total - ended), "count-bytes": bytes(size),
   };
   for (const [id, text] of Object.entries(texts)) {
@@ -36,6 +36,8 @@ export function show(counts, phase) {
     from += width;
   }
   if (phase === "EXECUTING") rate(ended);
+  const isOver = ["COMPLETED", "ERROR", "ABORTED"].includes(phase);
+  if (isOver && ended < total) document.getElementById("word-waiting").textContent = t("not made");
   const quarter = Math.floor(percent / 25);
   if (told >= 0 && quarter > told && quarter < 4) announce(t("{percent} of the rows have ended", { percent: `${percent} %` }));
   told = quarter;

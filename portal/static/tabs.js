@@ -46,8 +46,6 @@ export function makeTabs(nav, chosen) {
     return links[ids.indexOf(wanted)];
   }
 
-  // The browser goes to the part that the address names, past what stands above the tabs.
-  if (ids.includes(location.hash.slice(1))) addEventListener("load", () => scrollTo(0, 0), { once: true });
   addEventListener("hashchange", () => show(location.hash.slice(1)));
   show(location.hash.slice(1));
   return (id) => show(id, true);

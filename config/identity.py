@@ -56,6 +56,8 @@ _OPEN = (
     "/status",
     "/help",
     "/openapi.json",
+    "/favicon.ico",
+    "/robots.txt",
 )
 #: The same for everybody, and answered while it cannot be found out who asks.
 _SURVIVING = ("/status", "/help", "/static", "/openapi.json")

@@ -12,12 +12,30 @@ from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from dali.errors import NotFound, quoted
+from dali.responses import TEXT
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".js": "text/javascript; charset=utf-8",
 }
+#: What search engines are to leave alone: whatever takes work, and what is somebody's own.
+_NOT_FOR_ROBOTS = (
+    "/sync",
+    "/async",
+    "/cutout",
+    "/preview",
+    "/estimate",
+    "/query",
+    "/links",
+    "/hips",
+    "/explore?",
+    "/jobs",
+    "/account",
+    "/admin",
+    "/login",
+)
+MARK = "mark.svg"
 FOR_EVER = "public, max-age=31536000, immutable"
 #: What a module says of another: ``from "./name.js"``, ``import("./name.js")``, ``import "./name.js"``.
 _IMPORT = re.compile(r'(?<=["\'])\./([\w-]+\.js)(?=["\'])')
@@ -107,6 +125,21 @@ def make_blueprint(assets: Assets) -> Blueprint:
         # Pages of another version ask for its files while one replaces the other.
         response.headers["Cache-Control"] = FOR_EVER if is_current else "no-cache"
         return response.make_conditional(request)
+
+    @blueprint.get("/favicon.ico")
+    def show_mark() -> BaseResponse:
+        # Browsers ask for it where no page says otherwise, as beside JSON.
+        mark, _ = assets.find(MARK)
+        response = Response(mark.content, content_type=mark.media_type)
+        response.set_etag(mark.address)
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response.make_conditional(request)
+
+    @blueprint.get("/robots.txt")
+    def show_robots() -> Response:
+        root = request.root_path.rstrip("/")
+        lines = ["User-agent: *", *(f"Disallow: {root}{path}" for path in _NOT_FOR_ROBOTS), ""]
+        return Response("\n".join(lines), content_type=TEXT)
 
     return blueprint
 

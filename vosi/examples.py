@@ -16,9 +16,14 @@ XHTML = "http://www.w3.org/1999/xhtml"
 #: Of the page; a browser is told its hash, since nothing else may stand in a page.
 STYLE = """
 :root { color-scheme: light dark }
-html { background: Canvas; color: CanvasText }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
+html { background: light-dark(#f4f6f9, #0e131b); color: light-dark(#1b2433, #e7ebf2) }
+body { font: 1rem/1.55 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }
 body { overflow-wrap: anywhere } code { font-family: ui-monospace, monospace; font-size: 0.9em }
+a { color: light-dark(#1d4f9e, #8ab8ff) } :focus-visible { outline: 3px solid; outline-offset: 2px }
+h1 { font-size: 1.75rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin: 0 0 0.5rem }
+p { margin: 0.35rem 0 } nav { display: flex; flex-wrap: wrap; gap: 0.4rem 1.25rem }
+div { margin: 0 0 1.25rem; padding: 1.1rem 1.4rem; border: 1px solid light-dark(#d5dbe5, #2b3647);
+  border-radius: 10px; background: light-dark(#ffffff, #171e2a) }
 """
 _NAMESPACES: dict[Any, str] = {None: XHTML}
 _LANGUAGE: dict[Any, str] = {"lang": "en", "{http://www.w3.org/XML/1998/namespace}lang": "en"}
@@ -57,10 +62,16 @@ def write_examples(examples: Sequence[Example], title: str, base_url: str) -> by
     page = _e(
         "html",
         _e("head", _e("title", title), _viewport(), _e("style", STYLE)),
-        _e("body", _e("main", _e("h1", title), *empty, *shown), vocab=VOCABULARY),
+        _e("body", _ways(base_url), _e("main", _e("h1", title), *empty, *shown), vocab=VOCABULARY),
         **_LANGUAGE,
     )
     return etree.tostring(page, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _ways(base_url: str) -> etree._Element:
+    """Lead to other pages."""
+    ways = (("The first page", ""), ("Help", "help"), ("Capabilities", "capabilities"))
+    return _e("nav", *(_e("a", text, href=f"{base_url}/{path}") for text, path in ways))
 
 
 def _viewport() -> etree._Element:

@@ -172,6 +172,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("/", "GET"): Case(ALL, shows="<code>secret</code>"),
     ("/help", "GET"): Case(ALL),
     ("/openapi.json", "GET"): Case(ALL, never=True),
+    ("/favicon.ico", "GET"): Case(ALL, never=True),
+    ("/robots.txt", "GET"): Case(ALL, never=True),
     ("/status", "GET"): Case(ALL, never=True),
     ("/availability", "GET"): Case(ALL, never=True),
     ("/capabilities", "GET"): Case(ALL, never=True),

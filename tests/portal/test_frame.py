@@ -173,3 +173,12 @@ def test_data_of_pages_cannot_end_their_element() -> None:
     found = re.search(r'<script type="application/json" id="frame">(.*?)</script>', body)
     assert found is not None
     assert json.loads(found[1])["root"] == "/"
+
+
+def test_the_mark_and_the_word_to_robots_are_where_they_are_looked_for(client: FlaskClient) -> None:
+    mark = client.get("/favicon.ico")
+    assert (mark.status_code, mark.content_type) == (200, "image/svg+xml")
+    assert client.get("/favicon.ico", headers={"If-None-Match": mark.headers["ETag"]}).status_code == 304
+    robots = client.get("/robots.txt", environ_overrides={"SCRIPT_NAME": "/soda"})
+    assert "Disallow: /soda/sync\n" in robots.text
+    assert "Disallow: /soda/help" not in robots.text

@@ -23,7 +23,7 @@ from tests.support.service import did, make_service
 OTHERS = re.compile(
     r"/admin|/hips|/moc|/static|/tables|/unsubscribe|/login/|/account/(new-token|wishes|tokens/<token_id>/revoke)"
     r"|/async/<job_id>/(phase|executionduration|destruction|quote|owner|error|parameters|results)"
-    r"|/(availability|capabilities|examples|record|healthz|metrics|query|links|preview|openapi\.json)$"
+    r"|/(availability|capabilities|examples|record|healthz|metrics|query|links|preview|openapi\.json|favicon\.ico|robots\.txt)$"
     r"|/(batch|explore|jobs|help|logout|preferences)?$|/jobs/<job_id>$"
 )
 JSON = {"Accept": "application/json"}

@@ -94,7 +94,9 @@ def test_text_is_escaped() -> None:
     page = etree.fromstring(write_examples([example], "<t>", "http://here"))
     assert page.findtext(f"{X}body/{X}main/{X}h1") == "<t>"
     assert [found.text for found in properties(page, "value")] == ["ivo://x?<y>&z"]
-    (link,) = (found.get("href") for found in page.iter() if found.get("href"))
+    main = page.find(f"{X}body/{X}main")
+    assert main is not None
+    (link,) = (found.get("href") for found in main.iter() if found.get("href"))
     assert link == "http://here/sync?ID=ivo%3A%2F%2Fx%3F%3Cy%3E%26z"
 
 

@@ -17,6 +17,7 @@ from portal.interface.schemas import (
     one_of,
     ref,
 )
+from portal.jobs.acts import ACTS
 from portal.texts import HABITS
 from soda.habits import OWN
 from soda.table import JOB_PARAMETERS, PARAMETERS, SodaParameter
@@ -288,9 +289,9 @@ OPERATIONS: Sequence[Operation] = (
         "jobs",
         _json("Acted"),
         (
-            Asked("ACT", one_of("abort", "delete", "retry", "extend", "share"), "What", is_required=True),
+            Asked("ACT", one_of(*ACTS), "What", is_required=True),
             Asked("OF", TEXT, "Ids", is_required=True, is_many=True),
-            Asked("DAYS", NUMBER, "By how much it is extended"),
+            Asked("DAYS", NUMBER, "By how much it is extended, or how long a link lasts"),
             Asked("GROUP", TEXT, "With whom it is shared"),
         ),
         (FORM,),

@@ -14,6 +14,8 @@ from uws.links import LINK, parse_days
 from uws.moment import format_moment
 from uws.service import JobService
 
+#: Their words.
+ACTS = ("abort", "delete", "extend", "retry", "share", "link", "unlink")
 #: At once.
 MOST = 200
 MOST_DAYS = 365
@@ -103,15 +105,8 @@ class JobActs:
         self._service = service
         self._job_type = job_type
         self._page_url = page_url
-        self._known: Mapping[str, Callable[[Act, _Came], None]] = {
-            "abort": self._abort,
-            "delete": self._delete,
-            "extend": self._extend,
-            "retry": self._retry,
-            "share": self._share,
-            "link": self._link,
-            "unlink": self._unlink,
-        }
+        how = (self._abort, self._delete, self._extend, self._retry, self._share, self._link, self._unlink)
+        self._known: Mapping[str, Callable[[Act, _Came], None]] = dict(zip(ACTS, how, strict=True))
 
     def perform(self, asked: Parameters, caller: Caller) -> Outcome:
         """Do ACT to each job that OF names.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -22,7 +23,7 @@ from dali.views import is_json_wanted, is_navigation, read_parameters
 from portal.jobs.acts import MOST, WEEK_DAYS, JobActs, Outcome, chosen
 from portal.jobs.lines import Line, line_of
 from portal.pages import Pages, path_of
-from uws.documents.asked import LIMIT, Asked, parse_listing
+from uws.documents.asked import LIMIT, MOST_NAMED, Asked, parse_listing
 from uws.documents.teller import JobTeller
 from uws.phase import Phase
 from uws.service import JobService
@@ -65,6 +66,8 @@ def make_blueprint(
         caller, query, now_ms = caller_in(request.environ), _query(), service.now_ms()
         try:
             asked = parse_listing(_without(query, _SAID), job_type)
+            if asked.job_ids is not None:
+                asked = replace(asked, limit=MOST_NAMED)
             told = teller.page(asked, caller, f"{base_url()}/async")
         except UsageError as error:
             status, problem = error.status, error

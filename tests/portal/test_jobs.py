@@ -85,6 +85,13 @@ def test_it_lists_the_jobs_of_the_caller_alone(jobs: Jobs, mine: list[str]) -> N
     assert listed(jobs.browser().get("/jobs")) == []
 
 
+def test_jobs_are_named_as_a_browser_knows_them(jobs: Jobs, mine: list[str]) -> None:
+    of_nobody = jobs.make(None)
+    named = f"/jobs?job={of_nobody}&job={mine[0]}&job=none"
+    assert listed(jobs.browser(jobs.ann).get(named)) == [of_nobody, mine[0]]
+    assert listed(jobs.browser(jobs.ben).get(named)) == [of_nobody]
+
+
 def test_labels_stay_text(jobs: Jobs, mine: list[str]) -> None:
     page = jobs.browser(jobs.ann).get("/jobs?text=%3Cscript%3E").text
     assert LABEL not in page

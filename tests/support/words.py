@@ -13,6 +13,9 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from portal.words import LANGUAGES
+from soda.lists.manifest import ListPackage
+from soda.table import JOB_PARAMETERS
+from surveys.identifiers import Identifiers
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "portal" / "translations"
@@ -40,6 +43,9 @@ def said() -> Catalog:
         found = extract_from_dir(ROOT / where, _HOW, _OPTIONS, KEYWORDS)
         for _file, _line, words, _comments, _context in found:
             catalog.add(words)
+    # The help tells of them as they describe themselves.
+    for one in (*JOB_PARAMETERS, *ListPackage(Identifiers("ivo://example.org/words"), "", "").columns):
+        catalog.add(one.description)
     return catalog
 
 

@@ -35,7 +35,7 @@ function startRows() {
   for (const old of place.querySelectorAll(".tiles, .pages, .nothing")) old.remove();
   gallery = new Gallery(place, ledger, open);
   table = new RowsTable(document.getElementById("table"), ledger, open, sortBy);
-  ledger.load(0, 1);
+  ledger.choose({});
 }
 
 function startFilter() {

@@ -23,7 +23,7 @@ export class RowsTable {
     this.body = this.table.tBodies[0];
     section.querySelector(".pages")?.remove();
     this.said = el("span", { class: "muted", attrs: { "aria-live": "polite" } });
-    this.back = el("button", { class: "button small", text: t("Back"), attrs: { type: "button" }, on: { click: () => this.go(this.first - PAGE) } });
+    this.back = el("button", { class: "button small", text: t("Previous"), attrs: { type: "button" }, on: { click: () => this.go(this.first - PAGE) } });
     this.next = el("button", { class: "button small", text: t("Next"), attrs: { type: "button" }, on: { click: () => this.go(this.first + PAGE) } });
     section.append(el("nav", { class: "pages", attrs: { "aria-label": t("Pages") } }, this.back, this.said, this.next));
     for (const head of this.table.querySelectorAll("thead th[data-column]")) {

@@ -1,7 +1,7 @@
 /* Where targets come from: a file that is chosen or dropped, rows that are pasted or typed, the list of the
    explorer. Whatever it is, it becomes a file, which the service reads; this page reads nothing of it. */
 
-import { ServiceError, bytes, count, el, t, tn } from "./base.js";
+import { ServiceError, bytes, el, t, tn } from "./base.js";
 
 const BASKET = "fountain-basket";
 const BASKET_COLUMNS = ["id", "ra", "dec", "survey", "band", "size"];
@@ -23,6 +23,8 @@ export function targetsChooser(limits, changed) {
   let said = "";
   let typing;
 
+  const anywhere = t("A file may be dropped anywhere on this page, and rows pasted anywhere.");
+  chooser.after(el("p", { class: "help", text: anywhere }));
   chooser.addEventListener("change", () => {
     if (chooser.files[0]) take(chooser.files[0]);
   });
@@ -91,6 +93,12 @@ export function targetsChooser(limits, changed) {
     changed(true);
   }
 
+  /** Take the places that were listed in the explorer, if there are any. */
+  function takeList() {
+    const listed = basket();
+    if (listed.length) take(fileOf(listed), t("my list, from the explorer"));
+  }
+
   function clear() {
     chosen = null;
     from = said = "";
@@ -126,7 +134,7 @@ export function targetsChooser(limits, changed) {
       class: "button small",
       text: tn("Use my list of {n} place", "Use my list of {n} places", listed.length),
       attrs: { type: "button" },
-      on: { click: () => take(fileOf(listed), t("my list, from the explorer")) },
+      on: { click: takeList },
     });
     const empty = el("button", {
       class: "quiet",
@@ -145,6 +153,7 @@ export function targetsChooser(limits, changed) {
   return {
     file: () => chosen,
     take,
+    takeList,
     tell,
     /** Look at what the browser has kept of a page that was left. */
     again() {
@@ -191,9 +200,4 @@ export function tableOf(columns, values, name) {
   const cell = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
   const lines = [columns, ...values].map((row) => row.map(cell).join(","));
   return new File([`${lines.join("\n")}\n`], `${name}.csv`, { type: "text/csv" });
-}
-
-/** A number of rows, in words. */
-export function rowsOf(n) {
-  return tn("{n} row", "{n} rows", n, { n: count(n) });
 }

@@ -5,6 +5,7 @@ import { cloned } from "./batch-clone.js";
 import { columnsEditor } from "./batch-columns.js";
 import { estimatePanel } from "./batch-estimate.js";
 import { showScripts } from "./batch-scripts.js";
+import { sizeTold, surveyMenu } from "./batch-surveys.js";
 import { targetsChooser } from "./batch-targets.js";
 import { remember } from "./mine.js";
 
@@ -24,6 +25,8 @@ function start() {
     if (isNew) columns.reset();
     changed();
   });
+  const surveys = surveyMenu(known.surveys, changed);
+  const examples = document.getElementById("size-help").textContent;
   const estimateSoon = debounce(300, estimate);
   let running = null;
   let told = null;
@@ -73,6 +76,9 @@ function start() {
   }
 
   function changed() {
+    const survey = known.surveys.find(({ name }) => name === surveys.name());
+    const size = sizeTold(form.elements.SIZE.value, survey?.pixel_scale_arcsec);
+    document.getElementById("size-help").textContent = size || examples;
     running?.abort();
     running = told = problem = null;
     if (targets.file()) panel.busy();
@@ -199,6 +205,7 @@ function start() {
         if (field.value !== value) others.push(`${name}=${value}`);
       } else others.push(`${name}=${value}`);
     }
+    surveys.follow();
     if (isWhole || others.length) document.getElementById("more").value = others.join("\n");
     changed();
   }
@@ -217,6 +224,7 @@ function start() {
   targets.again();
   const from = new URLSearchParams(location.search).get("from");
   if (from) clone(from);
+  else if (location.hash === "#list" && !targets.file()) targets.takeList();
 }
 
 if (form) start();

@@ -320,7 +320,7 @@ function begin() {
     const rows = listed();
     if (!rows.length) return;
     const words = tn("{n} place in your list", "{n} places in your list", rows.length);
-    byId("said").replaceChildren(el("a", { text: words, attrs: { href: path("/batch") } }));
+    byId("said").replaceChildren(el("a", { text: words, attrs: { href: path("/batch#list") } }));
   }
 
   async function copyLink() {

@@ -49,6 +49,7 @@ def test_a_table_is_judged_as_soon_as_it_is_there(width: int, visit: Visit, axe:
     reason(page, "What is asked for is wrong, as it says above.")
     assert [told.partition(":")[0] for told in visitor.take_complaints()] == ["400"]
     page.get_by_label("Size").fill("20arcsec")
+    expect(page.locator("#size-help")).to_have_text("67 × 67 px")
     expect(page.locator(SUM)).to_have_text("4 cutouts of 7 rows")
     page.get_by_role("button", name="Remove").click()
     reason(page, "There are no targets yet.")
@@ -106,8 +107,7 @@ def test_the_list_of_the_explorer_is_a_table(visit: Visit) -> None:
         {"id": HOSTILE, "ra": 150.09, "dec": 2.19, "survey": "demo", "band": "g", "size": ""},
     ]
     page.evaluate("(rows) => localStorage.setItem('fountain-basket', JSON.stringify(rows))", rows)
-    page.reload()
-    page.get_by_role("button", name="Use my list of 2 places").click()
+    visitor.open("/batch?again#list")
     expect(page.locator(SUM)).to_have_text("2 cutouts of 2 rows")
     expect(page.locator(".sheet tbody")).to_contain_text('a, "b"')
     page.get_by_role("button", name="Empty the list").click()

@@ -36,7 +36,7 @@ function begin() {
   let echoed;
 
   byId("linked").append(size.element);
-  byId("names").append(allowance(() => changed()));
+  byId("names").append(allowance(() => echo()));
   for (const name of ["q", "softening"]) addSlider(field(name), () => defaultOf(name), changed);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -116,7 +116,10 @@ function begin() {
     tellOutcome(byId("told"), outcome, null);
     tellCode(byId("code"), found.code);
     offer();
-    if (found.at !== echoed) echo();
+    if (found.at !== echoed) {
+      echoed = found.at;
+      echo();
+    }
     for (const slider of form.querySelectorAll("input[type=range][data-of]")) slider.follow();
   }
 
@@ -228,7 +231,6 @@ function begin() {
     looking = new AbortController();
     const { signal } = looking;
     const text = found.at;
-    echoed = text;
     const box = byId("echo");
     if (!found.problems.some((problem) => problem.field === "at" && !found.place)) {
       const place = found.place ? found.place.map((number) => number.toFixed(7)).join(" ") : text;

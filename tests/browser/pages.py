@@ -89,11 +89,13 @@ _GALAXY = "survey=demo&at=150.1+2.2&shape=circle&radius=30arcsec&format=png"
 #: Of pages that follow a stream.
 _LIVE = '[data-state="live"]'
 #: Of pictures that have come.
+#: The picture of the sky is there.
+_SKY = '.ground[src^="blob:"]'
 _DRAWN = ".grid .tile img:not([hidden])"
 
 PAGES = (
-    Seen("explore", "/explore", scripts=True),
-    Seen("explore-galaxy", f"/explore?{_GALAXY}", scripts=True),
+    Seen("explore", "/explore", settled=_SKY, scripts=True),
+    Seen("explore-galaxy", f"/explore?{_GALAXY}", settled=_SKY, scripts=True),
     Seen("explore-wrong", "/explore?survey=demo&at=here&size=90deg&shape=box&bands=z", scripts=True),
     Seen("landing", "/", scripts=True),
     Seen("landing-known", "/", "bob", scripts=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,7 @@ from dali.caller import Caller
 from dali.errors import ProtocolError, ServiceUnavailable
 from dali.parameters import Parameters
 from dali.xtypes import format_numbers
-from portal.status import Found, Name
+from portal.status import Found, Name, Piece
 from portal.words import marked
 from soda.heavier import Client
 from soda.service import SyncService
@@ -106,7 +106,8 @@ class _Cutout:
             return Found("limited", marked("there is much to do: cutouts are told to come later"))
         except (ProtocolError, SurveyError, SQLAlchemyError, OSError):
             return Found("down", marked("a small cutout could not be made"))
-        return Found("ok", f"a cutout of 32 × 32 pixels ({size} bytes) took {milliseconds} ms")
+        words = marked("a cutout of 32 × 32 pixels ({size} bytes) took {time} ms")
+        return Found.saying("ok", (words, {"size": size, "time": milliseconds}))
 
     def _example(self) -> dict[str, tuple[str, ...]] | None:
         """Say what to cut: from the middle of an image, rather of a public survey; None if there is none."""
@@ -126,19 +127,18 @@ def _jobs(faults: Mapping[str, str], watch: JobWatch) -> Found:
     lanes = [what for what in faults if what.startswith("workers of ")]
     told = [sentence for what, sentence in faults.items() if what in (*lanes, "pauses", "results", "Redis")]
     if not told:
-        return Found("ok", _figures(watch))
+        return Found.saying("ok", *_figures(watch))
     is_down = "results" in faults or len(lanes) > 1
     return Found("down" if is_down else "limited", "; ".join(told))
 
 
-def _figures(watch: JobWatch) -> str:
+def _figures(watch: JobWatch) -> Iterator[Piece]:
     if (figures := watch.look()) is None:
-        return ""
-    counted = [
-        f"{lane}: {figures.workers[lane]} workers, {state.running} tasks in hand, {state.queued} wait"
-        for lane, state in figures.lanes.items()
-    ]
-    return "; ".join(counted)
+        return
+    words = marked("{lane}: workers {workers}, tasks in hand {running}, waiting {waiting}")
+    for lane, state in figures.lanes.items():
+        workers = figures.workers[lane]
+        yield words, {"lane": lane, "workers": workers, "running": state.running, "waiting": state.queued}
 
 
 def _storage(parts: Mapping[str, bool], faults: Mapping[str, str]) -> Found:
@@ -159,8 +159,8 @@ def _directories(providers: Sequence[Provider]) -> Found:
     away = [one.title for one in directories if not any(_is_there(url) for url in one.urls)]
     if not away:
         return Found("ok")
-    told = f"{', '.join(away)} cannot be reached"
-    return Found("down" if len(away) == len(providers) else "limited", told)
+    told = marked("{names} cannot be reached"), {"names": ", ".join(away)}
+    return Found.saying("down" if len(away) == len(providers) else "limited", told)
 
 
 def _is_there(url: str) -> bool:

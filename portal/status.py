@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ from portal.words import gettext as _
 from portal.words import marked
 
 State = Literal["ok", "limited", "down", "off"]
+Piece = tuple[str, Mapping[str, str | int]]
 #: Parts of the service in their order.
 Name = Literal["web", "sync", "jobs", "storage", "sign-in", "mail"]
 
@@ -64,10 +65,26 @@ _HEADLINES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How a part of the service was found to be."""
+    """How a part of the service was found to be.
+
+    Parameters
+    ----------
+    state
+        In a word.
+    note
+        What is to be said of it.
+    told
+        The same in pieces, where it has any: words to be translated, and the values that are filled in.
+    """
 
     state: State
     note: str = ""
+    told: tuple[Piece, ...] = ()
+
+    @classmethod
+    def saying(cls, state: State, *told: Piece) -> Found:
+        """Find it so, and say something in which there are values."""
+        return cls(state, "; ".join(words.format(**values) for words, values in told), told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,12 @@ class Part:
     state: State
     since_ms: int
     note: str = ""
+    told: Sequence[Piece] = ()
+
+    @property
+    def translated(self) -> str:
+        """The note, in the language of the reader."""
+        return "; ".join(_(words).format(**values) for words, values in self.told) or _(self.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +209,7 @@ class StatusKeeper:
 
 def _since(name: str, found: Found, before: Part | None, at_ms: int) -> Part:
     is_same = before is not None and before.state == found.state
-    return Part(name, found.state, before.since_ms if is_same and before else at_ms, found.note)
+    return Part(name, found.state, before.since_ms if is_same and before else at_ms, found.note, found.told)
 
 
 def _now_ms() -> int:

@@ -28,13 +28,15 @@ from uws.store.jobs import Jobs
 CLIENTS = 200
 EVENTS = 200
 PATIENCE_S = 30.0
+#: The first clients need all of them; what is left after others is not theirs.
+FEW_THREADS = {"FOUNTAIN_SERVER__THREADS": "32", "FOUNTAIN_JOBS__MAX_WAITERS": "16"}
 #: A stream that was told something has this in it.
 _SEQ = re.compile(rb'"seq":(\d+),"at"')
 
 
 def rows(folder: Path) -> Iterator[Row]:
     """Measure; `folder` has the tiles and the index of `benchmarks.service`, or gets them."""
-    environment = bench_environment(folder)
+    environment = bench_environment(folder) | FEW_THREADS
     settings = load_settings(environment)
     parts = make_service(folder)
     jobs, bell = Jobs(parts.engine), Bell(redis_url(settings))

@@ -173,6 +173,11 @@ class Outside:
         path = path.removeprefix(self.base) + (f"?{urlencode(parameters)}" if parameters else "")
         return self._pool.urlopen("GET", path, headers={**self._host, **(headers or {})}, redirect=False)
 
+    def stream(self, path: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Ask for a path whose answer is read as it comes."""
+        told = {**self._host, **headers}
+        return self._pool.urlopen("GET", path, headers=told, redirect=False, preload_content=False)
+
     def post(self, path: str, body: bytes) -> BaseHTTPResponse:
         """Send a form."""
         headers = {**self._host, "Content-Type": "application/x-www-form-urlencoded"}

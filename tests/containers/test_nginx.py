@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from astropy.io import fits
 
+from config.database import make_engine
 from config.settings import load_settings
 from tests.containers.support import (
     CONTAINERS,
@@ -27,6 +28,10 @@ from tests.containers.support import (
 )
 from tests.support.server import serve
 from tests.support.service import BASE, index_all, settings_of, write_surveys
+from tests.support.soda_jobs import until
+from tests.support.streams import Reader
+from uws.job import NewJob
+from uws.store.jobs import Jobs
 
 pytestmark = pytest.mark.deployment
 
@@ -193,6 +198,38 @@ def test_uws_82_a_wait_passes(outside: Outside) -> None:
     waited = outside.get(url.removeprefix(base), {"WAIT": "6"})
     assert waited.status == 200
     assert b"PENDING" in waited.data
+
+
+def test_news_pass_at_once_and_hold_no_thread(outside: Outside, folder: Path) -> None:
+    """More connections than the service has threads."""
+    engine = make_engine(settings_of(folder / "service").data.engine_url)
+    jobs = Jobs(engine)
+    job_id = jobs.create(NewJob("e" * 32, "soda", "", "", (), 60, 600)).job_id
+    paths = (f"/async/{job_id}/events", f"/events?JOB={job_id}&LINK=secret-key")
+    with contextlib.ExitStack() as stack:
+        streams = []
+        for number in range(2 * THREADS):
+            answer = outside.stream(paths[number % 2], {"Accept": "text/event-stream"})
+            stack.callback(answer.close)
+            assert answer.status == 200
+            streams.append(Reader(answer.stream()))
+            streams[-1].hello() if number % 2 else streams[-1].next("job")
+        assert outside.get("/sync", CUTOUT).status == 200
+        jobs.tell(job_id, "download", {"result": "x"})
+        for stream in streams:
+            assert stream.next("event", "job").data["seq"] == 1
+    engine.dispose()
+
+
+def test_keys_of_links_are_not_in_the_lines_of_requests(outside: Outside, folder: Path) -> None:
+    assert outside.get("/async/none?WAIT=1&LINK=secret-key&x=y").status == 404
+
+    def lines() -> list[str]:
+        return [line for line in (folder / "nginx.log").read_text().splitlines() if "/async/none?" in line]
+
+    until(lines)
+    assert '"uri":"/async/none?WAIT=1&LINK=-&x=y"' in lines()[0]
+    assert "secret-key" not in (folder / "log.jsonl").read_text()
 
 
 def test_a_service_that_is_away_is_said_to_be(folder: Path, tmp_path: Path) -> None:

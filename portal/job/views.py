@@ -103,6 +103,18 @@ def _words() -> Mapping[str, str]:
     }
 
 
+def _phases() -> Mapping[str, str]:
+    """Say how far a job is, for people."""
+    return {
+        "PENDING": _("not started"),
+        "QUEUED": _("waiting"),
+        "EXECUTING": _("running"),
+        "COMPLETED": _("done"),
+        "ERROR": _("failed"),
+        "ABORTED": _("aborted"),
+    }
+
+
 def _data(shown: JobShown, asked: Asked, path: str) -> dict[str, Any]:
     """Give what the scripts of the page begin with."""
     job = shown.job
@@ -117,6 +129,7 @@ def _data(shown: JobShown, asked: Asked, path: str) -> dict[str, Any]:
         "isSingle": shown.single is not None,
         "mayHave": bool(shown.told["may"]["results"]),
         "words": _words(),
+        "phases": _phases(),
         "statuses": dict(shown.rows.statuses),
         "counts": {
             name: shown.told[name] for name in ("total", "done", "empty", "failed", "poison", "bytes")

@@ -159,7 +159,7 @@ function startLive() {
     showProgress(now, now.phase);
     rows();
     if (now.phase !== phase) {
-      announce(t("The job is now: {phase}", { phase: now.phase.toLowerCase() }));
+      announce(t("The job is now: {phase}", { phase: job.phases[now.phase] ?? now.phase }));
       phase = now.phase;
     }
     job.isActive = !OVER.includes(now.phase);

@@ -196,6 +196,7 @@ class ListPackage:
     statuses = VERDICTS
     systems = (SKY,)
     region_head = _REGION_HEAD
+    row_fact = "row"
 
     def __init__(self, identifiers: Identifiers, title: str, creator: str, publisher: str = "") -> None:
         self._identifiers = identifiers

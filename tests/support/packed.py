@@ -61,6 +61,7 @@ class ToyPackage:
     statuses = ("ok", "dull", "empty", "failed", "poison")
     systems = (Coosys("icrs"),)
     region_head = "# Region file format: DS9 version 4.1\nicrs"
+    row_fact = ""
     _id = Column(name="id", datatype="unicodeChar", value=lambda entry: entry.row.label or None)
     _places = tuple(
         Column(name=name, datatype="double", unit="deg", ref="icrs", ucd=f"pos.eq.{name}", value=fact(name))

@@ -66,6 +66,10 @@ class Package(Protocol):
     def systems(self) -> Sequence[Coosys | Timesys]:
         """Coordinate systems that fields refer to."""
 
+    @property
+    def row_fact(self) -> str:
+        """Name of the fact that is `table_row`; "" where it is none."""
+
     def table_row(self, row: LedgerRow) -> int:
         """Row of the user's table that a row of the ledger is of, from 1; it never falls along the ledger."""
 

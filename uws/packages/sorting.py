@@ -13,7 +13,7 @@ from dali.errors import NotFound, ServiceUnavailable, UsageError, quoted
 from uws.job import Job, LedgerRow, Upload
 from uws.packages.asked import SENT, Selection, Sorting
 from uws.packages.orders import Key, Order, Orders, in_order
-from uws.packages.package import Column, Package, SentTable, entries_of
+from uws.packages.package import Column, Fact, Package, SentTable, entries_of
 from uws.params import gathered
 from uws.results import ResultStore, StorageError
 from uws.store.ledger import Ledger
@@ -21,6 +21,7 @@ from uws.uploads import UPLOAD, parse_uploads
 
 RETRY_AFTER_S = 10
 _MOST_TOLD = 60
+_NUMBERS = ("short", "int", "long", "float", "double")
 #: Tables whose columns are remembered.
 _MOST_NAMED = 200
 
@@ -104,19 +105,33 @@ class Sorter:
         statuses, labels, rows, words = chosen
         if sorting is None:
             return in_order(self._ledger.keys(job.job_id, statuses, labels, rows, words))
-        value_of = self._values(job, package, sorting.column)
-        keys, values = [], []
-        for row in self._ledger.stream(job.job_id, statuses, labels, rows, words=words):
-            keys.append((row.row, row.part))
-            values.append(value_of(row))
+        column = _column(package, sorting.column)
+        if column is not None and isinstance(column.value, Fact):
+            found = self._ledger.facts(job.job_id, column.value.name, *chosen)
+            values = _as_numbers([value for _, _, value in found], column)
+        elif column is not None:
+            found = [
+                (row.row, row.part, _told(package, column, row))
+                for row in self._ledger.stream(job.job_id, statuses, labels, rows, words=words)
+            ]
+            values = [value for _, _, value in found]
+        else:
+            sent = self._sent(job, package, sorting.column)
+            found = self._table_rows(job, package, chosen)
+            values = [_at(sent, int(number or 0) - 1) for _, _, number in found]
+        keys = [(row, part) for row, part, _ in found]
         return in_order(keys, values, descending=sorting.is_descending)
 
-    def _values(self, job: Job, package: Package, name: str) -> Callable[[LedgerRow], Any]:
-        """Give what tells the value of a row."""
-        if not name.lower().startswith(SENT):
-            for column in package.columns:
-                if column.name == name.lower():
-                    return partial(_told, package, column)
+    def _table_rows(self, job: Job, package: Package, chosen: tuple[Any, ...]) -> list[tuple[int, int, Any]]:
+        """Give number and part of rows, and which row of the table that was sent they are of."""
+        if package.row_fact:
+            return self._ledger.facts(job.job_id, package.row_fact, *chosen)
+        statuses, labels, rows, words = chosen
+        found = self._ledger.stream(job.job_id, statuses, labels, rows, words=words)
+        return [(row.row, row.part, package.table_row(row)) for row in found]
+
+    def _sent(self, job: Job, package: Package, name: str) -> Sequence[Any]:
+        """Give the values of a column of the table that was sent, row by row."""
         names = self.sent_columns(job)
         place = _find(name[len(SENT) :] if name.lower().startswith(SENT) else name, names)
         if place is None:
@@ -126,8 +141,7 @@ class Sorter:
                 f"SORT is a column of the ledger or of the table that was sent; got {quoted(name)}",
                 f"Columns: {', '.join(quoted(one)[1:-1] for one in known[:_MOST_TOLD])}{more}.",
             )
-        values = self._read(job, place)
-        return lambda row: _at(values, package.table_row(row) - 1)
+        return self._read(job, place)
 
     def _read(self, job: Job, place: int) -> Sequence[Any]:
         table, upload = self._table(job)
@@ -163,6 +177,18 @@ class Sorter:
                 "Try again a little later.",
                 retry_after_s=RETRY_AFTER_S,
             ) from fault
+
+
+def _column(package: Package, name: str) -> Column | None:
+    """Find a column of the ledger."""
+    return next((column for column in package.columns if column.name == name.lower()), None)
+
+
+def _as_numbers(values: list[Any], column: Column) -> list[Any]:
+    """Give facts as the column has them: some databases give all of them as texts."""
+    if column.datatype not in _NUMBERS:
+        return values
+    return [float(value) if isinstance(value, str) and value else value for value in values]
 
 
 def _told(package: Package, column: Column, row: LedgerRow) -> Any:

@@ -112,6 +112,27 @@ class Ledger:
         with self._reading.connect() as connection:
             return [(row, part) for row, part in connection.execute(statement)]
 
+    def facts(
+        self,
+        job_id: str,
+        name: str,
+        verdicts: Collection[str] = (),
+        labels: Collection[str] = (),
+        rows: range | None = None,
+        words: str = "",
+    ) -> list[tuple[int, int, Any]]:
+        """Give number and part of all rows that `page` would give, with one of their facts.
+
+        It is a text or a number, as the database has it; None where there is none.
+        """
+        statement = (
+            select(ResultRow.row, ResultRow.part, ResultRow.facts[name].as_string())
+            .where(ResultRow.job_id == job_id, *_conditions(verdicts, labels, rows, words))
+            .order_by(ResultRow.row, ResultRow.part)
+        )
+        with self._reading.connect() as connection:
+            return [tuple(found) for found in connection.execute(statement)]
+
     def some(self, job_id: str, keys: Sequence[tuple[int, int]]) -> list[LedgerRow]:
         """Read rows by number and part, in the order of these; those that are not there are left out."""
         found: dict[tuple[int, int], LedgerRow] = {}

@@ -99,3 +99,35 @@ def test_pages_of_a_ledger_with_gaps_are_whole(ledger: Ledger, jobs: Jobs, claim
         for first, stop in ((0, 40), (2, 21), (8, 9), (9, 20), (38, 100)):
             found = ledger.page(made, None, limit, rows=range(first, stop))
             assert [row.row for row in found] == [n for n in there if first <= n < stop][:limit]
+
+
+def test_rows_are_told_in_any_order(ledger: Ledger, job_id: str) -> None:
+    whole = ledger.page(job_id)
+    keys = [(row.row, row.part) for row in whole]
+    assert ledger.keys(job_id) == keys
+    assert ledger.keys(job_id, verdicts=("clipped",)) == keys[:2]
+    assert ledger.some(job_id, [keys[3], (9, 9), keys[0]]) == [whole[3], whole[0]]
+
+
+def test_words_are_in_names_files_and_sentences(ledger: Ledger, job_id: str) -> None:
+    whole = ledger.page(job_id)
+    assert ledger.page(job_id, words="m 3") == whole[:2]
+    assert ledger.page(job_id, words="F.FITS") == whole[:2]
+    assert ledger.page(job_id, words="no_overlap") == []
+    assert ledger.page(job_id, words="NOOVERLAP: s") == [whole[2]]
+    assert ledger.page(job_id, words="%") == []
+
+
+def test_a_fact_of_all_rows(ledger: Ledger, job_id: str) -> None:
+    def told(name: str) -> list[str]:
+        return [str(value) for _, _, value in ledger.facts(job_id, name)]
+
+    assert told("ra") == ["1.5", "1.5", "None", "None"]
+    assert told("survey") == ["des", "des", "None", "None"]
+    assert told("none") == ["None"] * 4
+    assert [place[:2] for place in ledger.facts(job_id, "ra")] == ledger.keys(job_id)
+
+
+def test_failures_of_a_job(ledger: Ledger, job_id: str) -> None:
+    (failure,) = ledger.failures(job_id, "ana", 10)
+    assert (failure.kind, failure.row, failure.message, failure.owner) == ("row", 2, "Error: so", "ana")

@@ -67,6 +67,7 @@ def make_blueprint(pages: Pages, told: Help, base_url: Callable[[], str]) -> Blu
             limits=[
                 (texts.LIMITS[name], _amount(name, number), name) for name, number in told.limits.items()
             ],
+            formulas=texts.FORMULAS,
             columns=told.columns,
             pairs=PAIRS,
             ids=IDS,

@@ -113,3 +113,21 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("destruction", marked("When a job and its results are removed.")),
     ("run id", marked("The name that you give a job: RUNID, shown as its label.")),
 )
+#: How pixel values become levels, by algorithm, as formulas.
+FORMULAS: Mapping[str, str] = {
+    "grey": """\
+linear   y = x
+sqrt     y = √x
+log      y = log(1000 x + 1) / log 1001
+asinh    y = asinh(x / a) / asinh(1 / a),   a = SOFTENING / (w - b)
+power    y = x^POWER""",
+    "lupton": """\
+I = (r + g + b) / 3
+f = asinh(Q (I - m) / S) / Q,   f = 0 where I ≤ m
+R = r f / I,   G = g f / I,   B = b f / I
+(R, G, B) / max(R, G, B) where that is above 1""",
+    "stiff": """\
+c = (v - min) / (max - min)
+Y = mean(max(c, 0))
+out = [max(0, Y + S (c - mean(c))) Y^(1/F - 1)]^(1/2.2)""",
+}

@@ -68,3 +68,13 @@ def test_a_closed_service_tells_strangers_of_no_survey(tmp_path: Path) -> None:
     assert "Recipes of the surveys" not in page.text
     ada = somebody(app, "ada")
     assert "Recipes of the surveys" in app.test_client().get("/help", headers=ada.headers).text
+
+
+def test_all_that_is_wrong_is_told_on_the_page_of_an_error(client: FlaskClient) -> None:
+    page = client.get("/cutout?ra=150&size=<script>")
+    assert page.status_code == 400
+    assert page.text.count('class="box error"') > 1
+    assert "<script>" not in page.text.replace('<script type="', "")
+    gone = client.get("/nothing/<b>")
+    assert "<title>There is nothing here" in gone.text
+    assert "<b>" not in gone.text

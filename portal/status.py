@@ -132,7 +132,8 @@ class Snapshot:
             If it is something else.
         """
         told = json.loads(text)
-        return cls(int(told["at_ms"]), tuple(Part(**part) for part in told["parts"]))
+        parts = (Part(**part | {"told": tuple(map(tuple, part.get("told", ())))}) for part in told["parts"])
+        return cls(int(told["at_ms"]), tuple(parts))
 
     def written(self) -> str:
         """Write it down, for processes that start."""

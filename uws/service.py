@@ -295,6 +295,10 @@ class JobService:
             self._again(job)
         self._herald.tell(job.job_id, job.phase)
 
+    def failed_rows(self, job: Job) -> int:
+        """Count the rows that may be tried again; those that were refused before they were begun may not."""
+        return self._jobs.failed_rows(job.job_id) if job.counts.failed or job.counts.poison else 0
+
     def result_refs(self, job: Job) -> list[ResultRef]:
         """List the results of a job so far, in their order; those of a packaged job are not its rows."""
         return self._jobs.result_refs(job.job_id) if job.counts.ended and not job.packaged else []

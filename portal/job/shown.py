@@ -78,8 +78,13 @@ class JobShown:
     as_json: str
     as_curl: str
     later: str
-    can_retry: bool
+    failed_rows: int
     now_ms: int
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether something is missing that may be tried again."""
+        return self.job.phase in TERMINAL and (self.job.phase != "COMPLETED" or self.failed_rows > 0)
 
     @property
     def is_active(self) -> bool:
@@ -132,7 +137,6 @@ class JobShow:
         if job.packaged and failures and may_have:
             causes = self._shop.causes(job, MOST_FAILURES).causes
         now_ms = self._service.now_ms()
-        missing = job.counts.total - job.counts.done - job.counts.empty
         return JobShown(
             job,
             told,
@@ -143,7 +147,7 @@ class JobShow:
             commands.as_json(job, list_url),
             commands.as_curl(job, list_url, job_url),
             format_moment(max(job.destruction_ms, now_ms) + WEEK_MS),
-            job.phase in TERMINAL and (job.phase != "COMPLETED" or missing > 0),
+            self._service.failed_rows(job),
             now_ms,
         )
 

@@ -22,6 +22,7 @@ from playwright.sync_api import (
     Request,
     Response,
     WebError,
+    expect,
     sync_playwright,
 )
 
@@ -40,6 +41,8 @@ ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 OWN_HOSTS = ("localhost", "127.0.0.1")
+#: Whatever is waited for comes at once, unless the machine has much else to do.
+PATIENCE_MS = 60_000
 #: Addresses of things that are in the page already.
 _INSIDE = ("data", "blob", "about")
 #: Begins what `_WATCH` says.
@@ -168,6 +171,7 @@ def chromium() -> Iterator[Browser]:
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("there is no chromium to test with (a Debian package; CHROMIUM names another)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         try:
@@ -192,6 +196,7 @@ def visiting(
         accept_downloads=True,
         **options,
     )
+    context.set_default_timeout(PATIENCE_MS)
     try:
         visitor = Visitor(context.new_page(), base, look)
         visitor._watch()

@@ -86,16 +86,16 @@ _ADMINISTRATION = (
 )  # fmt: skip
 
 _GALAXY = "survey=demo&at=150.1+2.2&shape=circle&radius=30arcsec&format=png"
+#: Of the explorer, with its preview and the sky.
+_PICTURED = "body:has(#preview:not(.stale) img):has(.ground[src^='blob:'])"
 #: Of pages that follow a stream.
 _LIVE = '[data-state="live"]'
 #: Of pictures that have come.
-#: The picture of the sky is there.
-_SKY = '.ground[src^="blob:"]'
 _DRAWN = ".grid .tile img:not([hidden])"
 
 PAGES = (
-    Seen("explore", "/explore", settled=_SKY, scripts=True),
-    Seen("explore-galaxy", f"/explore?{_GALAXY}", settled=_SKY, scripts=True),
+    Seen("explore", "/explore", settled=_PICTURED, scripts=True),
+    Seen("explore-galaxy", f"/explore?{_GALAXY}", settled=_PICTURED, scripts=True),
     Seen("explore-wrong", "/explore?survey=demo&at=here&size=90deg&shape=box&bands=z", scripts=True),
     Seen("landing", "/", scripts=True),
     Seen("landing-known", "/", "bob", scripts=True),
@@ -109,16 +109,17 @@ PAGES = (
     Seen("account-unknown", "/account"),
     Seen("batch", "/batch", scripts=True),
     Seen("batch-known", "/batch", "bob", scripts=True),
-    Seen("jobs", "/jobs", "bob", settled='[data-state="live"]', scripts=True),
-    Seen(
-        "jobs-wrong", "/jobs?after=yesterday", "bob", settled='[data-state="live"]', status=400, scripts=True
-    ),
-    Seen("jobs-none", "/jobs", "carol", settled='[data-state="live"]', scripts=True),
+    Seen("batch-clone", "/batch?from={list}", "bob", settled="#estimate .sum", scripts=True),
+    Seen("jobs", "/jobs", "bob", settled=_LIVE, scripts=True),
+    Seen("jobs-wrong", "/jobs?after=yesterday", "bob", settled=_LIVE, status=400, scripts=True),
+    Seen("jobs-none", "/jobs", "carol", settled=_LIVE, scripts=True),
     Seen("jobs-unknown", "/jobs", settled="#none:not([hidden])", scripts=True),
     Seen("job", "/jobs/{list}", "bob", settled=_DRAWN, scripts=True),
     Seen("job-table", "/jobs/{list}?status=failed#table", "bob", settled="#rows tbody tr", scripts=True),
     Seen("job-single", "/jobs/{single}#request", "bob", scripts=True),
     Seen("job-wrong", "/jobs/{wrong}", "bob", scripts=True),
+    Seen("job-not-found", "/jobs/none", "bob", status=404),
+    Seen("job-closed", "/jobs/{list}"),
     Seen("examples", "/examples", language="en"),
     *(
         Seen(f"admin-{path.partition('?')[0]}", f"/admin/{path}".rstrip("/"), "alice")

@@ -12,7 +12,7 @@ from tests.browser.conftest import Visit
 from tests.browser.stand import HOSTILE, PEOPLE, Stand
 from tests.support.cluster import until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 def ground(visitor: Visitor) -> int:

@@ -7,7 +7,7 @@ import pytest
 from tests.browser.chromium import Axe
 from tests.browser.conftest import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.conftest import Visit
 from tests.browser.stand import HOSTILE, Stand
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 TEXT = quote(HOSTILE, safe="")
 #: Where it is shown, to whom, and whether it is seen there without a click; {job} is of bob.

@@ -9,7 +9,7 @@ from tests.browser.chromium import Look
 from tests.browser.conftest import Visit
 from tests.browser.stand import TARGETS, Stand
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LIVE = '[data-state="live"]'
 LABEL = "<img src=x onerror=alert(1)>"

@@ -13,7 +13,7 @@ from tests.browser.chromium import Axe, Look, Visitor, screenshot, visiting
 from tests.browser.pages import PAGES, Seen, Things
 from tests.browser.stand import Stand
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LOOKS = [
     Look(language, theme, width, scripts)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, delete, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 
 from dali.caller import ANONYMOUS, Caller
 from dali.clock import NowMs, now_ms
-from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, Upload
+from uws.job import Job, JobError, JobRef, NewJob, Parameter, Result, ResultRef, RowStatus, Upload
 from uws.jobtype import JobPlan, TaskPlan
 from uws.phase import ACTIVE, TERMINAL, Phase
 from uws.quota import NO_QUOTAS, Quotas
@@ -273,6 +273,17 @@ class Jobs:
         )
         with self._reading.connect() as connection:
             return [result_of(found) for found in connection.execute(statement).mappings()]
+
+    def failed_rows(self, job_id: str) -> int:
+        """Count the rows of a job that failed when they were begun; others were refused before."""
+        statement = select(func.count()).where(
+            ResultRow.job_id == job_id,
+            ResultRow.part == 0,
+            ResultRow.attempts > 0,
+            ResultRow.status.in_((RowStatus.FAILED.value, RowStatus.POISON.value)),
+        )
+        with self._reading.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def result_refs(self, job_id: str) -> list[ResultRef]:
         """List the results of a job, in their order, by what a document tells of them."""

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from babel.numbers import get_decimal_symbol
+
+from portal.words import language
+
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 _COUNTS = ("", " k", " M", " G")
 
@@ -33,7 +37,7 @@ def amount(kind: str, number: float) -> str:
 def duration(seconds: float) -> str:
     """Write a time: 0.12 s, 34 s, 5 min, 6 h, 7 d."""
     if seconds < 10:
-        return f"{seconds:.2g} s" if seconds else "0 s"
+        return _decimal(f"{seconds:.2g} s") if seconds else "0 s"
     for limit, unit, name in ((100, 1, "s"), (6000, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / unit:.0f} {name}"
@@ -47,7 +51,7 @@ def share(part: float, whole: float) -> str:
 
 def ratio(number: float) -> str:
     """Write a ratio."""
-    return f"{number:.2f}" if number < 10 else f"{number:.0f}"
+    return _decimal(f"{number:.2f}") if number < 10 else f"{number:.0f}"
 
 
 def clock(moment_ms: int) -> str:
@@ -75,6 +79,12 @@ def _told(name: str, value: Any) -> str:
 def _scaled(number: float, units: tuple[str, ...]) -> str:
     for unit in units[:-1]:
         if abs(number) < 999.5:
-            return f"{number:.0f}{unit}" if number >= 99.5 or unit == units[0] else f"{number:.2g}{unit}"
+            plain = number >= 99.5 or unit == units[0]
+            return f"{number:.0f}{unit}" if plain else _decimal(f"{number:.2g}{unit}")
         number /= 1000
     return f"{number:,.0f}{units[-1]}"
+
+
+def _decimal(text: str) -> str:
+    """Write a fraction as the language of the reader has it."""
+    return text.replace(".", get_decimal_symbol(language()))

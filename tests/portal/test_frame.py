@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_babel import Babel
 
+from portal import figures
 from portal.assets import Assets
 from portal.pages import Frame, Pages
 from portal.policy import PagePolicy
-from portal.words import words_of_scripts
+from portal.words import chosen_language, words_of_scripts
 from tests.portal.conftest import browser_of
 from tests.support.service import did, make_service
 
@@ -182,3 +184,15 @@ def test_the_mark_and_the_word_to_robots_are_where_they_are_looked_for(client: F
     robots = client.get("/robots.txt", environ_overrides={"SCRIPT_NAME": "/soda"})
     assert "Disallow: /soda/sync\n" in robots.text
     assert "Disallow: /soda/help" not in robots.text
+
+
+def test_fractions_are_written_as_the_reader_does() -> None:
+    app = Flask("numbers")
+    Babel(app, locale_selector=chosen_language)
+    with app.test_request_context("/", headers={"Accept-Language": "pt-BR"}):
+        assert (figures.duration(1.8), figures.size(2_600_000), figures.ratio(1.25)) == (
+            "1,8 s",
+            "2,6 MB",
+            "1,25",
+        )
+    assert figures.duration(1.8) == "1.8 s"

@@ -25,6 +25,9 @@ export function show(counts, phase) {
     const element = document.getElementById(id);
     if (element && element.textContent !== text) element.textContent = text;
   }
+  const badge = document.getElementById("badge");
+  badge.textContent = count(failed);
+  badge.hidden = failed === 0;
   const bar = document.querySelector("#bar svg");
   bar?.setAttribute("aria-label", t("{ended} of {total} rows have ended", { ended: count(ended), total: count(total) }));
   let from = 0;

@@ -6,6 +6,13 @@ import { NameNotAsked, consent, consentQuestion, findPlace } from "./resolve.js"
 const form = document.getElementById("ask");
 if (form) start(form);
 
+// A picture that the service has no time for now is left out.
+for (const picture of document.querySelectorAll(".pictures img")) {
+  const leaveOut = () => picture.closest("figure").remove();
+  if (picture.complete && !picture.naturalWidth) leaveOut();
+  else picture.addEventListener("error", leaveOut);
+}
+
 function start(form) {
   const field = document.getElementById("at");
   const told = document.getElementById("understood");

@@ -19,6 +19,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
+def decimal(number: float, digits: int = 3) -> str:
+    """Write a number with so many digits."""
+    return _decimal(f"{number:.{digits}g}")
+
+
 def short(number: float) -> str:
     """Write a number by its size: 12, 3.4 k, 5.6 M."""
     return _scaled(number, _COUNTS)

@@ -128,7 +128,9 @@ class Pages:
         )
         self._environment.globals.update(path=path_of, frame=frame, languages=LANGUAGES, themes=THEMES)
         self._environment.filters.update(day=_day, moment=_moment, iso=_iso, sentence=sentence)
-        self._environment.filters.update(count=figures.count, size=figures.size, duration=figures.duration)
+        self._environment.filters.update(
+            count=figures.count, decimal=figures.decimal, size=figures.size, duration=figures.duration
+        )
 
         @lru_cache
         def words_in(spoken: str, scripts: tuple[str, ...]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_a_page_shows_what_its_url_says(client: FlaskClient) -> None:
     assert client.get(unescape(preview)).content_type == "image/png"
     with fits.open(BytesIO(client.get(unescape(download)).data)) as hdus:
         assert hdus[0].shape == (60, 60)
-    assert "<strong>60 × 60</strong>" in page.text
+    assert "60 × 60 pixels" in page.text
     assert 'value="60px"' in page.text
 
 

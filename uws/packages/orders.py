@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Orders that a process keeps, and rows of all of them.
-KEPT, KEPT_ROWS = 32, 2_000_000
+from dali.errors import ServiceUnavailable
+
+#: Orders that a process keeps, and bytes of all of them.
+KEPT, KEPT_BYTES = 32, 256 << 20
+#: So many are made at a time, those of one job one after the other; so many requests wait for each of them,
+#: and for so long. Whoever asks for others all the time does not take every thread of the process.
+AT_ONCE, MOST_WAITING, WAIT_S = 8, 8, 20.0
+RETRY_AFTER_S = 5
 #: The order of a job that runs holds for so long at least, or for so many times as long as it took to make.
 LEAST_S, TIMES = 0.5, 5.0
 
 Key = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """Rows in an order.
 
@@ -38,6 +47,12 @@ class Order:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        values = () if self.values is None else self.values
+        return 8 * len(self) + sum(8 + sys.getsizeof(value) for value in values)
 
     def keys(self, start: int, stop: int) -> list[Key]:
         """Give number and part of some rows."""
@@ -83,33 +98,68 @@ class _Kept:
     until: float
 
 
+class _Turns:
+    """Lets one in at a time; few wait, and not for ever."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(1 + MOST_WAITING)
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise _busy()
+        try:
+            if not self._lock.acquire(timeout=WAIT_S):
+                raise _busy()
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._places.release()
+
+
 class Orders:
-    """Orders that were asked for lately; one is made at a time."""
+    """Orders that were asked for lately; those of one job are made one after the other."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._lock = threading.Lock()
-        self._making = threading.Lock()
+        self._turns = [_Turns() for _ in range(AT_ONCE)]
 
     def of(
-        self, key: Hashable, state: Hashable, make: Callable[[], Order], having: Key | None = None
+        self,
+        job_id: str,
+        which: Hashable,
+        state: Hashable,
+        make: Callable[[], Order],
+        having: Key | None = None,
     ) -> Order:
         """Give an order.
 
         Parameters
         ----------
-        key
-            Which.
+        job_id
+            Whose rows.
+        which
+            Of them.
         state
             That of the rows: one of another state holds for a moment only.
         make
             Makes it.
         having
             A row that is in it: another process may have told of it already.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If others are being made, and enough wait for that.
         """
+        key = job_id, which
         if (found := self._find(key, state, having)) is not None:
             return found
-        with self._making:
+        with self._turns[hash(job_id) % AT_ONCE].take():
             if (found := self._find(key, state, having)) is not None:
                 return found
             began = time.monotonic()
@@ -133,6 +183,14 @@ class Orders:
             self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and (
-                len(self._kept) > KEPT or sum(len(one.order) for one in self._kept.values()) > KEPT_ROWS
+                len(self._kept) > KEPT or sum(one.order.size for one in self._kept.values()) > KEPT_BYTES
             ):
                 self._kept.popitem(last=False)
+
+
+def _busy() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "rows are being put in order for many at the moment",
+        "Try again a little later.",
+        retry_after_s=RETRY_AFTER_S,
+    )

@@ -78,11 +78,12 @@ class Sorter:
         UsageError
             If there is no such column.
         NotFound, ServiceUnavailable
-            If the table that was sent is gone, or cannot be read now.
+            If the table that was sent is gone, or cannot be read now; or if too many want orders now.
         """
         chosen = selection.statuses, selection.labels, rows, selection.words
         make = partial(self._make, job, package, chosen, sorting)
-        return self._orders.of((job.job_id, selection, sorting), (job.phase, job.counts.ended), make, having)
+        state = job.phase, job.counts.ended
+        return self._orders.of(job.job_id, (selection, sorting), state, make, having)
 
     def sent_columns(self, job: Job) -> Sequence[str]:
         """Name the columns of the table that was sent; none where there is none, or it cannot be read."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import pytest
 
+from dali.errors import ServiceUnavailable
 from tests.support.packed import BASE, Toys, label_of
 from tests.uws.packages.conftest import WORDS
-from uws.packages.orders import Order, Orders, in_order
+from uws.packages.orders import AT_ONCE, MOST_WAITING, Order, Orders, in_order
 
 KEYS = [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0)]
 ALL = [f"r{n + 1}" for n in range(len(WORDS))]
@@ -46,13 +49,49 @@ def test_orders_are_kept_as_long_as_rows_are_the_same() -> None:
         made.append(1)
         return in_order(KEYS[: len(made) + 1])
 
-    first = orders.of("a", 1, make)
-    assert orders.of("a", 1, make) is first
+    first = orders.of("job", "a", 1, make)
+    assert orders.of("job", "a", 1, make) is first
     # It is of a moment ago, which is new enough unless a row is known that it does not have.
-    assert orders.of("a", 2, make) is first
-    second = orders.of("a", 2, make, having=KEYS[2])
+    assert orders.of("job", "a", 2, make) is first
+    second = orders.of("job", "a", 2, make, having=KEYS[2])
     assert len(second) == 3
-    assert orders.of("b", 1, make) is not second
+    assert orders.of("job", "b", 1, make) is not second
+
+
+def test_few_wait_for_an_order_and_none_of_another_job() -> None:
+    orders, begun, go_on = Orders(), threading.Event(), threading.Event()
+
+    def slow() -> Order:
+        begun.set()
+        go_on.wait()
+        return in_order(KEYS)
+
+    others = next(name for name in map(str, range(100)) if hash(name) % AT_ONCE != hash("job") % AT_ONCE)
+    with ThreadPoolExecutor(1 + MOST_WAITING + 1) as pool:
+        asked = [pool.submit(orders.of, "job", 0, 1, slow)]
+        try:
+            begun.wait()
+            asked += [pool.submit(orders.of, "job", n, 1, slow) for n in range(1, MOST_WAITING + 2)]
+            # One is more than wait, and is told so at once; the others are still there.
+            refused = next(as_completed(asked))
+            assert isinstance(refused.exception(), ServiceUnavailable)
+            assert len(orders.of(others, 0, 1, lambda: in_order(KEYS))) == len(KEYS)
+        finally:
+            go_on.set()
+    assert sum(one.exception() is None for one in asked) == 1 + MOST_WAITING
+
+
+def test_orders_are_kept_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders, made = Orders(), []
+
+    def make() -> Order:
+        made.append(1)
+        return in_order(KEYS, ["x" * 1000] * len(KEYS))
+
+    monkeypatch.setattr("uws.packages.orders.KEPT_BYTES", 2 * make().size)
+    for which in (0, 1, 2, 2, 1, 0):
+        orders.of("job", which, 1, make)
+    assert len(made) - 1 == 4  # the first was let go when the third came, and is made again
 
 
 def read(served: Toys, job: str, **query: Any) -> dict[str, Any]:

@@ -140,12 +140,12 @@ def outcome_of(
     )
 
 
-def is_answered(pairs: Pairs, client: Client, sync: Sync) -> bool:
-    """Whether a request is answered at once, with something."""
+def problems_of_preview(pairs: Pairs, client: Client, sync: Sync) -> tuple[Problem, ...] | None:
+    """Tell why there is no preview: None if there is one, nothing to tell where there is nothing to see."""
     try:
-        return not sync.ask(Parameters.from_pairs(pairs), client).is_empty
-    except ProtocolError:
-        return False
+        return () if sync.ask(Parameters.from_pairs(pairs), client).is_empty else None
+    except ProtocolError as fault:
+        return tuple(problems_of(fault))
 
 
 def _beside(region_field: str, problems: list[Problem]) -> tuple[Problem, ...]:

@@ -14,8 +14,8 @@ from dali.responses import JSON
 from dali.views import read_parameters
 from portal.explore import wish
 from portal.explore.code import code_of, code_of_job
-from portal.explore.outcome import Estimates, Outcome, Sync, is_answered, outcome_of
-from portal.explore.state import EDGES, FORMATS, SHAPES, STRETCHES, State, read_state
+from portal.explore.outcome import Estimates, Outcome, Sync, outcome_of, problems_of_preview
+from portal.explore.state import EDGES, FORMATS, LOOK, SHAPES, STRETCHES, State, read_state
 from portal.pages import Pages, path_of
 from portal.policy import PagePolicy
 from portal.position import Place
@@ -82,7 +82,10 @@ class Explorer:
             outcome = outcome_of(pairs, client, self.estimates, self.sync, field)
             problems += outcome.problems
             small = wish.preview(state, self.identifiers, *_pixels(state, outcome))
-            shown = small if small and is_answered(small, client, self.sync) else None
+            why_not = problems_of_preview(small, client, self.sync) if small else ()
+            shown = small if why_not is None else None
+            # A file has no look, but its preview has.
+            problems += [one for one in why_not or () if state.format == "fits" and one.field in LOOK]
             name = outcome.file_name or f"cutout.{state.format}"
             public = state.survey.is_public
             if outcome.by == "sync":

@@ -22,7 +22,7 @@ export class Preview {
    * @returns {Promise<Headers|null>} what is told beside it
    */
   async show(below, signal) {
-    if (!below) return this.#say(t("Nothing to show yet."));
+    if (!below) return this.#say(t("There is no preview of this."));
     const answer = await fetch(path(`/${below}`), { signal, headers: { Accept: "image/png, application/json" } });
     if (!answer.ok || answer.status === 204) return this.#say(t("There is no preview of this."));
     const url = URL.createObjectURL(await answer.blob());

@@ -128,7 +128,8 @@ function begin() {
     const source = (id.length ? id : [["ID", survey.did]]).map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
     const rgb = new URLSearchParams(found.preview?.slice("sync?".length) ?? "");
     const look = ["RGB", "RECIPE"].filter((name) => rgb.has(name)).map((name) => `&${name}=${encodeURIComponent(rgb.get(name))}`);
-    sky.show(regionOf(found), { survey: { ...survey, shown: hipsOf(survey) }, source: source + look.join(""), pixel });
+    const start = found.start?.split(" ").map(Number) ?? null;
+    sky.show(regionOf(found), { start, survey: { ...survey, shown: hipsOf(survey) }, source: source + look.join(""), pixel });
     const refusal = found.problems.find((problem) => problem.field === REGION[found.shape]);
     sky.stencil.refuse(refusal && found.outcome.by !== "sync" ? tooLarge() : "");
   }

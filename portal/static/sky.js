@@ -47,7 +47,7 @@ export class Sky {
   /**
    * Show a region of a survey, and look at it where it is not in view.
    * @param {import("./geometry.js").Region|null} region
-   * @param {{survey: any, source: string, pixel: number}} what
+   * @param {{survey: any, source: string, pixel: number, start: number[]|null}} what where to look first without one
    */
   async show(region, what) {
     this.what = what;
@@ -90,7 +90,7 @@ export class Sky {
     else if (region) {
       this.stencil.show(region, this.what.pixel);
       this.fit();
-    }
+    } else if (this.what.start) view.look(this.what.start);
   }
 
   #tools() {

@@ -208,8 +208,8 @@ def visiting(
 
 
 def screenshot(visitor: Visitor, name: str) -> Path:
-    """Keep a picture of the whole page in the folder of FOUNTAIN_SCREENSHOTS, or in ``.screenshots``."""
-    folder = Path(os.environ.get("FOUNTAIN_SCREENSHOTS", REPOSITORY / ".screenshots"))
+    """Keep a picture of the whole page in the folder of FOUNTAIN_TEST_SCREENSHOTS, or in ``.screenshots``."""
+    folder = Path(os.environ.get("FOUNTAIN_TEST_SCREENSHOTS", REPOSITORY / ".screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     safe = re.sub(r"[^\w.-]+", "-", name).strip("-") or "home"
     path = folder / f"{safe}.{visitor.look}.png"

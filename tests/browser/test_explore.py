@@ -313,16 +313,20 @@ def test_without_a_hub_it_is_said_what_to_do(visitor: Visitor) -> None:
 
 @pytest.fixture(scope="module")
 def viewer(service: Stand) -> Iterator[None]:
-    """Aladin Lite in the service, and a HiPS for it; FOUNTAIN_TEST_ALADIN names the folder of its package."""
-    package = os.environ.get("FOUNTAIN_TEST_ALADIN")
-    if package is None:
+    """Aladin Lite in the service, and a HiPS for it.
+
+    ``npm install --prefix FOLDER aladin-lite@3.8.2`` gets it; FOUNTAIN_TEST_ALADIN names the folder.
+    """
+    folder = os.environ.get("FOUNTAIN_TEST_ALADIN", str(Path.home() / ".cache" / "fountain-test-aladin"))
+    package = Path(folder) / "node_modules" / "aladin-lite"
+    if not package.is_dir():
         pytest.skip("there is no Aladin Lite to test with (FOUNTAIN_TEST_ALADIN names its folder)")
     settings = load_settings(service.environ)
     survey = declared_survey(settings, "demo")
     build_hips(settings, survey, "r", None, 9, "auto", 1, lambda done, of: None)
-    folder = aladin.install(service.folder, Path(package))
+    kept = aladin.install(service.folder, package)
     yield
-    (folder / aladin.SCRIPT).unlink()
+    (kept / aladin.SCRIPT).unlink()
 
 
 def test_aladin_lite_shows_the_sky_of_this_service_alone(

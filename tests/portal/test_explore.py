@@ -131,6 +131,7 @@ def test_a_url_is_a_request(client: FlaskClient, query: str, parameters: list[li
         ("survey=tiny&at=150+0&edge=sharp", "edge", "EDGE is"),
         ("survey=tiny&at=150+0&size=20px&format=png&bands=g&softening=-1", "softening", "SOFTENING"),
         ("survey=tiny&at=150+0&size=20px&format=png&recipe=nice", "recipe", "nice"),
+        ("survey=tiny&at=150+0&size=20px&format=fits&bands=g&softening=-1", "softening", "SOFTENING"),
         ("survey=tiny&at=150+0&sise=20px", "", "SISE is not a parameter"),
         ("survey=tiny&at=200+40&size=20px", "at", "has no data"),
         ("survey=tiny&bands=g&at=150+0&size=120px", "size", "limit"),

@@ -50,8 +50,8 @@ def said(page: Page) -> dict[str, str]:
 
 
 def settled(page: Page) -> None:
-    """Wait until what is shown is of what is asked for."""
-    expect(page.locator("#preview")).not_to_have_class(re.compile("stale"))
+    """Wait until what is shown is of what is asked for; the first picture of a service takes longer."""
+    expect(page.locator("#preview")).not_to_have_class(re.compile("stale"), timeout=30_000)
 
 
 def middle_of(page: Page) -> tuple[float, float]:

@@ -15,6 +15,8 @@ export function data(id) {
 /** Language of the page, as BCP 47 has it. */
 export const language = frame.language;
 
+const plurals = new Intl.PluralRules(language);
+
 /**
  * Words in the language of the page; `{name}` stands for a value.
  * @param {string} words in English
@@ -33,7 +35,7 @@ export function t(words, values = {}) {
  */
 export function tn(one, many, n, values = {}) {
   const [single, plural] = frame.words[one] ?? [one, many];
-  return filled(n === 1 ? single : plural, { n: count(n), ...values });
+  return filled(plurals.select(n) === "one" ? single : plural, { n: count(n), ...values });
 }
 
 function filled(words, values) {

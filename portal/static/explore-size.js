@@ -13,8 +13,8 @@ export function angleText(degrees) {
 }
 
 /** A number in the room that a field has. */
-function written(number) {
-  return String(number >= 1000 ? Math.round(number) : Number(number.toPrecision(4)));
+function written(number, digits) {
+  return String(number >= 1000 ? Math.round(number) : Number(number.toPrecision(digits)));
 }
 
 function short(number) {
@@ -76,7 +76,7 @@ export function linkedSize(changed) {
       inputs[i].disabled = (name === "px" && !now.pixel) || (name === "megabytes" && !(now.bytes && now.pixel));
       if (inputs[i] === but) return;
       const side = name === "megabytes" || !now.half ? now.width : now.width / 2;
-      inputs[i].value = inputs[i].disabled || !side ? "" : written(to(side));
+      inputs[i].value = inputs[i].disabled || !side ? "" : written(to(side), name === "megabytes" ? 2 : 4);
     });
     slider.disabled = !now.pixel;
     if (slider !== but && now.pixel) {

@@ -101,7 +101,7 @@ PAGES = (
     Seen("landing-known", "/", "bob", scripts=True),
     Seen("help", "/help", scripts=True),
     Seen("status", "/status", settled=".parts"),
-    Seen("error", "/cutout?survey=demo&ra=150.05&dec=2.15&size=90deg", status=400),
+    Seen("error", "/cutout?survey=demo&ra=150.05&dec=92&size=90deg", status=400),
     Seen("not-found", "/async/none", status=404),
     Seen("login", "/login"),
     Seen("logout", "/logout"),

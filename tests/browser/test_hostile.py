@@ -5,12 +5,14 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.stand import HOSTILE, Stand
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
+QUIET_MS = 1500
 TEXT = quote(HOSTILE, safe="")
 #: Where it is shown, to whom, and whether it is seen there without a click; {job} is of bob.
 PLACES = [
@@ -21,6 +23,15 @@ PLACES = [
     ("/login?next=" + TEXT, "", False),
     ("/preferences?theme=" + TEXT, "", True),
     ("/login/" + TEXT, "", True),
+    ("/jobs", "bob", True),
+    ("/jobs?text=" + TEXT, "bob", False),
+    ("/jobs/{job}", "bob", True),
+    ("/jobs/{job}?sort=" + TEXT, "bob", True),
+    ("/jobs/{job}#table", "bob", True),
+    ("/jobs/{job}#request", "bob", True),
+    ("/batch?from={job}", "bob", False),
+    ("/batch?from=" + TEXT, "bob", False),
+    ("/jobs/" + TEXT, "bob", True),
     ("/explore?at=" + TEXT, "", True),
     (f"/explore?survey={TEXT}&bands={TEXT}&size={TEXT}", "", True),
 ]
@@ -43,8 +54,26 @@ def test_text_of_people_stays_text(
 ) -> None:
     visitor = visit(who)
     visitor.open(path.format(job=job))
-    visitor.page.wait_for_load_state("networkidle")
+    if "/jobs" in path or "/batch" in path:
+        # They follow a stream, which does not end.
+        visitor.page.wait_for_timeout(QUIET_MS)
+    else:
+        visitor.page.wait_for_load_state("networkidle")
     assert visitor.page.locator("[src=x], [onerror]").count() == 0
     if is_seen:
         assert HOSTILE in visitor.page.locator("body").inner_text()
+    # Scripts ask with such text too, and hear that there is nothing of that name.
+    assert [told for told in visitor.take_complaints() if not told.startswith(("400:", "404:"))] == []
+
+
+def test_cards_of_headers_and_names_of_rows_stay_text(job: str, visit: Visit) -> None:
+    visitor = visit("bob")
+    page = visitor.page
+    visitor.open(f"/jobs/{job}")
+    page.locator("#gallery .tile", has_text="<img src=x").first.click()
+    side = page.get_by_role("dialog")
+    expect(side.get_by_role("heading", name=HOSTILE)).to_be_visible()
+    expect(side).to_contain_text("OBJECT")
+    expect(side.locator("pre, .header, table").filter(has_text="<img src=x").first).to_be_visible()
+    assert page.locator("[src=x], [onerror]").count() == 0
     assert visitor.take_complaints() == []

@@ -59,6 +59,7 @@ def test_page(
 ) -> None:
     visitor = visitors.get(look, seen.who)
     page = visitor.page
+    visitor.take_complaints()  # of a test that has failed
     answer = visitor.open(things.path(seen))
     assert answer.status == seen.status
     if seen.settled and look.scripts:

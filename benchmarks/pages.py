@@ -24,7 +24,7 @@ from tests.support.slapd import slapd
 from uws.tables import JobRow
 
 STORED_JOBS = 10_000
-LOADS = 5
+LOADS = 3
 PREVIEWS = 60
 PAINT_MS = 500.0
 PREVIEW_MS = 300.0

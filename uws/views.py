@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from dali.caller import Caller
+from dali.caller import ANONYMOUS, Caller
 from dali.errors import NotFound, UsageError
 from dali.parameters import MAX_PARAMETERS, Parameters
 from dali.responses import JSON, LOG_FIELDS, TEXT
@@ -337,18 +337,24 @@ class _Tree:
     def show_thumbnail(self, job_id: str, result_id: str) -> AnyResponse:
         """Show a result as a small picture."""
         parameters = self._read()
-        return self._looks.thumbnail(self._own(job_id, result_id), parameters, request)
+        job, result = self._own(job_id, result_id)
+        return self._looks.thumbnail(result, parameters, request, is_open=self._is_open(job))
 
     def show_header(self, job_id: str, result_id: str) -> AnyResponse:
         """Tell the cards of a FITS file."""
         parameters = self._read()
-        return self._looks.header(self._own(job_id, result_id), parameters, request)
+        job, result = self._own(job_id, result_id)
+        return self._looks.header(result, parameters, request, is_open=self._is_open(job))
 
-    def _own(self, job_id: str, result_id: str) -> Result:
+    def _own(self, job_id: str, result_id: str) -> tuple[Job, Result]:
         """Find the file of a row, for whoever may have it."""
         job = self._find(job_id)
         self._service.require_results(job, self._caller_of())
-        return self._service.result(job, result_id)
+        return job, self._service.result(job, result_id)
+
+    def _is_open(self, job: Job) -> bool:
+        """Whether everybody may have what a job is made of."""
+        return self._service.may_have(ANONYMOUS, job)
 
     def _is_visit(self) -> bool:
         """Whether somebody opens in a browser what there is a page for."""

@@ -41,16 +41,17 @@ class Looks:
         self._viewer = viewer
         self._results = results
 
-    def thumbnail(self, result: Result, parameters: Parameters, request: Request) -> Response:
-        """Show a result as a small picture."""
+    def thumbnail(
+        self, result: Result, parameters: Parameters, request: Request, *, is_open: bool = True
+    ) -> Response:
+        """Show a result as a small picture; `is_open` says that everybody may have what it is made of."""
         viewer = self._expect_viewer()
         _refuse_others(parameters, ("SIZE", "STRETCH"))
         side, stretch = _side(parameters), _stretch(parameters, viewer)
         _expect_file(result)
         etag = f"{result.sha256}-{DRAWING}-{side}-{stretch}"
-        # A result is never another; whether somebody may have it is asked again after a while.
         headers = {
-            "Cache-Control": f"private, max-age={_KEPT_S}",
+            "Cache-Control": _kept(is_open),
             "X-Content-Type-Options": "nosniff",
             "ETag": f'"{etag}"',
         }
@@ -59,13 +60,15 @@ class Looks:
         drawn = self._read(result, lambda file: viewer.thumbnail(file, side, stretch))
         return Response(drawn, headers=headers, content_type="image/png")
 
-    def header(self, result: Result, parameters: Parameters, request: Request) -> Response:
-        """Tell the cards of a FITS file."""
+    def header(
+        self, result: Result, parameters: Parameters, request: Request, *, is_open: bool = True
+    ) -> Response:
+        """Tell the cards of a FITS file; `is_open` as above."""
         viewer = self._expect_viewer()
         _refuse_others(parameters, ())
         _expect_file(result)
         headers = {
-            "Cache-Control": f"private, max-age={_KEPT_S}",
+            "Cache-Control": _kept(is_open),
             "X-Content-Type-Options": "nosniff",
             "ETag": f'"{result.sha256}-{DRAWING}"',
         }
@@ -89,6 +92,12 @@ class Looks:
             raise ServiceUnavailable(
                 "the result cannot be read now", "Try again a little later.", retry_after_s=RETRY_AFTER_S
             ) from fault
+
+
+def _kept(is_open: bool) -> str:
+    # A result is never another, but who may have it may change: of closed data browsers ask each time, also
+    # when the next one sits at the same machine.
+    return f"private, max-age={_KEPT_S}" if is_open else "private, no-cache"
 
 
 def _refuse_others(parameters: Parameters, known: tuple[str, ...]) -> None:

@@ -27,7 +27,7 @@ from config.identity import Identity
 from config.job_page import make_job_page
 from config.jobs import JobParts, limits_of, make_jobs, make_shop, packages_with, soda_jobs, terms_of
 from config.logs import RequestLog
-from config.metering import make_metering, raise_refusal
+from config.metering import clients, make_metering, raise_refusal
 from config.metrics import JobWatch, Metrics
 from config.metrics import make_blueprint as metrics_blueprint
 from config.notices import make_desk, make_unsubscribe
@@ -300,9 +300,16 @@ def _job_resources(
         return f"{base_url()}/{ASYNC.path}"
 
     teller = JobTeller(jobs.service, JOB_TYPE, jobs.board, has_ledgers=True)
-    changes = Changes(parts.engine)
+    changes, client_of = Changes(parts.engine), clients(settings.quotas.unmetered)
     yield stream_views.make_blueprint(
-        jobs.service, teller, changes, jobs.hub, list_url, soda_views.caller_of, f"/{ASYNC.path}"
+        jobs.service,
+        teller,
+        changes,
+        jobs.hub,
+        list_url,
+        soda_views.caller_of,
+        f"/{ASYNC.path}",
+        lambda: client_of(request.environ),
     )
     yield queue_views.make_blueprint(jobs.board, soda_views.caller_of, list_url)
     yield soda_views.make_estimate_blueprint(estimates, base_url)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REFUSED = "fountain.refused"
 #: What is asked for by these counts, by whatever method; of jobs it is their making alone.
 CUTOUTS = frozenset(("/sync", "/cutout"))
-METERED = CUTOUTS | {"/preview", "/estimate", "/query", "/links"}
+METERED = CUTOUTS | {"/preview", "/estimate", "/query", "/links", "/explore", "/surveys", "/position"}
 #: What begins a login, which is kept for a while.
 LOGINS = "/login/"
 JOBS = "/async"
@@ -67,7 +67,7 @@ class Metering:
         self._buckets = buckets
         self._burst_s = quotas.burst_s
         self._pixels = pixels
-        self._unmetered = tuple(ip_network(network) for network in unmetered)
+        self._client_of = clients(unmetered)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -114,12 +114,22 @@ class Metering:
 
     def _client(self, environ: WSGIEnvironment, caller: Caller) -> tuple[str, Rate | None]:
         """Tell whose requests are counted together, and how fast they may be; None is as fast as can be."""
-        address = environ.get("REMOTE_ADDR", "")
-        if not caller.name and is_within(address, self._unmetered):
+        client = self._client_of(environ)
+        if not client:
             return "", None
         per_minute = self._quotas.limits.one(caller, Kind.RATE)
-        client = caller.name or network_of(address)
         return client, Rate(per_minute, self._burst_s) if per_minute else None
+
+
+def clients(unmetered: Iterable[str]) -> Callable[[WSGIEnvironment], str]:
+    """Give what names whose requests are counted together; "" where they are not: those of some addresses."""
+    networks = tuple(ip_network(network) for network in unmetered)
+
+    def client_of(environ: WSGIEnvironment) -> str:
+        name, address = caller_in(environ).name, environ.get("REMOTE_ADDR", "")
+        return name or ("" if is_within(address, networks) else network_of(address))
+
+    return client_of
 
 
 def make_metering(settings: Settings, app: WSGIApplication, quotas: QuotaParts) -> Metering:

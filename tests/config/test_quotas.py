@@ -107,6 +107,13 @@ def test_logins_are_metered(client: FlaskClient) -> None:
     assert from_address(client, "192.0.2.77", path="/login") == 200
 
 
+@pytest.mark.parametrize("path", ["/explore", "/surveys", "/position"])
+def test_what_plans_or_searches_for_pages_is_metered(client: FlaskClient, path: str) -> None:
+    for _ in range(4):
+        from_address(client, f"203.0.113.{len(path)}")
+    assert from_address(client, f"203.0.113.{len(path)}", path=path) == 429
+
+
 def test_what_is_not_metered_goes_on(client: FlaskClient) -> None:
     for _ in range(5):
         from_address(client, "192.0.2.9")

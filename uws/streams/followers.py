@@ -22,11 +22,20 @@ ENOUGH_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads a stream, and below which URL jobs are for them; `link` is the key of one they came by."""
+    """Who reads a stream, and below which URL jobs are for them.
+
+    Parameters
+    ----------
+    link
+        The key of one that they came by.
+    client
+        Whose streams are counted together, "" where they are not.
+    """
 
     caller: Caller
     list_url: str
     link: str = ""
+    client: str = ""
 
 
 #: Tells of a job; None if the reader may not see it any more.
@@ -39,6 +48,10 @@ class Follower(Protocol):
     @property
     def outbox(self) -> Outbox:
         """What it has to send."""
+
+    @property
+    def client(self) -> str:
+        """Whose streams are counted together with it."""
 
     @property
     def owner(self) -> str:
@@ -65,7 +78,7 @@ class JobFollower:
     owner = ""
 
     def __init__(self, reader: Reader, job_id: str, after: int) -> None:
-        self.outbox = Outbox()
+        self.outbox, self.client = Outbox(), reader.client
         self.job_ids = (job_id,)
         self._reader = reader
         self._after = after
@@ -100,7 +113,7 @@ class ListFollower:
     events_after = None
 
     def __init__(self, reader: Reader, job_ids: Collection[str] | None, position: Position) -> None:
-        self.outbox = Outbox()
+        self.outbox, self.client = Outbox(), reader.client
         self.owner = reader.caller.name if job_ids is None else ""
         self.job_ids = frozenset(job_ids or ())
         self._reader = reader

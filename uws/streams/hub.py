@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import uniform
 from typing import Any, TypeAlias
@@ -44,6 +44,8 @@ IDLE_S = 5.0
 #: So many events of a job are read at a time, and so many jobs.
 MOST_EVENTS = 500
 MOST_JOBS = 500
+#: One client takes this share of the places at most: one alone does not keep all others out.
+SHARE = 4
 #: When clients are to come again that find no place.
 RETRY_AFTER_S = 5
 
@@ -71,7 +73,7 @@ class Hub:
         self._changes = changes
         self._bell = bell
         self._may_see = may_see
-        self._most = most
+        self._most, self._share = most, max(1, most // SHARE)
         self._lock = threading.Condition()
         #: Each with how jobs are told to it, and when it is to end.
         self._followers: dict[Follower, tuple[JobTeller, float]] = {}
@@ -79,6 +81,7 @@ class Hub:
         self._thread: threading.Thread | None = None
         self._is_closed = self._is_draining = False
         self._places = 0
+        self._places_of: Counter[str] = Counter()
         self._wires = Wires()
         self._offers: dict[socket.socket, Wire] = {}
         self._told: Callable[[int], object] = lambda count: None
@@ -94,28 +97,32 @@ class Hub:
         """How many streams there are."""
         return self._places
 
-    def take_place(self) -> None:
-        """Take a place, which is given back by `leave` or `give_back`.
+    def take_place(self, client: str = "") -> None:
+        """Take a place for a client, which is given back by `leave` or `give_back`.
 
         Raises
         ------
         ServiceUnavailable
-            If there is none.
+            If there is none, or the client has its share of them; "" has no share.
         """
         with self._lock:
-            if self._places >= self._most or self._is_closed or self._is_draining:
+            is_full = self._places >= self._most or (client and self._places_of[client] >= self._share)
+            if is_full or self._is_closed or self._is_draining:
                 raise ServiceUnavailable(
                     "there are too many live connections now",
                     "Ask for JSON from time to time instead, or try again.",
                     retry_after_s=RETRY_AFTER_S,
                 )
             self._places += 1
+            self._places_of[client] += 1
             self._told(self._places)
 
-    def give_back(self) -> None:
+    def give_back(self, client: str = "") -> None:
         """Give a place back."""
         with self._lock:
             self._places -= 1
+            self._places_of[client] -= 1
+            self._places_of += Counter()  # without those who have none
             self._told(self._places)
             self._lock.notify_all()
 
@@ -144,7 +151,7 @@ class Hub:
             if self._followers.pop(follower, None) is None:
                 return
         follower.outbox.end()
-        self.give_back()
+        self.give_back(follower.client)
 
     def offer(self, line: socket.socket, follower: Follower, *, is_chunked: bool) -> None:
         """Have a connection taken over, as soon as the web server lets go of it."""

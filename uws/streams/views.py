@@ -44,6 +44,7 @@ def make_blueprint(
     list_url: Callable[[], str],
     caller_of: Callable[[], Caller],
     path: str = "/async",
+    client_of: Callable[[], str] = lambda: "",
 ) -> Blueprint:
     """Make both resources.
 
@@ -61,8 +62,10 @@ def make_blueprint(
         Tells who asks.
     path
         Of the job resource.
+    client_of
+        Tells whose streams are counted together, "" for those that are not.
     """
-    news = _News(service, teller, changes, hub, list_url, caller_of)
+    news = _News(service, teller, changes, hub, list_url, caller_of, client_of)
     blueprint = Blueprint("events", __name__)
     blueprint.add_url_rule("/events", "jobs", news.jobs, methods=["GET"])
     blueprint.add_url_rule(f"{path}/<job_id>/events", "job", news.job, methods=["GET"])
@@ -80,6 +83,7 @@ class _News:
         hub: Hub,
         list_url: Callable[[], str],
         caller_of: Callable[[], Caller],
+        client_of: Callable[[], str],
     ) -> None:
         self._service = service
         self._teller = teller
@@ -87,6 +91,7 @@ class _News:
         self._hub = hub
         self._list_url = list_url
         self._caller_of = caller_of
+        self._client_of = client_of
 
     def job(self, job_id: str) -> Response:
         """Tell what happens to a job."""
@@ -161,7 +166,7 @@ class _News:
         return self._stream(ListFollower(reader, job_ids, position), first)
 
     def _reader(self) -> Reader:
-        return Reader(self._caller_of(), self._list_url(), link_in(request.query_string))
+        return Reader(self._caller_of(), self._list_url(), link_in(request.query_string), self._client_of())
 
     def _now(self, reader: Reader, job_ids: tuple[str, ...] | None, now_ms: int) -> Position:
         """Give the position of somebody who knows how jobs are."""
@@ -203,13 +208,13 @@ class _News:
         headers = {**_HEADERS, "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return Response(headers=headers, content_type=MEDIA_TYPE)
-        self._hub.take_place()
+        self._hub.take_place(follower.client)
         try:
             if missed:
                 self._hub.catch_up(follower, self._teller, missed)
             self._hub.follow(follower, self._teller)
         except BaseException:
-            self._hub.give_back()
+            self._hub.give_back(follower.client)
             raise
         line = request.environ.get("gunicorn.socket")
         body: _Handover | _Waited

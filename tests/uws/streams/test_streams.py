@@ -14,14 +14,17 @@ from sqlalchemy import insert, update
 
 from dali.caller import Caller
 from dali.clock import NowMs
+from dali.errors import ServiceUnavailable
 from tests.support.soda_jobs import until
 from tests.support.streams import Followed, open_stream
 from tests.uws.conftest import House, id_of
 from uws.bell import Bell
 from uws.job import NewJob
 from uws.phase import Phase
+from uws.store.changes import Changes
 from uws.store.rows import take_number
 from uws.streams.followers import ListFollower
+from uws.streams.hub import Hub
 from uws.streams.position import Position
 from uws.tables import EventRow, JobRow
 
@@ -370,6 +373,19 @@ def test_there_are_so_many_streams_and_no_more(house: House, follow: Follow) -> 
     streams[0].close()
     until(lambda: house.hub.count == 1)
     follow(house, "/events").hello()
+
+
+def test_one_client_does_not_take_all_places(house: House) -> None:
+    hub = Hub(Changes(house.engine), house.bell, house.service.may_see, 8)
+    for _ in range(2):
+        hub.take_place("somebody")
+    with pytest.raises(ServiceUnavailable):
+        hub.take_place("somebody")
+    for client in ("somebody else", *("" for _ in range(5))):
+        hub.take_place(client)
+    assert hub.count == 8
+    hub.give_back("somebody")
+    hub.take_place("somebody")
 
 
 def test_two_hundred_clients_leave_nothing(house: House, follow: Follow) -> None:

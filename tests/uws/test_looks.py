@@ -15,7 +15,6 @@ from uws.job import Result, RowStatus
 from uws.looks.views import Looks
 from uws.results import ResultStore
 
-
 KEPT, ASKED_FOR = "private, max-age=86400", "private, no-cache"
 
 

@@ -190,7 +190,8 @@ class SyncService:
             return
         plan = asked.plan
         records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
-        if speeds.is_too_slow(seconds := speeds.p90(plan, records)):
+        seconds = speeds.p90(plan, records, by_worker=self._is_for_a_worker(plan))
+        if speeds.is_too_slow(seconds):
             command = job_request(self._query(asked.request), asked.client.base_url)
             raise UsageError(
                 f"this cutout would take up to {math.ceil(seconds)} s; sync makes what takes up to "

@@ -31,6 +31,8 @@ _WHOLE_BYTES = 4 << 20
 _AHEAD_BYTES = 64 << 10
 #: Larger images are drawn of some of their rows, so many for each of the picture.
 _PIXELS, _ROWS_EACH = 1 << 20, 2
+#: Pictures are made here in these formats alone.
+_FORMATS = ("PNG", "JPEG")
 #: Larger pictures are not decoded.
 _MOST_PICTURE_PIXELS = 64_000_000
 #: HDUs and cards that are told.
@@ -112,14 +114,16 @@ def draw_picture(file: Stored, side: int) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture: Image.Image = Image.open(io.BytesIO(content))
+            # Of other formats Pillow runs other programs, such as Ghostscript.
+            picture: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
         if picture.width * picture.height > _MOST_PICTURE_PIXELS:
             raise ImageRefused("the picture is too large to be made smaller here")
         picture.draft("RGB", (side, side))
         if picture.mode not in ("L", "RGB") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
         picture.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=2.0)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as fault:
+        picture.load()  # one that is small enough has not been read yet
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
         raise ImageRefused("the picture cannot be read") from fault
     made = io.BytesIO()
     picture.info = {}

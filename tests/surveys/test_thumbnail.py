@@ -138,3 +138,23 @@ def test_headers_are_told_card_by_card() -> None:
     assert told["YES"][0] is True
     assert told["EXPTIME"][0] == 1.5
     assert told["HISTORY"][0] == "made by hand"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n",
+        b"P6 2 2 255 " + bytes(12),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(13),
+    ],
+)
+def test_other_formats_and_broken_pictures_are_refused(content: bytes) -> None:
+    with pytest.raises(ImageRefused):
+        draw_picture(File(content), 128)
+
+
+def test_a_small_picture_that_is_cut_short_is_refused() -> None:
+    made = io.BytesIO()
+    Image.effect_noise((20, 20), 50).save(made, "PNG")
+    with pytest.raises(ImageRefused):
+        draw_picture(File(made.getvalue()[:120]), 128)

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -22,9 +23,12 @@ from gunicorn.workers.gthread import ThreadWorker
 from config.app import JOBS, MONITOR, STREAMS, create_app
 from config.identity import SAFETY
 from config.kernels import load_kernels_soon
+from config.portal import SURVEYS
 from config.settings import Settings
+from dali.caller import ANONYMOUS
 from dali.errors import ProtocolError, ServerError, UsageError
 from dali.responses import TEXT, error_text
+from portal.position import parse_place
 
 #: Ports tried after the default one.
 NEXT_PORTS = 50
@@ -134,7 +138,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         gc.freeze()
         gc.set_threshold(GARBAGE_OBJECTS)
         # Loading takes a second of work: not at start, nor while the first client waits for it.
-        load_kernels_soon(WARM_UP_AFTER_S, gc.freeze)
+        load_kernels_soon(WARM_UP_AFTER_S, partial(_load_what_pages_need, worker.wsgi))
         if self._when_up is not None and worker.age == 1:
             Thread(target=self._when_up, name="when-up", daemon=True).start()
 
@@ -218,3 +222,13 @@ class StandardLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
     def reopen_files(self) -> None:
         """Do nothing: there are no files."""
+
+
+def _load_what_pages_need(app: Flask) -> None:
+    """Look once at what the first page would take most of a second to load: coverages, constellations."""
+    try:
+        app.extensions[SURVEYS].told(ANONYMOUS)
+        parse_place("0 0").told()
+    except Exception:  # such as a database that is away: the first page finds out itself
+        logging.getLogger(__name__).warning("pages are not made ready beforehand", exc_info=True)
+    gc.freeze()

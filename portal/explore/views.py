@@ -17,18 +17,18 @@ from portal.explore.code import code_of, code_of_job
 from portal.explore.outcome import Estimates, Outcome, Sync, outcome_of, problems_of_preview
 from portal.explore.state import EDGES, FORMATS, LOOK, SHAPES, STRETCHES, State, read_state
 from portal.pages import Pages, path_of
-from portal.policy import PagePolicy
+from portal.policy import RESOLVER, PagePolicy
 from portal.position import Place
 from portal.surveys import SurveysShown
 from soda.heavier import Client
 from surveys.identifiers import Identifiers
 from surveys.survey import Survey
 
-#: Where names of objects are looked up, by the browser, once the user has allowed it.
-NAMES_ORIGIN = "https://cds.unistra.fr"
 #: Where programs of the same machine listen (SAMP 1.3, section 5.2.2).
 HUB_ORIGIN = "http://127.0.0.1:21012"
-POLICY = PagePolicy(connect=(NAMES_ORIGIN, HUB_ORIGIN), wasm=True)
+POLICY = PagePolicy(connect=(RESOLVER, HUB_ORIGIN))
+#: Where Aladin Lite is there, which compiles WebAssembly and has styles of its own.
+WITH_VIEWER = PagePolicy(connect=POLICY.connect, wasm=True)
 _REGION_FIELDS = {"circle": "radius", "box": "size", "polygon": "points"}
 
 
@@ -128,7 +128,7 @@ def make_blueprint(pages: Pages, explorer: Explorer, base_url: Callable[[], str]
         return pages.render(
             "explore.html",
             scripts=("explore.js",),
-            policy=POLICY,
+            policy=WITH_VIEWER if viewer else POLICY,
             state=state,
             found=found,
             told=told,

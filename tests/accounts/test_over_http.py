@@ -341,7 +341,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 def test_a_service_for_those_it_knows(closed: Flask) -> None:
     client, ada = closed.test_client(), somebody(closed, "ada")
-    opened = ("/availability", "/capabilities", "/healthz", "/metrics")
+    opened = ("/availability", "/capabilities", "/healthz", "/metrics", "/preferences")
+    opened += ("/status", "/help", "/openapi.json", "/favicon.ico", "/robots.txt")
     paths = [str(rule) for rule in closed.url_map.iter_rules() if "<" not in str(rule)]
     assert set(opened) < set(paths)
     for path in (*paths, "/async/x", "/nothing", "/availability2"):

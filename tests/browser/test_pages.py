@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
@@ -15,11 +16,22 @@ from tests.browser.stand import Stand
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-LOOKS = [
+#: Each page is seen in every language, theme and width with every other of them; with FOUNTAIN_TEST_LOOKS=all
+#: in all combinations, which takes a quarter of an hour.
+_ALL = [
     Look(language, theme, width, scripts)
     for scripts in (True, False)
     for language, theme, width in product(("en", "pt-BR"), ("light", "dark"), (360, 1400))
 ]
+_FEW = [
+    Look("en", "light", 1400, True),
+    Look("en", "dark", 360, True),
+    Look("pt-BR", "light", 360, True),
+    Look("pt-BR", "dark", 1400, True),
+    Look("en", "light", 360, False),
+    Look("pt-BR", "dark", 1400, False),
+]
+LOOKS = _ALL if os.environ.get("FOUNTAIN_TEST_LOOKS") == "all" else _FEW
 CASES = [(look, seen) for look in LOOKS for seen in PAGES if look.scripts or seen.scripts]
 
 

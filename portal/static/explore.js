@@ -33,6 +33,10 @@ function begin() {
   let asking = new AbortController();
   let looking = new AbortController();
   let bytesOfPixel = 0;
+  // Whether the form says something else than what was found, and what is to be done once it is found.
+  let isOld = false;
+  let changes = 0;
+  let next = null;
   let echoed;
 
   byId("linked").append(size.element);
@@ -61,7 +65,31 @@ function begin() {
 
   function changed() {
     preview.age();
+    isOld = true;
+    changes += 1;
     soon();
+  }
+
+  /** Have an element act on what the form says now, and not on what it said before. */
+  function whenFound(element) {
+    element.addEventListener(
+      "click",
+      (event) => {
+        if (!isOld) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        next = element;
+      },
+      true,
+    );
+  }
+
+  /** Do what was asked for while it was not known yet what comes of the form. */
+  function goOn() {
+    const wanted = next;
+    isOld = false;
+    next = null;
+    if (wanted && !wanted.closest("[hidden]")) wanted.click();
   }
 
   /** The query that says what the form does. */
@@ -86,11 +114,13 @@ function begin() {
     asking = new AbortController();
     const { signal } = asking;
     const said = query();
+    const of = changes;
     history.replaceState(null, "", `?${said}`);
     try {
       const answer = await request(`/explore?${said}`, { signal });
       found = await answer.json();
       show();
+      if (of === changes) goOn();
       const headers = await preview.show(found.preview, signal);
       tellOutcome(byId("told"), found.outcome, headers);
     } catch (fault) {
@@ -275,6 +305,7 @@ function begin() {
     samp.title = t("To TOPCAT, Aladin or others that run on this machine");
     byId("actions").append(add, ...(navigator.clipboard ? [share] : []), samp);
     byId("actions").after(el("p", { class: "said", attrs: { id: "said", role: "status" } }));
+    for (const element of [byId("download"), byId("samp"), byId("add"), byId("job").querySelector("button")]) whenFound(element);
     byId("job").addEventListener("submit", submit);
     tellList();
   }

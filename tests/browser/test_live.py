@@ -49,7 +49,7 @@ def test_a_browser_hears_of_all_that_happens_though_the_web_server_is_restarted(
         until(lambda: page.evaluate("() => window.opened === 1"), 30)
     until(lambda: page.evaluate("() => window.heard.some(({kind}) => kind === 'rows')"), 30)
     service.restart_web()
-    until(lambda: page.evaluate("() => window.ended"), 60)
+    until(lambda: page.evaluate("() => window.ended"), 240)
     assert page.evaluate("() => window.opened") > 1
     heard = page.evaluate("() => window.heard")
     told = service.ask("GET", f"/async/{job}/events?AFTER=0&LIMIT=1000", "bob", json_wanted=True).json()

@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 ROWS, BAD = 200, 5
 GALLERY = "#gallery .tile img"
 
+STALE = re.compile(r"\bstale\b")
+
 
 def table() -> str:
     """Targets in the field, of which every fortieth is wrong in a way of its own."""
@@ -64,7 +66,7 @@ def test_a_circle_is_drawn_seen_and_downloaded(visit: Visit) -> None:
     drag(page, (0.5, 0.5), (0.62, 0.5))
     expect(page.get_by_role("radio", name="Circle")).to_be_checked()
     expect(page.locator("#picture")).not_to_have_attribute("src", before or "")
-    expect(page.locator("#preview")).not_to_have_class("stale")
+    expect(page.locator("#preview")).not_to_have_class(STALE)
     # Numbers, drawing and address say the same.
     radius = page.get_by_label("Radius").input_value()
     assert radius.endswith("arcsec")
@@ -72,7 +74,7 @@ def test_a_circle_is_drawn_seen_and_downloaded(visit: Visit) -> None:
     assert "shape=circle" in page.url
     page.get_by_label("Radius").fill("12arcsec")
     expect(page).to_have_url(re.compile("radius=12arcsec"))
-    expect(page.locator("#preview")).not_to_have_class("stale")
+    expect(page.locator("#preview")).not_to_have_class(STALE)
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Download").click()
     with fits.open(io.BytesIO(content(downloading.value))) as hdus:

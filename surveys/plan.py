@@ -108,6 +108,29 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What one alert gives to a product of a survey of alerts.
+
+    Parameters
+    ----------
+    alert_id
+        Its key in the index.
+    dataset
+        Its identifier, ``survey/alert/candid``.
+    kinds
+        Names of the stamps that are taken, in the order of the product.
+    file_size, version
+        The file that has them, as it was indexed.
+    """
+
+    alert_id: int
+    dataset: str
+    kinds: tuple[str, ...]
+    file_size: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Price of a cutout: pixels read and made, bytes of the product (exact for one image)."""
 
@@ -131,12 +154,16 @@ class CutoutPlan:
         error.
     cost
         What it takes.
+    stamps
+        Of a survey of alerts, whose plans have no parts: what is taken of which alerts, in the order of the
+        product.
     """
 
     request: CutoutRequest
     generation: int
     parts: tuple[Part, ...]
     cost: Cost
+    stamps: tuple[Stamp, ...] = ()
     plan_version: int = PLAN_VERSION
 
     @property
@@ -147,6 +174,17 @@ class CutoutPlan:
             if len(self.parts) == 1
             else tuple(p for part in self.parts for p in part.pieces)
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the filters select nothing."""
+        return not (self.parts or self.stamps)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What is read: identifiers of images, or of alerts, each once."""
+        pieces = [piece.dataset for piece in self.pieces]
+        return tuple(dict.fromkeys([*pieces, *(stamp.dataset for stamp in self.stamps)]))
 
     @property
     def grid(self) -> PixelBox | None:
@@ -215,6 +253,9 @@ class CutoutPlan:
             generation=plan["generation"],
             parts=tuple(_part(part) for part in plan["parts"]),
             cost=Cost(**plan["cost"]),
+            stamps=tuple(
+                Stamp(**{**stamp, "kinds": tuple(stamp["kinds"])}) for stamp in plan.get("stamps", ())
+            ),
         )
 
 

@@ -9,11 +9,12 @@ from typing import Literal
 
 from surveys.access import Access
 from surveys.errors import UnknownDataset
+from surveys.lake import Lake
 from surveys.recipe import Recipe
 from surveys.template import PathTemplate
 
 Role = Literal["image", "weight", "mask", "psf"]
-Kind = Literal["coadd", "exposures"]
+Kind = Literal["coadd", "exposures", "alerts"]
 PixelValue = Literal["flux", "surface-brightness"]
 Background = Literal["subtracted", "present"]
 WeightMeaning = Literal["invvar", "variance", "stddev", "relative"]
@@ -181,9 +182,10 @@ class Survey:
     roots
         Folders that hold its files; nothing outside them is ever opened.
     kind
-        ``coadd``: tiles of one sky, a band of which can be cut anywhere; ``exposures``: single images.
+        ``coadd``: tiles of one sky, a band of which can be cut anywhere; ``exposures``: single images;
+        ``alerts``: stamps of alerts, in a lake.
     bands, layers
-        In the order declared; the first layer is the image.
+        In the order declared; the first layer is the image. A survey of alerts has no layers.
     pixel_scale_arcsec
         Nominal, arcsec; None only for exposures.
     dataset
@@ -201,6 +203,8 @@ class Survey:
         Who may read it.
     recipes
         How its pixels become pictures; of those that suit the bands of a picture the first is the default.
+    lake
+        Where its alerts are; None of a survey of images.
     """
 
     name: str
@@ -229,6 +233,7 @@ class Survey:
     # Not part of what pixels depend on, which goes by this text.
     access: Access = field(default=Access(), repr=False)
     recipes: tuple[Recipe, ...] = ()
+    lake: Lake | None = None
 
     @property
     def is_public(self) -> bool:

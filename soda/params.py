@@ -14,7 +14,7 @@ from soda.pictures import Triplet, band_label, read_picture, rgb
 from soda.products import read_detail, read_edge, read_layout, read_mosaic
 from soda.reader import Reader
 from soda.spelling import plain_request, with_url
-from soda.table import FITS, MEDIA_TYPES, NAMES, PARAMETERS, POL_STATES
+from soda.table import ARRAY, FITS, MEDIA_TYPES, NAMES, PARAMETERS, POL_STATES
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest, Interval, MosaicOptions, PictureOptions
@@ -217,6 +217,7 @@ def _common(read: Reader, media_type: str, mosaic: MosaicOptions) -> CutoutReque
         layout=read_layout(read),
         mosaic=mosaic,
         picture=read_picture(read, media_type),
+        array=media_type == ARRAY,
     )
 
 

@@ -9,7 +9,7 @@ from dali.errors import UsageError, quoted
 from dali.words import parse_list, parse_text, parse_whole, parse_within, parse_word
 from dali.xtypes import parse_number
 from soda.reader import Reader
-from soda.table import BY_NAME, JPEG, PARAMETERS, PICTURE_TYPES, PNG, SodaParameter
+from soda.table import ARRAY, BY_NAME, JPEG, PARAMETERS, PICTURE_TYPES, PNG, SodaParameter
 from surveys.request import Cuts, PictureOptions
 
 MAX_LABEL_LENGTH = 64
@@ -55,6 +55,8 @@ def read_picture(read: Reader, media_type: str) -> PictureOptions | None:
     RGB is left to the caller, since in async it may have several values.
     """
     given = [parameter for parameter in PARAMETERS if parameter.of_pictures and read.given(parameter.name)]
+    if media_type in PICTURE_TYPES or media_type == ARRAY:
+        _refuse_of_fits(read, media_type)
     if media_type not in PICTURE_TYPES:
         if given:
             names = ", ".join(parameter.name for parameter in given)
@@ -117,11 +119,6 @@ def parse_cuts(text: str) -> Cuts:
 
 def _check(read: Reader, options: PictureOptions, given: list[SodaParameter]) -> None:
     """Refuse what does not go together, whatever the survey."""
-    for name in _OF_FITS:
-        if read.given(name) and read.parameters.all(name)[0].strip(" ").lower() not in _plain(name):
-            read.refuse(
-                f"{name} is for FITS, and RESPONSEFORMAT is {options.media_type}", f"Leave {name} out."
-            )
     if options.quality is not None and options.media_type != JPEG:
         read.refuse(
             f"QUALITY is for {JPEG}; {options.media_type} loses nothing", f"Add RESPONSEFORMAT={JPEG}."
@@ -134,6 +131,13 @@ def _check(read: Reader, options: PictureOptions, given: list[SodaParameter]) ->
             "Leave PIXSCALE, or the others, out.",
         )
     _check_kinds(read, options, given)
+
+
+def _refuse_of_fits(read: Reader, media_type: str) -> None:
+    """Refuse what has a meaning for FITS files alone."""
+    for name in _OF_FITS:
+        if read.given(name) and read.parameters.all(name)[0].strip(" ").lower() not in _plain(name):
+            read.refuse(f"{name} is for FITS, and RESPONSEFORMAT is {media_type}", f"Leave {name} out.")
 
 
 def _check_kinds(read: Reader, options: PictureOptions, given: list[SodaParameter]) -> None:

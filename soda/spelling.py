@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import quote_plus
 
 from dali import xtypes
+from soda.table import ARRAY
 from surveys.identifiers import Identifiers
 from surveys.request import AS_DECLARED, CutoutRequest, Cuts, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
@@ -49,6 +50,8 @@ def canonical_pairs(request: CutoutRequest, identifiers: Identifiers) -> list[tu
     pairs += _spell_mosaic(request)
     if request.picture is not None:
         pairs += _spell_picture(request.picture)
+    if request.array:
+        pairs.append(("RESPONSEFORMAT", ARRAY))
     return pairs
 
 

@@ -13,8 +13,10 @@ from dali.words import limits
 POL_STATES = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA")
 
 FITS, PNG, JPEG = "application/fits", "image/png", "image/jpeg"
-#: RESPONSEFORMAT in lower case -> the media type of the answer.
-MEDIA_TYPES = {
+#: Of stamps of alerts alone: an animation, and bare numbers.
+WEBP, ARRAY = "image/webp", "application/json"
+#: RESPONSEFORMAT in lower case -> the media type of the answer, of images.
+IMAGE_TYPES = {
     "fits": FITS,
     FITS: FITS,
     "image/fits": "image/fits",
@@ -24,7 +26,9 @@ MEDIA_TYPES = {
     "jpg": JPEG,
     JPEG: JPEG,
 }
-PICTURE_TYPES = (PNG, JPEG)
+#: The same of whatever there is.
+MEDIA_TYPES = {**IMAGE_TYPES, "webp": WEBP, WEBP: WEBP, "json": ARRAY, ARRAY: ARRAY}
+PICTURE_TYPES = (PNG, JPEG, WEBP)
 
 #: Pixels of a side of a picture that may be asked for.
 MAX_SIDE = 8192
@@ -82,7 +86,10 @@ class SodaParameter:
 #: UCD and unit as in section 4, that of ID as in its proposed erratum 1.
 STANDARD = (
     SodaParameter(
-        "ID", "Publisher DID of an image, a survey band or a survey", "meta.id;meta.dataset", product=True
+        "ID",
+        "Publisher DID of an image, a survey band or a survey; of an alert, its stamp, or an object",
+        "meta.id;meta.dataset",
+        product=True,
     ),
     SodaParameter(
         "POS",
@@ -246,7 +253,13 @@ MOSAICS = (
 
 FILES = (
     _word("CHECKSUM", "true: write CHECKSUM and DATASUM", "fits", *TRUE_FALSE),
-    _word("DETAIL", "full: weight, mask and psf too", "fits", "image", "full"),
+    _word(
+        "DETAIL",
+        "full: weight, mask and psf too; of stamps, a header that says when, where and of what",
+        "fits",
+        "image",
+        "full",
+    ),
     _word("LAYOUT", "Several bands: an extension each, or one cube", "fits", "mef", "cube"),
 )
 
@@ -276,7 +289,8 @@ PICTURES = (
 PROTOCOL = (
     SodaParameter(
         "RESPONSEFORMAT",
-        "application/fits, image/fits, image/png or image/jpeg; fits, png, jpeg",
+        "application/fits, image/fits, image/png or image/jpeg; fits, png, jpeg. Of stamps of alerts "
+        "image/webp and application/json too; webp, json",
         "meta.code.mime",
         concern="protocol",
         options=tuple(MEDIA_TYPES),

@@ -203,6 +203,20 @@ class CutoutPlan:
         )
 
     @property
+    def is_stored(self) -> bool:
+        """Whether the product is one stamp of an alert, byte for byte as it is stored."""
+        return (
+            len(self.stamps) == 1
+            and len(self.stamps[0].kinds) == 1
+            and self.request.dataset.count("/") == 3
+            and "/alert/" in self.request.dataset.lower()
+            and self.request.stencil is None
+            and self.request.picture is None
+            and not self.request.array
+            and self.request.detail == "image"
+        )
+
+    @property
     def clipped(self) -> bool:
         """Whether the stencil reaches beyond the data of any part."""
         return any(part.clipped for part in self.parts)

@@ -110,6 +110,7 @@ def _planned(
 ) -> CutoutPlan:
     rest = request.dataset.split("/")[1:]
     check_filters(request, survey)
+    check_product(request, survey)
     generation = catalog.generation(survey.name)
     if len(rest) >= 2:
         found = in_image(request, catalog.record(request.dataset, generation))
@@ -210,3 +211,23 @@ def check_filters(request: CutoutRequest, survey: Survey) -> None:
     for label in request.filters:
         if label not in known:
             raise RequestFault(f"FILTER {label!r} is no band of {survey.name}; it has {', '.join(known)}")
+
+
+def check_product(request: CutoutRequest, survey: Survey) -> None:
+    """Refuse a product that only stamps of alerts are made into.
+
+    Raises
+    ------
+    RequestFault
+        Of a survey of images, with what is made of it.
+    """
+    if request.array:
+        asked = "application/json"
+    elif request.picture is not None and request.picture.media_type == "image/webp":
+        asked = request.picture.media_type
+    else:
+        return
+    raise RequestFault(
+        f"RESPONSEFORMAT {asked} is for stamps of alerts, and {survey.name} is a survey of images: "
+        "ask for fits, png or jpeg"
+    )

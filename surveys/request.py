@@ -77,7 +77,7 @@ class PictureOptions:
     Parameters
     ----------
     media_type
-        ``image/png`` or ``image/jpeg``.
+        ``image/png`` or ``image/jpeg``; of stamps of alerts ``image/webp`` too.
     bands
         Bands that become red, green and blue; in () the longest wavelength becomes red.
     recipe
@@ -140,7 +140,8 @@ class CutoutRequest:
     ----------
     dataset
         What follows ``?`` in the publisher DID: ``survey``, ``survey/band``, ``survey/band/image`` or
-        ``survey/band/image/weight``, as the client wrote it (look-up ignores case).
+        ``survey/band/image/weight``; of alerts ``survey/alert/candid`` or ``survey/object/objectId``, with a
+        kind of stamp or without. As the client wrote it (look-up ignores case).
     stencil
         ICRS region, or None for the whole image.
     band_m
@@ -166,6 +167,8 @@ class CutoutRequest:
         How several images become one.
     picture
         A picture instead of FITS.
+    array
+        The bare numbers, as JSON, instead of FITS: of stamps of alerts alone.
     canonical
         The request in its canonical spelling (``sync?ID=…&CIRCLE=…``), for the card CUT_URL; no host.
     """
@@ -183,4 +186,5 @@ class CutoutRequest:
     layout: Literal["mef", "cube"] = "mef"
     mosaic: MosaicOptions = AS_DECLARED
     picture: PictureOptions | None = None
+    array: bool = False
     canonical: str = ""

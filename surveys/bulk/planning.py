@@ -18,7 +18,7 @@ from surveys.fits.product import DEFAULT_SITE, Site
 from surveys.image import ImageRecord
 from surveys.index.catalog import MOST_CANDIDATES, Catalog
 from surveys.picture.look import look_of
-from surveys.planner import check_access, check_filters
+from surveys.planner import check_access, check_filters, check_product
 from surveys.planning.images import is_wanted
 from surveys.planning.limits import Limits
 from surveys.planning.tiles import search_radius_deg, wanted_bands
@@ -80,6 +80,7 @@ class _Planning:
         self._survey = self._catalog.survey(name)
         check_access(self._request.dataset, self._survey, planner.reader)
         check_filters(self._request, self._survey)
+        check_product(self._request, self._survey)
         self._generation = self._catalog.generation(self._survey.name)
         self._image: ImageRecord | None = None
         self._bands: tuple[str, ...] = ()

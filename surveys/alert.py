@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
+
+from surveys.errors import UnknownDataset
+from surveys.lake import Lake
+
+#: A 64-bit number, as alerts have.
+LARGEST_CANDID = 2**63 - 1
+_CANDID = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +90,62 @@ class AlertRecord:
     def dataset(self) -> str:
         """What follows ``?`` in its identifier."""
         return f"{self.survey}/alert/{self.candid}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertName:
+    """What an identifier of a survey of alerts names.
+
+    Parameters
+    ----------
+    survey
+        Name of the survey, as it was written.
+    what
+        Whether it is one alert, or all those of an object.
+    key
+        Its number, or the identifier of the object, as it was written.
+    kind
+        The one stamp of it that is meant, as the lake spells it; "" for each kind.
+    """
+
+    survey: str
+    what: Literal["alert", "object"]
+    key: str
+    kind: str = ""
+
+    @property
+    def candid(self) -> int:
+        """Number of the alert."""
+        return int(self.key)
+
+    @classmethod
+    def parse(cls, dataset: str, lake: Lake) -> AlertName | None:
+        """Read ``survey/alert/<candid>[/<kind>]`` or ``survey/object/<id>[/<kind>]``, in whatever case.
+
+        Returns
+        -------
+        AlertName or None
+            None of an identifier that does not say which of the two it is.
+
+        Raises
+        ------
+        UnknownDataset
+            If it says so, and nothing can have that name.
+        """
+        survey, *parts = dataset.split("/")
+        match parts:
+            case [word, key, *kinds] if word.lower() in ("alert", "object") and key:
+                what: Literal["alert", "object"] = "alert" if word.lower() == "alert" else "object"
+            case _:
+                return None
+        kind = lake.stamp(kinds[0]) if kinds else None
+        if len(kinds) > 1 or (kinds and kind is None):
+            known = ", ".join(one.name for one in lake.stamps)
+            raise UnknownDataset(
+                f"there is no stamp {'/'.join(kinds)!r} of {survey}/{what}/{key}; it has {known}"
+            )
+        if what == "alert" and not (_CANDID.fullmatch(key) and abs(int(key)) <= LARGEST_CANDID):
+            raise UnknownDataset(
+                f"there is no alert {key!r} in {survey}: the number of an alert is a whole number of 64 bits"
+            )
+        return cls(survey, what, key, kind.name if kind else "")

@@ -126,6 +126,7 @@ class Pages:
         self._environment.globals.update(
             _=gettext, ngettext=ngettext, asset=lambda name: path_of(assets.address(name))
         )
+        self._assets = assets
         self._environment.globals.update(path=path_of, frame=frame, languages=LANGUAGES, themes=THEMES)
         self._environment.filters.update(day=_day, moment=_moment, iso=_iso, sentence=sentence)
         self._environment.filters.update(
@@ -176,7 +177,7 @@ class Pages:
             language=spoken,
             theme=theme if theme in THEMES else THEMES[0],
             nonce=nonce,
-            scripts=scripts,
+            scripts=[path_of(self._assets.address(name)) for name in scripts],
             words=self._words_in(spoken, tuple(scripts)) if scripts else {},
         )
         response = Response(body, status, content_type=HTML)

@@ -82,8 +82,9 @@ def prepare(engine: Engine) -> None:
     """
     if engine.dialect.name == "sqlite":
         with _migration_lock(engine):
-            check(engine, upgradable=True)
-            upgrade(engine)
+            if not check(engine, upgradable=True):
+                upgrade(engine)
+        return
     check(engine)
 
 
@@ -93,8 +94,8 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(_alembic(connection), "head")
 
 
-def check(engine: Engine, *, upgradable: bool = False) -> None:
-    """Compare the database with this program; with `upgradable`, an older database is accepted.
+def check(engine: Engine, *, upgradable: bool = False) -> bool:
+    """Tell whether the database is as this program has it; only with `upgradable` it may be older.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def check(engine: Engine, *, upgradable: bool = False) -> None:
     with engine.connect() as connection:
         version = MigrationContext.configure(connection).get_current_revision()
     if version == newest:
-        return
+        return True
     known = {script.revision for script in history.walk_revisions()}
     if version is not None and version not in known:
         raise DatabaseMismatch("the database was made by a newer version of this program; update the program")
@@ -114,6 +115,7 @@ def check(engine: Engine, *, upgradable: bool = False) -> None:
         raise DatabaseMismatch(
             "the tables of the database are older than this program: run `fountain db upgrade`"
         )
+    return False
 
 
 def _postgresql(url: URL) -> Engine:

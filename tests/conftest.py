@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,13 @@ from sqlalchemy import Engine
 
 from tests.support.databases import postgresql, postgresql_server, sqlite
 from tests.support.outside import Validate, record_validator, schemas
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests that were found, all of them, out of every later look for garbage."""
+    gc.collect()
+    gc.freeze()
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +134,20 @@ def index_all(settings: Settings) -> None:
 def make_service(folder: Path, environ: Mapping[str, str] | None = None) -> Flask:
     """Make everything, and the application."""
     settings = settings_of(folder, environ)
-    write_surveys(folder)
-    index_all(settings)
+    if settings.data.engine_url == settings_of(folder).data.engine_url:
+        shutil.copytree(_indexed(), folder, dirs_exist_ok=True)
+    else:
+        write_surveys(folder)
+        index_all(settings)
     return create_app(settings)
+
+
+@cache
+def _indexed() -> Path:
+    """Folder of the surveys and their index, to be copied: to make it takes much longer."""
+    folder = tempfile.TemporaryDirectory(prefix="fountain-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name)
+    write_surveys(path)
+    index_all(settings_of(path))
+    return path

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from surveys.image import ImageRecord
 from surveys.plan import CutoutPlan, Piece
 
 if TYPE_CHECKING:
+    from surveys.alerts.reading import StampCatalog
+
     # It brings numba, which is imported only where pixels are put together.
     from surveys.picture.product import PictureCatalog as Catalog
 
@@ -117,8 +119,8 @@ class CutoutFacts:
 
     @property
     def inputs(self) -> int:
-        """Number of images it is made of."""
-        return len(self.plan.pieces)
+        """Number of images, or of alerts, it is made of."""
+        return len(self.plan.pieces) or len(self.plan.stamps)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -140,6 +142,10 @@ class CutoutResult:
         Bytes of all chunks together.
     facts
         What else is to be told of it.
+    media_type
+        Of its bytes.
+    gzip
+        The same bytes gzipped, where they are stored so.
     """
 
     product: Described
@@ -147,6 +153,7 @@ class CutoutResult:
     size: int
     facts: CutoutFacts
     media_type: str = MEDIA_TYPE
+    gzip: bytes | None = None
 
     @property
     def file_name(self) -> str:
@@ -179,6 +186,10 @@ def describe_cutout(plan: CutoutPlan, catalog: Catalog, site: Site = DEFAULT_SIT
     RequestFault
         Images cannot be put together as the request has it.
     """
+    if plan.stamps:
+        from surveys.alerts.product import describe_stamps
+
+        return describe_stamps(plan, cast("StampCatalog", catalog), site)
     if plan.is_plain:
         return _describe_plain(plan, catalog, site)
     if plan.request.picture is not None:
@@ -251,8 +262,10 @@ def execute(
     NoRoom
         There is no room for a large product while it is made.
     """
-    if not plan.parts:
+    if plan.is_empty:
         raise ValueError("an empty plan makes no cutout")
+    if plan.stamps:
+        return _stamp(plan, catalog, site)
     if plan.is_plain:
         return _copy(plan, catalog, source, site)
     if plan.request.picture is not None:
@@ -305,6 +318,18 @@ def _draw(plan: CutoutPlan, catalog: Catalog, source: Source, site: Site, worksh
     facts = CutoutFacts(plan, picture.covered, missing, picture.recipe)
     content = picture.content
     return CutoutResult(product, lambda: iter((content,)), len(content), facts, picture.media_type)
+
+
+def _stamp(plan: CutoutPlan, catalog: Catalog, site: Site) -> CutoutResult:
+    """Make a product of stamps of alerts."""
+    from surveys.alerts.product import describe_stamps
+
+    stamps = cast("StampCatalog", catalog)
+    product = describe_stamps(plan, stamps, site)
+    made = product.make(stamps)
+    facts = CutoutFacts(plan, made.covered, made.remarks, made.recipe)
+    content = made.content
+    return CutoutResult(product, lambda: iter((content,)), len(content), facts, made.media_type, made.gzip)
 
 
 def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:

@@ -214,6 +214,7 @@ class CutoutPlan:
             and self.request.picture is None
             and not self.request.array
             and self.request.detail == "image"
+            and not self.request.checksum
         )
 
     @property

@@ -49,7 +49,7 @@ def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox, p
     `planes` tells which ones of a cube are in it; "" for all.
     """
     if stencil is None:
-        return _safe(source_stem(record), _ending(planes, ".fits"))
+        return safe_name(source_stem(record), _ending(planes, ".fits"))
     return cutout_name(record, (record.band,), stencil, grid.width, grid.height, planes=planes)
 
 
@@ -84,7 +84,7 @@ def cutout_name(
     else:
         parts = [record.survey.upper() + position_name(*centre_deg(stencil)), "".join(bands)]
     name = "_".join([part for part in parts if part] + [f"{width}x{height}"])
-    return _safe(name, _ending(planes, suffix))
+    return safe_name(name, _ending(planes, suffix))
 
 
 def source_stem(record: ImageRecord) -> str:
@@ -97,5 +97,6 @@ def _ending(planes: str, suffix: str) -> str:
     return f"_{planes}{suffix}" if planes else suffix
 
 
-def _safe(name: str, suffix: str) -> str:
+def safe_name(name: str, suffix: str) -> str:
+    """Make a file name of any text: ASCII, without any separator of folders, at most `MAX_NAME` bytes."""
     return _UNSAFE.sub("_", name)[: MAX_NAME - len(suffix)] + suffix

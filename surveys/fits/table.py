@@ -14,22 +14,23 @@ from surveys.fits.header import card, history, printable
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: texts of at most `width` characters, or numbers where that is 0."""
+    """A column: texts of at most `width` characters, or numbers where that is 0, `whole` ones or others."""
 
     name: str
     comment: str
     width: int = 0
     unit: str = ""
+    whole: bool = False
 
     @property
     def form(self) -> str:
         """TFORM."""
-        return f"{self.width}A" if self.width else "1D"
+        return f"{self.width}A" if self.width else "1K" if self.whole else "1D"
 
     @property
     def kind(self) -> str:
         """Type in numpy's words, big-endian."""
-        return f"S{self.width}" if self.width else ">f8"
+        return f"S{self.width}" if self.width else ">i8" if self.whole else ">f8"
 
 
 @dataclass(frozen=True, slots=True)

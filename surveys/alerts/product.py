@@ -1,0 +1,138 @@
+"""What is made of stamps: files, arrays and pictures, each of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from surveys.alert import AlertName, AlertRecord
+from surveys.alerts.files import FileMaker, FitsFile
+from surveys.alerts.reading import Epoch, StampCatalog, read_epochs, records_of
+from surveys.fits.naming import safe_name
+from surveys.fits.provenance import Site
+from surveys.plan import CutoutPlan
+from surveys.survey import Survey
+
+FITS, JSON = "application/fits", "application/json"
+SUFFIXES = {FITS: ".fits", JSON: ".json", "image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A product of stamps, made.
+
+    Parameters
+    ----------
+    content, media_type
+        The file.
+    gzip
+        The same, gzipped, where it is stored so.
+    covered
+        Share of its pixels that have data; None where they were not looked at.
+    remarks
+        What is to be known of it, a sentence each.
+    recipe
+        Of a picture: by what it was made.
+    """
+
+    content: bytes
+    media_type: str
+    gzip: bytes | None = None
+    covered: float | None = None
+    remarks: tuple[str, ...] = ()
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StampProduct:
+    """A product of stamps that is to be made; only making it tells its size.
+
+    Parameters
+    ----------
+    file_name
+        Name to save it under.
+    media_type
+        What it will be.
+    name
+        What is named by the identifier.
+    plan, records
+        What it is made of.
+    survey, site
+        Whose stamps they are, and who makes it.
+    """
+
+    file_name: str
+    media_type: str
+    name: AlertName
+    plan: CutoutPlan
+    records: tuple[AlertRecord, ...]
+    survey: Survey
+    site: Site
+
+    @property
+    def size(self) -> int | None:
+        """Not known."""
+        return None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Only making it tells."""
+        return ()
+
+    def make(self, catalog: StampCatalog) -> Stamped:
+        """Read the stamps, and make what is asked of them.
+
+        Raises
+        ------
+        StaleImage, BrokenImage
+            If a file is not the one that was indexed, or a stamp cannot be read; `dataset` names it.
+        RequestFault
+            If the request asks for what these stamps do not have.
+        """
+        epochs = read_epochs(self.plan.stamps, self.records, self.survey, catalog)
+        return self._file(epochs)
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(kind for stamp in self.plan.stamps for kind in stamp.kinds))
+
+    def _file(self, epochs: Sequence[Epoch]) -> Stamped:
+        maker = FileMaker(self.plan.request, self.survey, self.site)
+        if self.name.what == "object":
+            return _stamped(maker.object(epochs, self._kinds))
+        (epoch,) = epochs
+        if not self.name.kind:
+            return _stamped(maker.alert(epoch, self._kinds))
+        if self.plan.is_stored:
+            stored = epoch.the(self.name.kind).stored
+            return Stamped(stored.fits, FITS, stored.gzip)
+        return _stamped(maker.stamp(epoch, self.name.kind))
+
+
+def _stamped(file: FitsFile) -> Stamped:
+    covered = file.valid / file.pixels if file.pixels else 0.0
+    return Stamped(b"".join(file.chunks), FITS, None, covered, tuple(dict.fromkeys(file.remarks)))
+
+
+def describe_stamps(plan: CutoutPlan, catalog: StampCatalog, site: Site) -> StampProduct:
+    """Describe the product of a plan of stamps; opens no file.
+
+    Raises
+    ------
+    StaleImage
+        If a file was indexed again since the plan was made.
+    """
+    records = records_of(plan, catalog)
+    survey = catalog.survey(records[0].survey)
+    request = plan.request
+    media_type = JSON if request.array else request.picture.media_type if request.picture else FITS
+    name = None if survey.lake is None else AlertName.parse(request.dataset, survey.lake)
+    if name is None:
+        raise ValueError(f"{request.dataset} names neither an alert nor an object")
+    parts = [records[0].object_id]
+    if name.what == "alert":
+        parts.append(str(records[0].candid))
+    if name.kind:
+        parts.append(name.kind)
+    file_name = safe_name("_".join(parts), SUFFIXES[media_type])
+    return StampProduct(file_name, media_type, name, plan, records, survey, site)

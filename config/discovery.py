@@ -24,11 +24,11 @@ from soda.spelling import canonical_query
 from soda.table import PNG
 from surveys.access import EVERYBODY, Reader
 from surveys.errors import UnknownDataset
-from surveys.fits.source import Lru
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.extent import Extent, moc_text, read_extent
 from surveys.index.facts import DatasetFacts
+from surveys.lru import Lru
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 from surveys.survey import Survey
 from vosi.capabilities import Capability, Interface, Param

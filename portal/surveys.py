@@ -17,10 +17,10 @@ from dali.xtypes import parse_size
 from portal.position import Place, parse_place
 from surveys.access import Reader
 from surveys.errors import TooLarge, UnknownDataset
-from surveys.fits.source import Lru
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.coverage import Coverages
+from surveys.lru import Lru
 from surveys.recipe import Recipe
 from surveys.sky.stencil import Circle
 from surveys.survey import Band, Survey

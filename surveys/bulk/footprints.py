@@ -12,11 +12,11 @@ from lsst.sphgeom import Angle, Circle, Region, UnitVector3d
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Integer, Select, Values, bindparam, column, select, values
 
-from surveys.fits.source import Lru
 from surveys.index.catalog import Catalog
 from surveys.index.cells import ranges_at
 from surveys.index.queries import footprints, valid_in
 from surveys.index.tables import CellRow, DatasetRow
+from surveys.lru import Lru
 from surveys.sky.sphere import Floats, normalized, separation_deg, unit_vectors
 from surveys.survey import Survey
 

@@ -25,8 +25,8 @@ from surveys.fits.provenance import Site as Site
 from surveys.fits.provenance import axes_of as axes_of
 from surveys.fits.provenance import is_masked as is_masked
 from surveys.fits.provenance import last_cards, promotion, set_checksums, source_template
-from surveys.fits.source import Lru
 from surveys.image import ImageRecord
+from surveys.lru import Lru
 from surveys.plan import CutoutPlan
 from surveys.request import CutoutRequest
 from surveys.sky.overlap import inside_mask

@@ -12,21 +12,19 @@ import mmap
 import operator
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from surveys.errors import BrokenImage, StaleImage
+from surveys.lru import Lru
 
 Bytes = NDArray[np.uint8]
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 _READERS = 16
 # What lies between wanted items is read with them up to this; and memory of what is read at once.
@@ -36,41 +34,6 @@ _BATCH_BYTES = 8 << 20
 # A file that was found in memory so often in a row is not asked about each time.
 _SURELY_WARM = 64
 _ASK_EACH = 16
-
-
-class Lru(Generic[K, V]):
-    """The most recently used values, at most `keep`; safe between threads."""
-
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
-        self._values: OrderedDict[K, V] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(
-        self,
-        key: K,
-        make: Callable[[], V],
-        valid: Callable[[V], bool] = lambda value: True,
-        worth: Callable[[V], bool] = lambda value: True,
-    ) -> V:
-        """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`.
-
-        What is not `worth` it is not kept.
-        """
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None and valid(value):
-                self._values.move_to_end(key)
-                return value
-        value = make()
-        if not worth(value):
-            return value
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._keep:
-                self._values.popitem(last=False)
-        return value
 
 
 class OpenFile:

@@ -16,7 +16,6 @@ from lsst.sphgeom import Region
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
-from surveys.fits.source import Lru
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.index.candidates import CELLS_KEPT, FEW, Candidate, Neighbour, overlapping
@@ -43,6 +42,7 @@ from surveys.index.tables import (
     FileRow,
     SurveyRow,
 )
+from surveys.lru import Lru
 from surveys.survey import Survey
 
 #: More images than this are not looked at for one region.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import Engine, func, select
 
-from surveys.fits.source import Lru
 from surveys.index.catalog import Catalog
 from surveys.index.queries import valid_in
 from surveys.index.tables import DatasetRow, SurveyRow
+from surveys.lru import Lru
 from surveys.sky.sphere import Floats
 from surveys.survey import Survey
 

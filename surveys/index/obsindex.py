@@ -12,13 +12,13 @@ from typing import Any
 from lsst.sphgeom import Region
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, or_, select, tuple_
 
-from surveys.fits.source import Lru
 from surveys.index.catalog import Catalog
 from surveys.index.cells import level_of, ranges_at
 from surveys.index.hull import BandHull, make_hulls, unpacked
 from surveys.index.obscore import BAND_CALIB_LEVEL, ObsBand, ObsConstraints, ObsImage
 from surveys.index.queries import preferred, valid_in
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, GenerationRow
+from surveys.lru import Lru
 from surveys.sky.meeting import Probe
 from surveys.survey import Survey
 

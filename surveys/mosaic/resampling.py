@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from surveys.fits.source import Lru
 from surveys.kernels import resample as kernels
+from surveys.lru import Lru
 from surveys.mosaic.bands import Band
 from surveys.mosaic.grid import OutputGrid
 from surveys.mosaic.nodes import (

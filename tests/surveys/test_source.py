@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from surveys.errors import BrokenImage, StaleImage
-from surveys.fits.source import Lru, OpenFile, Source
+from surveys.fits.source import OpenFile, Source
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 100_000, dtype=np.uint8)
 READS: tuple[Literal["mmap", "pread"], ...] = ("mmap", "pread")
@@ -184,26 +183,6 @@ def test_threads_share_few_files(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(2000)))
-
-
-def test_the_least_recently_used_value_goes_first() -> None:
-    cache: Lru[int, str] = Lru(2)
-    made: list[int] = []
-
-    def make(key: int) -> str:
-        made.append(key)
-        return str(key)
-
-    for key in (1, 2, 1, 3, 1, 2):
-        assert cache.get(key, partial(make, key)) == str(key)
-    assert made == [1, 2, 3, 2]
-
-
-def test_what_is_not_worth_it_is_not_kept() -> None:
-    cache: Lru[int, list[int]] = Lru(2)
-    for length in (1, 5, 1, 5):
-        cache.get(length, partial(list, range(length)), worth=lambda value: len(value) < 3)
-    assert list(cache._values) == [1]
 
 
 def test_a_file_that_was_always_warm_is_asked_about_now_and_then(

@@ -1,0 +1,61 @@
+"""What was used last is kept, up to a limit."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Lru(Generic[K, V]):
+    """The most recently used values, at most `keep`; safe between threads.
+
+    Parameters
+    ----------
+    keep
+        Number of values; or, where they are weighed, what all of them may weigh together.
+    weigh
+        What a value counts for; it does not change. One that weighs more than `keep` is not kept.
+    """
+
+    def __init__(self, keep: int, weigh: Callable[[V], int] | None = None) -> None:
+        self._keep = keep
+        self._weigh = weigh
+        self._weight = 0
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(
+        self,
+        key: K,
+        make: Callable[[], V],
+        valid: Callable[[V], bool] = lambda value: True,
+        worth: Callable[[V], bool] = lambda value: True,
+    ) -> V:
+        """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`.
+
+        What is not `worth` it is not kept.
+        """
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None and valid(value):
+                self._values.move_to_end(key)
+                return value
+        value = make()
+        weight = self._weigh(value) if self._weigh else 1
+        if weight > self._keep or not worth(value):
+            return value
+        with self._lock:
+            replaced = self._values.pop(key, None)
+            if replaced is not None:
+                self._weight -= self._weigh(replaced) if self._weigh else 1
+            self._values[key] = value
+            self._weight += weight
+            while self._weight > self._keep:
+                _, oldest = self._values.popitem(last=False)
+                self._weight -= self._weigh(oldest) if self._weigh else 1
+        return value

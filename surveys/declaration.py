@@ -15,7 +15,8 @@ from typing import Any, cast
 from surveys.access import parse_access
 from surveys.errors import DeclarationError
 from surveys.fits.header import STRUCTURE
-from surveys.recipe import read_recipes
+from surveys.lake_declaration import read_lake
+from surveys.recipe import Recipe, read_recipes
 from surveys.survey import (
     ALL_HDUS,
     FIRST_HDU,
@@ -78,7 +79,9 @@ def read_survey(path: Path, data_folder: Path) -> Survey:
 def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder: Path) -> Survey:
     """Make a `Survey` of a declaration already read; `source` and `name` as `read_survey` gives them."""
     keys = Keys(dict(content), source)
-    kind = keys.choice("kind", ("coadd", "exposures"))
+    kind = keys.choice("kind", ("coadd", "exposures", "alerts"))
+    if kind == "alerts":
+        return _alerts(keys, name, data_folder)
     bands = _bands(keys.table("bands", required=True), _band_defaults(keys))
     dataset = keys.optional("dataset", keys.text)
     survey = Survey(
@@ -91,12 +94,6 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
         pixel_scale_arcsec=(
             keys.positive("pixel_scale") if kind == "coadd" else keys.optional("pixel_scale", keys.positive)
         ),
-        description=keys.text("description", ""),
-        credit=keys.text("credit", ""),
-        publisher=_publisher(keys.table("publisher")),
-        obs_collection=keys.text("obs_collection", keys.text("title")),
-        facility_name=keys.text("facility_name", ""),
-        instrument_name=keys.text("instrument_name", ""),
         calib_level=keys.whole("calib_level", 3 if kind == "coadd" else 2, 0, 4),
         dataset=None if dataset is None else keys.template("dataset", dataset, ()),
         band_card=keys.optional("band_card", keys.card),
@@ -108,15 +105,54 @@ def parse_survey(content: Mapping[str, Any], source: str, name: str, data_folder
         pol_states=tuple(keys.texts("pol_states", ())),
         overviews=_overviews(keys),
         access=parse_access(keys),
-        recipes=read_recipes(
-            keys.table("recipes"),
-            tuple(band.label for band in bands),
-            all(band.zeropoint is not None for band in bands),
-        ),
+        recipes=_recipes(keys, bands),
+        **_words(keys),
     )
     keys.finish()
     _check_whole(survey, keys)
     return survey
+
+
+def _alerts(keys: Keys, name: str, data_folder: Path) -> Survey:
+    bands = _bands(keys.table("bands", required=True), {})
+    lake = read_lake(keys, data_folder)
+    survey = Survey(
+        name=keys.segment("name", name),
+        title=keys.text("title"),
+        kind="alerts",
+        roots=() if lake.is_remote else (Path(lake.root),),
+        bands=bands,
+        layers=(),
+        pixel_scale_arcsec=keys.optional("pixel_scale", keys.positive),
+        calib_level=keys.whole("calib_level", 2, 0, 4),
+        fix=_fix(keys.table("fix")),
+        access=parse_access(keys),
+        recipes=_recipes(keys, bands),
+        lake=lake,
+        **_words(keys),
+    )
+    keys.finish()
+    return survey
+
+
+def _words(keys: Keys) -> dict[str, Any]:
+    """Take what is said of a survey of any kind."""
+    return {
+        "description": keys.text("description", ""),
+        "credit": keys.text("credit", ""),
+        "publisher": _publisher(keys.table("publisher")),
+        "obs_collection": keys.text("obs_collection", keys.text("title")),
+        "facility_name": keys.text("facility_name", ""),
+        "instrument_name": keys.text("instrument_name", ""),
+    }
+
+
+def _recipes(keys: Keys, bands: tuple[Band, ...]) -> tuple[Recipe, ...]:
+    return read_recipes(
+        keys.table("recipes"),
+        tuple(band.label for band in bands),
+        all(band.zeropoint is not None for band in bands),
+    )
 
 
 def _overviews(keys: Keys) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Orientation = Literal["as-stored", "flip-x", "flip-y", "rotate-180"]
 TimeScale = Literal["utc", "tai"]
@@ -15,7 +15,8 @@ TimeFormat = Literal["jd", "mjd"]
 class Columns:
     """Columns of the alerts, each with the names that it has had: the first that a file has counts.
 
-    A name is a path through structures, its parts joined by dots (``candidate.ra``).
+    A name is a path through structures, its parts joined by dots (``candidate.ra``); in braces it is a field
+    of the file's path (``{year}``), that of the template or of a folder ``year=2020``.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Lake:
     known_as
         Other beginnings by which clients of a broker name files of the root (``hdfs://host:8020/user/x``).
     storage_options
-        For the file system of a URL.
+        For the file system of a URL, as fsspec has them.
     """
 
     root: str
@@ -81,7 +82,12 @@ class Lake:
     orientation: Orientation = "as-stored"
     stamp_radius_deg: float = 0.0
     known_as: tuple[str, ...] = ()
-    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is reached by a URL."""
+        return "://" in self.root
 
     def stamp(self, name: str) -> StampKind | None:
         """Kind of this name, in whatever case; None where there is none."""

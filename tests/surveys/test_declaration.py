@@ -105,7 +105,7 @@ def test_photometry_of_the_survey_is_that_of_its_bands_unless_they_say_otherwise
             "good.toml: bands.g.em_mim_m: unknown key; the nearest known one is em_min_m",
         ),
         ({"title": ...}, "good.toml: title: expected a value: this key is required, got nothing"),
-        ({"kind": "cube"}, "good.toml: kind: expected one of coadd, exposures, got 'cube'"),
+        ({"kind": "cube"}, "good.toml: kind: expected one of coadd, exposures, alerts, got 'cube'"),
         ({"pixel_scale": ...}, "good.toml: pixel_scale: expected a value"),
         ({"pixel_scale": "0.25"}, "good.toml: pixel_scale: expected a number, got '0.25'"),
         ({"pixel_scale": -1}, "good.toml: pixel_scale: expected a number above 0, got -1"),

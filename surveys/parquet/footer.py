@@ -1,0 +1,280 @@
+"""The footer of a Parquet file: its columns, its row groups, and where the pages of each begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from surveys.errors import BrokenImage, ImageRefused, SurveyError
+from surveys.parquet.arrow import pyarrow
+from surveys.parquet.chunk import Chunk, broken, walk_pages
+from surveys.parquet.reader import LakeReader
+
+#: Bytes of a footer, and rows of a file, beyond which it is not read.
+MOST_FOOTER = 64 << 20
+MOST_ROWS = 1 << 24
+#: Bytes of a column in one row group, unpacked, beyond which pyarrow is not asked to read it.
+MOST_CHUNK = 1 << 30
+
+_MAGIC = b"PAR1"
+_ENCRYPTED = b"PARE"
+_FIRST_LOOK = 1 << 16
+_TAIL = 8
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A column of values, which may lie within structures.
+
+    Parameters
+    ----------
+    name
+        Its path, the parts joined by dots.
+    number
+        Among the leaves of the file, from 0.
+    physical_type
+        As the format calls it: ``BYTE_ARRAY``, ``INT64``, …
+    levels
+        How many of the parts of its path may be null: a value that is there has this definition level.
+    is_list
+        Whether a row may have several of its values.
+    """
+
+    name: str
+    number: int
+    physical_type: str
+    levels: int
+    is_list: bool
+
+
+class Footer:
+    """The footer of a file; see `open_footer`.
+
+    Attributes
+    ----------
+    rows, row_groups
+        Their numbers.
+    leaves
+        Columns by their names.
+    size
+        Bytes of it.
+    """
+
+    def __init__(self, reader: LakeReader, metadata: Any, size: int) -> None:
+        self._reader = reader
+        self._metadata = metadata
+        self.size = size
+        self.rows: int = metadata.num_rows
+        self.row_groups: int = metadata.num_row_groups
+        self.leaves: Mapping[str, Leaf] = self._guard(self._find_leaves)
+        if not 0 <= self.rows <= MOST_ROWS:
+            raise broken(reader, f"it says that it has {self.rows} rows; up to {MOST_ROWS} are read")
+        if self.rows != sum(self.group_rows(group) for group in range(self.row_groups)):
+            raise broken(reader, "its row groups have another number of rows than it says")
+
+    def find(self, names: Sequence[str]) -> Leaf | None:
+        """Give the first of some columns that the file has; None if it has none of them."""
+        return next((self.leaves[name] for name in names if name in self.leaves), None)
+
+    def group_rows(self, group: int) -> int:
+        """Rows of a row group."""
+        rows: int = self._guard(lambda: self._metadata.row_group(group).num_rows)
+        if rows < 0:
+            raise broken(self._reader, "a row group has less than no rows")
+        return rows
+
+    def chunk(self, column: str, group: int) -> Chunk:
+        """Tell where the pages of a column are in a row group.
+
+        Raises
+        ------
+        ImageRefused
+            If there is no such column.
+        BrokenImage
+            If they are not in the file.
+        """
+        told = self._guard(lambda: self._metadata.row_group(group).column(self._leaf(column).number))
+        start = told.data_page_offset
+        if told.dictionary_page_offset is not None and 0 < told.dictionary_page_offset < start:
+            start = told.dictionary_page_offset
+        chunk = Chunk(
+            group=group,
+            offset=start,
+            size=told.total_compressed_size,
+            rows=self.group_rows(group),
+            values=told.num_values,
+            codec=told.compression,
+        )
+        end = self._reader.size - self.size
+        if chunk.values and not len(_MAGIC) <= start < start + chunk.size <= end:
+            raise broken(self._reader, "a column is not within the file")
+        return chunk
+
+    def read(self, columns: Sequence[str]) -> dict[str, Any]:
+        """Read some columns of all rows.
+
+        Parameters
+        ----------
+        columns
+            Names of leaves that are no lists.
+
+        Returns
+        -------
+        dict
+            An array of pyarrow for each: null where it, or a structure that it lies in, is.
+
+        Raises
+        ------
+        ImageRefused
+            If there is no such column, or it is one of lists.
+        BrokenImage
+            If it cannot be read.
+        """
+        return self._read(columns, range(self.row_groups))
+
+    def read_group(self, column: str, group: int) -> Any:
+        """Read a column of one row group, as `read` does."""
+        return self._read([column], [group])[column]
+
+    def _read(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
+        if not columns:
+            return {}
+        for column in columns:
+            if self._leaf(column).is_list:
+                raise ImageRefused(f"its column {column} is one of lists")
+            for group in groups:
+                self._check_sizes(column, group)
+        return self._guard(lambda: self._read_checked(columns, groups))
+
+    def _read_checked(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
+        pa = pyarrow()
+        source = pa.PythonFile(_Stream(self._reader), mode="r")
+        file = pa.parquet.ParquetFile(source, metadata=self._metadata, pre_buffer=False)
+        table = file.read_row_groups(list(groups), columns=list(dict.fromkeys(columns)), use_threads=False)
+        found = {column: _leaf_of(table, column) for column in columns}
+        rows = sum(self.group_rows(group) for group in groups)
+        if any(len(values) != rows for values in found.values()):
+            raise broken(self._reader, "a column has another number of rows than the file")
+        return found
+
+    def _check_sizes(self, column: str, group: int) -> None:
+        """Check what the pages say of themselves, which pyarrow would take memory for unseen."""
+        chunk = self.chunk(column, group)
+        unpacked = sum(page.header.unpacked for page in walk_pages(self._reader, chunk))
+        if unpacked > MOST_CHUNK:
+            raise broken(self._reader, f"a row group has more than {MOST_CHUNK >> 20} MB of one column")
+        if chunk.values != chunk.rows:
+            raise broken(self._reader, "a column has another number of values than rows")
+
+    def _leaf(self, column: str) -> Leaf:
+        if column not in self.leaves:
+            raise ImageRefused(f"it has no column {column}")
+        return self.leaves[column]
+
+    def _find_leaves(self) -> dict[str, Leaf]:
+        schema = self._metadata.schema
+        leaves: dict[str, Leaf] = {}
+        for number in range(len(schema)):
+            told = schema.column(number)
+            leaf = Leaf(
+                told.path,
+                number,
+                told.physical_type,
+                told.max_definition_level,
+                told.max_repetition_level > 0,
+            )
+            leaves.setdefault(leaf.name, leaf)
+        return leaves
+
+    def _guard(self, read: Callable[[], T]) -> T:
+        """Call what asks pyarrow, whose errors have many names and may have addresses."""
+        try:
+            return read()
+        except SurveyError:
+            raise
+        except MemoryError as error:
+            raise broken(self._reader, "reading it takes more memory than there is") from error
+        except Exception as error:
+            raise broken(self._reader, "it is not Parquet that can be read") from error
+
+
+def open_footer(reader: LakeReader) -> Footer:
+    """Read the footer of a file.
+
+    Raises
+    ------
+    BrokenImage
+        If it is none of a Parquet file, or one of more than 64 MB.
+    """
+    if reader.size < len(_MAGIC) + _TAIL:
+        raise BrokenImage(f"{reader.name} is too short to be Parquet.")
+    tail = reader.read(max(0, reader.size - _FIRST_LOOK), min(reader.size, _FIRST_LOOK))
+    if tail[-4:] == _ENCRYPTED:
+        raise BrokenImage(f"{reader.name} is encrypted.")
+    if tail[-4:] != _MAGIC:
+        raise BrokenImage(f"{reader.name} is not Parquet, or cut short.")
+    size = int.from_bytes(tail[-8:-4], "little")
+    if size > min(MOST_FOOTER, reader.size - len(_MAGIC) - _TAIL):
+        raise broken(reader, f"its footer has {size} bytes")
+    if size + _TAIL > len(tail):
+        tail = reader.read(reader.size - size - _TAIL, size + _TAIL)
+    whole = _MAGIC + tail[len(tail) - size - _TAIL :]
+    pa = pyarrow()
+    try:
+        metadata = pa.parquet.read_metadata(pa.BufferReader(whole))
+    except Exception as error:
+        raise broken(reader, "its footer cannot be read") from error
+    return Footer(reader, metadata, size + _TAIL)
+
+
+def _leaf_of(table: Any, column: str) -> Any:
+    """Values of a leaf, by its path from the columns of the table."""
+    pa = pyarrow()
+    for name in table.column_names:
+        if column == name or column.startswith(f"{name}."):
+            parts = column[len(name) + 1 :].split(".") if column != name else []
+            values = table.column(name)
+            for part in parts:
+                values = pa.compute.struct_field(values, part)
+            return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    raise KeyError(column)
+
+
+class _Stream:
+    """A reader of a lake as pyarrow reads files."""
+
+    closed = False
+
+    def __init__(self, reader: LakeReader) -> None:
+        self._reader = reader
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._reader.size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def size(self) -> int:
+        return self._reader.size
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._reader.size - self._at)
+        data = self._reader.read(self._at, left if size < 0 else min(size, left)) if left else b""
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False

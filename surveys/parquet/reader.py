@@ -1,0 +1,99 @@
+"""What a lake gives: files by their path below its root, and their bytes, range by range."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from surveys.template import PathTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a lake.
+
+    Parameters
+    ----------
+    path
+        Below the root, parts joined by ``/``.
+    size
+        Bytes.
+    version
+        What tells it from another of its name and size: the time of its last change in nanoseconds, or what
+        its store calls it by.
+    """
+
+    path: str
+    size: int
+    version: str
+
+    @property
+    def name(self) -> str:
+        """Its bare name."""
+        return self.path.rpartition("/")[2]
+
+
+class LakeReader(Protocol):
+    """A file of a lake, open, of a known identity."""
+
+    @property
+    def name(self) -> str:
+        """Bare name of the file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read exactly so many bytes.
+
+        Raises
+        ------
+        StaleImage
+            If the file is no longer the one that was opened.
+        BrokenImage
+            If it has not so many, or cannot be read.
+        """
+
+
+class LakeWalk(ABC):
+    """One walk through a lake: iterating gives its files in the order of names, folder by folder.
+
+    What begins with ``_`` or ``.`` is left out, as by everything that writes and reads lakes: files on their
+    way, and marks that all of them are there.
+
+    Attributes
+    ----------
+    unreadable
+        Folders (below the root, ending in ``/``) that could not be listed: what they hold is not known.
+    hidden
+        Names of files and folders that are left out, each with the reason.
+    """
+
+    def __init__(self, template: PathTemplate) -> None:
+        self._template = template
+        self.unreadable: list[str] = []
+        self.hidden: list[tuple[str, str]] = []
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[StoredFile]: ...
+
+
+class LakeStore(Protocol):
+    """Where the files of a lake are: a folder, or a file system that is reached by a URL."""
+
+    def walk(self, template: PathTemplate) -> LakeWalk:
+        """Walk through the files that the template matches; SurveyError where there is no such lake."""
+
+    def find(self, path: str) -> StoredFile:
+        """Find a file of this path; ImageRefused if it is not there or not to be opened."""
+
+    def open(self, path: str, size: int, version: str) -> LakeReader:
+        """Open a file; StaleImage if it is another by now, BrokenImage if it cannot be opened."""
+
+
+def is_set_aside(name: str) -> bool:
+    """Whether a file or folder of this name is none of the lake's data."""
+    return name.startswith(("_", "."))

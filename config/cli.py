@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from config.settings import Settings
-    from surveys.index.ingest import IndexReport
+    from surveys.index.report import IndexReport
     from surveys.survey import Survey
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, 
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+import surveys.index.alerts.tables  # noqa: F401 -- it adds to the tables of surveys
 from accounts.tables import Base as AccountTables
 from surveys.index.tables import Base as SurveyTables
 from uws.tables import Base as JobTables

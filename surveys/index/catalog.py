@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
+from surveys.index.alerts.catalog import AlertCatalog
 from surveys.index.candidates import CELLS_KEPT, FEW, Candidate, Neighbour, overlapping
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
 from surveys.index.companions import read_companions, rows_of_images
@@ -64,7 +65,7 @@ class Holdings:
 
 
 class Catalog:
-    """The image index of some surveys. One for all threads.
+    """The index of some surveys: of images, and by `alerts` of alerts. One for all threads.
 
     Parameters
     ----------
@@ -98,6 +99,7 @@ class Catalog:
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
         self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
         self._headers: Lru[int, str] = Lru(HEADERS_KEPT)
+        self.alerts = AlertCatalog(self._engine, self.generation, self.key_of)
 
     def survey(self, name: str) -> Survey:
         """Survey of this name; case does not matter.
@@ -302,12 +304,16 @@ class Catalog:
             raise BrokenImage(f"{record.file.name} cannot be read: {refusal}") from refusal
 
     def holdings(self, survey: str) -> Holdings:
-        """Count what the index has of a survey."""
-        name = self.survey(survey).name
+        """Count what the index has of a survey; of one of alerts, those are its images."""
+        declared = self.survey(survey)
+        name = declared.name
         with self._engine.connect() as connection:
             row = connection.execute(select(SurveyRow).where(SurveyRow.name == name)).first()
             if row is None:
                 return Holdings(0, None, {}, 0, 0)
+            if declared.lake is not None:
+                held = self.alerts.holdings(declared)
+                return Holdings(row.generation, row.last_modified, held.alerts, held.files, held.refused)
             images = connection.execute(
                 select(DatasetRow.band, func.count())
                 .where(DatasetRow.survey_id == row.id, *valid_in(DatasetRow, row.generation))
@@ -318,7 +324,7 @@ class Catalog:
                 select(FileRow.refused).where(FileRow.survey_id == row.id, *valid_in(FileRow, row.generation))
             )
             refused = [bool(reasons) for (reasons,) in files]
-        in_order = {band.label: counts.get(band.label, 0) for band in self.survey(survey).bands}
+        in_order = {band.label: counts.get(band.label, 0) for band in declared.bands}
         return Holdings(row.generation, row.last_modified, in_order, len(refused), sum(refused))
 
     def datasets(self, survey: str, generation: int) -> list[str]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -18,6 +15,8 @@ from sqlalchemy import Engine
 from surveys.errors import SurveyError
 from surveys.index.files import FoundFile, Walk, find_file
 from surveys.index.lock import index_lock
+from surveys.index.processes import DIED, in_processes
+from surveys.index.report import IndexReport, Progress, Refusal
 from surveys.index.scan import FileScan, file_sha256, scan_file
 from surveys.index.store import CHUNK, Edition, KnownFile
 from surveys.index.unique import UniqueAreas
@@ -34,54 +33,6 @@ _TOLD = (
 
 #: Fewer files than this are read here: starting other processes takes longer.
 _WORTH_PROCESSES = 64
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A file, or one HDU of it, that is not in the index; `name` is the file's bare name."""
-
-    name: str
-    hdu: int | None
-    reason: str
-
-    def __str__(self) -> str:
-        where = self.name if self.hdu is None else f"{self.name}[{self.hdu}]"
-        return f"{where}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexReport:
-    """What an indexing run found.
-
-    Parameters
-    ----------
-    generation
-        The one that is read now; the same as before if nothing changed.
-    files
-        Files of the survey, those that were refused among them.
-    added, changed, vanished
-        Files, compared with the index as it was.
-    refused
-        Everything that is not in the index, whether it was refused now or before.
-    unreadable
-        Number of folders that could not be listed; what the index has of them was kept.
-    """
-
-    survey: str
-    generation: int
-    files: int
-    added: int
-    changed: int
-    vanished: int
-    refused: tuple[Refusal, ...]
-    unreadable: int
-
-    @property
-    def unchanged(self) -> int:
-        """Files that were not read because nothing about them changed."""
-        return self.files - self.added - self.changed
 
 
 def index_survey(
@@ -110,7 +61,7 @@ def index_survey(
     only_file
         Look at this file only.
     checksum
-        Keep a SHA-256 of every file read, and compare it before a file counts as changed.
+        Keep a SHA-256 of every file read, and compare it before a file counts as changed; not of a lake.
 
     Raises
     ------
@@ -119,6 +70,8 @@ def index_survey(
     ImageRefused
         If `only_file` is not one of the survey's.
     """
+    if survey.lake is not None:
+        return _index_lake(engine, survey, workers, progress, only_file, checksum)
     with index_lock(engine, survey.name):
         edition = Edition(engine, survey, datetime.now(UTC))
         news = _look(survey, edition, only_file, checksum)
@@ -143,6 +96,26 @@ def index_survey(
             + tuple(Refusal(name, None, reason) for name, reason in news.hidden),
             unreadable=news.unreadable,
         )
+
+
+def _index_lake(
+    engine: Engine,
+    survey: Survey,
+    workers: int,
+    progress: Progress | None,
+    only_file: Path | None,
+    checksum: bool,
+) -> IndexReport:
+    # Parquet is read for surveys of alerts alone: its library is large, and need not be installed.
+    from surveys.index.alerts.ingest import index_lake, path_in
+
+    assert survey.lake is not None  # noqa: S101 -- told to the type checker
+    if checksum:
+        raise SurveyError(
+            f"no checksums are kept of the files of {survey.name}: all of its lake would be read"
+        )
+    path = None if only_file is None else path_in(survey.lake, only_file)
+    return index_lake(engine, survey, workers=workers, progress=progress, only_file=path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,44 +191,12 @@ def scan_files(
     survey: Survey, todo: Sequence[FoundFile], workers: int, *, checksum: bool
 ) -> Iterator[FileScan]:
     """Scan files by `workers` processes; the scans come in the order of the files."""
-    if workers <= 1 or len(todo) < _WORTH_PROCESSES:
-        for file in todo:
-            yield scan_file(survey, file, checksum)
-        return
-    rest = list(reversed(todo))
-    while rest:
-        # Spawned, not forked: the caller may have threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            try:
-                yield from _scan_in(pool, survey, rest, workers, checksum)
-            except BrokenProcessPool:
-                pass
-            else:
-                return
-        yield _scan_alone(survey, rest.pop(), checksum)
-
-
-def _scan_in(
-    pool: ProcessPoolExecutor, survey: Survey, rest: list[FoundFile], workers: int, checksum: bool
-) -> Iterator[FileScan]:
-    """Scan the files at the end of `rest`, last first; each leaves it when its scan is yielded."""
-    ahead: deque[Future[FileScan]] = deque()
-    waiting = reversed(rest)
-    while rest:
-        for file in islice(waiting, 8 * workers - len(ahead)):
-            ahead.append(pool.submit(scan_file, survey, file, checksum))
-        scan = ahead.popleft().result()
-        rest.pop()
-        yield scan
-
-
-def _scan_alone(survey: Survey, file: FoundFile, checksum: bool) -> FileScan:
-    """Scan a file near which a process died, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(scan_file, survey, file, checksum).result()
-        except BrokenProcessPool:
-            return FileScan(file, None, (), ((None, "the process that read it died"),))
+    return in_processes(
+        partial(scan_file, survey, checksum=checksum),
+        todo,
+        workers if len(todo) >= _WORTH_PROCESSES else 1,
+        lambda file: FileScan(file, None, (), ((None, DIED),)),
+    )
 
 
 def _digest(survey: Survey) -> str:

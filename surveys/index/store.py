@@ -66,7 +66,7 @@ class Edition:
         self._survey = survey
         self._now = now
         with self._engine.begin() as connection:
-            self._id, self.current, self.declaration = _survey_row(connection, survey.name, now)
+            self._id, self.current, self.declaration = survey_row(connection, survey.name, now)
         self.generation = self.current + 1
         self._undo()
         purge(self._engine, self._id, now - KEEP_OLD)
@@ -90,7 +90,7 @@ class Edition:
 
     def end_files(self, files: Sequence[KnownFile]) -> None:
         """Let files end with the current generation, and all that came from them."""
-        for chunk in _chunks(files):
+        for chunk in in_chunks(files):
             ids = [file.id for file in chunk]
             with self._engine.begin() as connection:
                 owned = select(ArtifactRow.dataset_id).where(
@@ -141,7 +141,7 @@ class Edition:
 
     def _add_file(self, connection: Connection, scan: FileScan) -> FileScan:
         refused = list(scan.refused)
-        file_id = _insert(
+        file_id = inserted_key(
             connection,
             FileRow,
             survey_id=self._id,
@@ -170,7 +170,7 @@ class Edition:
         key, reason = self._free_key(connection, hdu)
         if key is None:
             return reason
-        dataset_id = _insert(connection, DatasetRow, **self._dataset(key, hdu))
+        dataset_id = inserted_key(connection, DatasetRow, **self._dataset(key, hdu))
         assert hdu.sky is not None  # noqa: S101 -- told to the type checker
         connection.execute(
             insert(CellRow),
@@ -299,6 +299,13 @@ def purge(engine: Engine, survey_id: int, before: datetime) -> None:
 
     Who read the pointer before that moment may no longer find them.
     """
+    last = last_published(engine, survey_id, before)
+    if last is not None:
+        _delete_files(engine, survey_id, FileRow.gen_to <= last)
+
+
+def last_published(engine: Engine, survey_id: int, before: datetime) -> int | None:
+    """Newest generation of a survey that was published before a moment; None where there is none."""
     newest = (
         select(GenerationRow.number)
         .where(GenerationRow.survey_id == survey_id, GenerationRow.published < before)
@@ -306,9 +313,7 @@ def purge(engine: Engine, survey_id: int, before: datetime) -> None:
         .limit(1)
     )
     with engine.connect() as connection:
-        last = connection.execute(newest).scalar()
-    if last is not None:
-        _delete_files(engine, survey_id, FileRow.gen_to <= last)
+        return connection.execute(newest).scalar()
 
 
 def natural_order(value: str) -> str:
@@ -316,10 +321,13 @@ def natural_order(value: str) -> str:
     return _DIGITS.sub(lambda digits: digits[0].lstrip("0").rjust(20, "0"), value)
 
 
-def _survey_row(connection: Connection, name: str, now: datetime) -> tuple[int, int, str]:
+def survey_row(connection: Connection, name: str, now: datetime) -> tuple[int, int, str]:
+    """Key, generation and digest of the declaration of a survey, whose row is made where there is none."""
     row = connection.execute(select(SurveyRow).where(SurveyRow.name == name)).first()
     if row is None:
-        survey_id = _insert(connection, SurveyRow, name=name, generation=0, last_modified=now, declaration="")
+        survey_id = inserted_key(
+            connection, SurveyRow, name=name, generation=0, last_modified=now, declaration=""
+        )
         return survey_id, 0, ""
     return row.id, row.generation, row.declaration
 
@@ -339,10 +347,10 @@ def _delete_files(engine: Engine, survey_id: int, condition: ColumnElement[bool]
             datasets = [row.dataset_id for row in rows if row.dataset_id is not None]
             headers = {row.header_id for row in rows}
             connection.execute(delete(ArtifactRow).where(ArtifactRow.file_id.in_(files)))
-            for chunk in _chunks(datasets):
+            for chunk in in_chunks(datasets):
                 connection.execute(delete(CellRow).where(CellRow.dataset_id.in_(chunk)))
                 connection.execute(delete(DatasetRow).where(DatasetRow.id.in_(chunk)))
-            for chunk in _chunks(sorted(headers)):
+            for chunk in in_chunks(sorted(headers)):
                 used = select(ArtifactRow.header_id).where(ArtifactRow.header_id.in_(chunk))
                 connection.execute(
                     delete(HeaderRow).where(HeaderRow.id.in_(chunk), HeaderRow.id.not_in(used))
@@ -350,7 +358,8 @@ def _delete_files(engine: Engine, survey_id: int, condition: ColumnElement[bool]
             connection.execute(delete(FileRow).where(FileRow.id.in_(files)))
 
 
-def _insert(connection: Connection, table: type[Base], **values: Any) -> int:
+def inserted_key(connection: Connection, table: type[Base], **values: Any) -> int:
+    """Insert a row; the key it got."""
     result = connection.execute(insert(table).values(**values))
     key = result.inserted_primary_key
     assert key is not None  # noqa: S101 -- told to the type checker
@@ -365,9 +374,10 @@ def _header_id(connection: Connection, survey_id: int, text: str) -> int:
     if found is not None:
         return found
     deflated = zlib.compress(text.encode(), 6)
-    return _insert(connection, HeaderRow, survey_id=survey_id, digest=digest, deflated=deflated)
+    return inserted_key(connection, HeaderRow, survey_id=survey_id, digest=digest, deflated=deflated)
 
 
-def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Part rows into as many as one statement takes."""
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]

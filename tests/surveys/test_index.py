@@ -20,7 +20,8 @@ from surveys.declaration import parse_survey
 from surveys.errors import BrokenImage, DeclarationError, ImageRefused, SurveyError, UnknownDataset
 from surveys.index.catalog import Catalog
 from surveys.index.files import FoundFile, Match, Walk
-from surveys.index.ingest import IndexReport, index_survey, scan_files
+from surveys.index.ingest import index_survey, scan_files
+from surveys.index.report import IndexReport
 from surveys.index.store import purge
 from surveys.index.tables import ArtifactRow, CellRow, DatasetRow, FileRow, HeaderRow
 from surveys.survey import Survey

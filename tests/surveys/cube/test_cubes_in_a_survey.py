@@ -19,7 +19,8 @@ from surveys.errors import RequestFault, TooLarge
 from surveys.execute import execute
 from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
-from surveys.index.ingest import IndexReport, index_survey
+from surveys.index.ingest import index_survey
+from surveys.index.report import IndexReport
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest, Interval, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Size

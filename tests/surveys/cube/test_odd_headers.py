@@ -13,7 +13,8 @@ from surveys.declaration import parse_survey
 from surveys.execute import execute
 from surveys.fits.source import Source
 from surveys.index.catalog import Catalog
-from surveys.index.ingest import IndexReport, index_survey
+from surveys.index.ingest import index_survey
+from surveys.index.report import IndexReport
 from surveys.planner import Limits, plan_cutout
 from surveys.request import CutoutRequest, Interval, MosaicOptions, PictureOptions
 from surveys.sky.stencil import Circle

@@ -1,0 +1,328 @@
+"""Reading the index of alerts: who and where an alert is, which ones an object has, and those of a place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from surveys.alert import AlertRecord, LakeFile
+from surveys.errors import StaleImage, TooLarge, UnknownDataset
+from surveys.fits.source import Lru
+from surveys.index.alerts.queries import (
+    BY_CANDID,
+    BY_ID,
+    BY_OBJECT,
+    BY_OBJECT_IN_FILE,
+    HELD,
+    PAGES,
+    Reads,
+)
+from surveys.index.alerts.units import DAY, DEGREE, digest_of
+from surveys.request import Interval
+from surveys.survey import Survey
+
+if TYPE_CHECKING:
+    from surveys.index.obscore import ObsConstraints
+    from surveys.parquet.pages import ColumnPages
+    from surveys.parquet.source import LakeSource
+
+#: More alerts of one object than these are not looked at.
+MOST_EPOCHS = 20_000
+
+_ALERTS_KEPT = 20_000
+_OBJECTS_KEPT = 4_000
+_FILES_KEPT = 4_000
+_PAGES_KEPT = 1_000
+#: An object of more alerts than this is not kept.
+_FEW = 200
+#: Keys of one query.
+_AT_ONCE = 2_000
+_BIGGEST = 2**63 - 1
+
+Records = tuple[AlertRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LakeHoldings:
+    """How much the index has of a survey of alerts.
+
+    `alerts` are counted by the band, in the order declared, "" for those of none; `refused` counts the files
+    of which something was refused; times are MJD, None without any alert.
+    """
+
+    alerts: Mapping[str, int]
+    files: int
+    refused: int
+    first_mjd: float | None
+    last_mjd: float | None
+
+
+class AlertCatalog:
+    """The index of the alerts of some surveys. One for all threads.
+
+    Parameters
+    ----------
+    engine
+        Of a database whose tables are up to date; every query is a transaction of its own.
+    generation_of, key_of
+        Which generation of a survey counts now, and its key in the index, by its name.
+    """
+
+    def __init__(
+        self, engine: Engine, generation_of: Callable[[str], int], key_of: Callable[[str], int]
+    ) -> None:
+        self.reads = Reads(engine)
+        self._generation_of = generation_of
+        self._key_of = key_of
+        self._by_candid: Lru[tuple[str, int, int], AlertRecord] = Lru(_ALERTS_KEPT)
+        self._by_id: Lru[int, AlertRecord] = Lru(_ALERTS_KEPT)
+        self._by_object: Lru[tuple[str, int, str], Records] = Lru(_OBJECTS_KEPT)
+        self._files: Lru[int, tuple[LakeFile, tuple[str, ...]]] = Lru(_FILES_KEPT)
+        self._pages: Lru[tuple[int, str], tuple[ColumnPages | None]] = Lru(_PAGES_KEPT)
+
+    @cached_property
+    def lakes(self) -> LakeSource:
+        """Where the bytes of stamps come from."""
+        # Parquet is read for alerts alone, and its library is large.
+        from surveys.parquet.source import LakeSource
+
+        return LakeSource()
+
+    def alert(self, survey: Survey, candid: int) -> AlertRecord:
+        """Alert of this number.
+
+        Raises
+        ------
+        UnknownDataset
+            If there is none.
+        """
+        key = (survey.name, self._generation_of(survey.name), candid)
+
+        def read() -> AlertRecord:
+            found = self._with_candids(survey, [candid], key[1])
+            if not found:
+                raise UnknownDataset(f"there is no alert {candid} in {survey.name}")
+            return found[candid]
+
+        return self._by_candid.get(key, read)
+
+    def epochs(
+        self,
+        survey: Survey,
+        object_id: str,
+        time_mjd: Interval | None = None,
+        bands: Sequence[str] = (),
+        at_most: int = MOST_EPOCHS,
+    ) -> Records:
+        """Alerts of an object, by time; of those labels of bands if any are given.
+
+        Raises
+        ------
+        UnknownDataset
+            If there is no such object.
+        TooLarge
+            If more than `at_most` are asked for.
+        """
+        found = self._object(survey, object_id)
+        if time_mjd is not None or bands:
+            found = tuple(
+                alert
+                for alert in found
+                if (time_mjd is None or time_mjd.overlaps(alert.mjd, alert.mjd))
+                and (not bands or alert.band in bands)
+            )
+        if len(found) > at_most:
+            raise TooLarge(
+                f"{len(found)} alerts of the object; {at_most} can be had at once: pick some by TIME or FILTER"
+            )
+        return found
+
+    def records(self, ids: Sequence[int]) -> dict[int, AlertRecord]:
+        """Alerts by their keys in the index, of any generation that is kept.
+
+        Raises
+        ------
+        StaleImage
+            If one is no longer there.
+        """
+        if len(ids) == 1:
+            return {ids[0]: self._by_id.get(ids[0], lambda: self._with_ids(ids)[ids[0]])}
+        found: dict[int, AlertRecord] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            found |= self._with_ids(ids[start : start + _AT_ONCE])
+        return found
+
+    def by_candid(self, survey: Survey, candids: Sequence[int]) -> dict[int, AlertRecord]:
+        """Alerts of these numbers, as far as there are any."""
+        generation = self._generation_of(survey.name)
+        found: dict[int, AlertRecord] = {}
+        for start in range(0, len(candids), _AT_ONCE):
+            found |= self._with_candids(survey, candids[start : start + _AT_ONCE], generation)
+        return found
+
+    def by_object(self, survey: Survey, object_ids: Sequence[str]) -> dict[str, Records]:
+        """Alerts of objects, by time, as far as there are any; by the names of the objects in lower case.
+
+        Raises
+        ------
+        TooLarge
+            If there are too many.
+        """
+        generation = self._generation_of(survey.name)
+        names = list(dict.fromkeys(name.lower() for name in object_ids))
+        found: dict[str, Records] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            found |= self._of_objects(survey, some, generation, MOST_EPOCHS * 10)
+        return found
+
+    def in_file(self, survey: Survey, path: str, object_id: str | None, candid: int | None) -> Records:
+        """Alerts of one file, by time: of an object, of a number, or of both; none for neither."""
+        known = {"survey_id": self._key_of(survey.name), "generation": self._generation_of(survey.name)}
+        if candid is not None:
+            candids = [candid] if _is_64_bits(candid) else []
+            rows = self.reads.rows(BY_CANDID, keys=candids, most=MOST_EPOCHS, **known)
+        elif object_id is not None:
+            digests = [digest_of(object_id)]
+            rows = self.reads.rows(BY_OBJECT_IN_FILE, keys=digests, most=MOST_EPOCHS, path=path, **known)
+        else:
+            return ()
+        named = object_id.lower() if object_id is not None else None
+        found = map(self.record_of, rows)
+        return _in_order(
+            alert
+            for alert in found
+            if alert.file.path == path and (named is None or alert.object_id.lower() == named)
+        )
+
+    def pages(self, file: LakeFile, kind: str) -> ColumnPages | None:
+        """Where the stamps of a kind lie in a file; None if it has none of this kind."""
+
+        def read() -> tuple[ColumnPages | None]:
+            from surveys.parquet.pages import ColumnPages
+
+            found = self.reads.rows(PAGES, file_id=file.id, kind=kind.lower())
+            return (ColumnPages.unpack(bytes(found[0][0])) if found else None,)
+
+        return self._pages.get((file.id, kind.lower()), read)[0]
+
+    def search(self, survey: Survey, wanted: ObsConstraints) -> Iterator[AlertRecord]:
+        """Alerts of a survey that satisfy constraints, a page at a time; no transaction between pages."""
+        from surveys.index.alerts.search import search
+
+        known = {"survey_id": self._key_of(survey.name), "generation": self._generation_of(survey.name)}
+        return search(self, survey, wanted, known)
+
+    def holdings(self, survey: Survey) -> LakeHoldings:
+        """Count what the index has of a survey."""
+        counts = {band.label: 0 for band in survey.bands}
+        times: list[int] = []
+        generation = self._generation_of(survey.name)
+        rows = self.reads.rows(HELD, survey_id=self._key_of(survey.name), generation=generation)
+        refused = 0
+        for bands, reasons, first, last in rows:
+            for label, count in _from_json(bands):
+                counts[label] = counts.get(label, 0) + count
+            refused += bool(_from_json(reasons))
+            times += [time for time in (first, last) if time is not None]
+        return LakeHoldings(
+            counts,
+            len(rows),
+            refused,
+            min(times) / DAY if times else None,
+            max(times) / DAY if times else None,
+        )
+
+    def record_of(self, row: Sequence[Any]) -> AlertRecord:
+        """Make an alert of a row of the statements that find some."""
+        key, candid, name, number, ra, dec, mjd, band, *of_file = row
+        file, labels = self._files.get(of_file[0], lambda: _file_of(of_file))
+        return AlertRecord(
+            id=key,
+            survey=file.survey,
+            candid=candid,
+            object_id=name or ("" if number is None else str(number)),
+            ra_deg=ra / DEGREE,
+            dec_deg=dec / DEGREE,
+            mjd=mjd / DAY,
+            band=labels[band],
+            file=file,
+        )
+
+    def _object(self, survey: Survey, object_id: str) -> Records:
+        generation, name = self._generation_of(survey.name), object_id.lower()
+
+        def read() -> Records:
+            found = self._of_objects(survey, [name], generation, MOST_EPOCHS)
+            if name not in found:
+                raise UnknownDataset(f"there is no object {object_id!r} in {survey.name}")
+            return found[name]
+
+        return self._by_object.get(
+            (survey.name, generation, name), read, worth=lambda found: len(found) <= _FEW
+        )
+
+    def _with_candids(
+        self, survey: Survey, candids: Sequence[int], generation: int
+    ) -> dict[int, AlertRecord]:
+        rows = self.reads.rows(
+            BY_CANDID,
+            keys=[candid for candid in candids if _is_64_bits(candid)],
+            most=_BIGGEST,
+            survey_id=self._key_of(survey.name),
+            generation=generation,
+        )
+        # Of twins the last one counts.
+        return {row[1]: self.record_of(row) for row in sorted(rows, key=lambda row: row[0])}
+
+    def _with_ids(self, ids: Sequence[int]) -> dict[int, AlertRecord]:
+        found = {row[0]: self.record_of(row) for row in self.reads.rows(BY_ID, keys=list(ids))}
+        if len(found) < len(set(ids)):
+            raise StaleImage("the alert is no longer in the index")
+        return found
+
+    def _of_objects(
+        self, survey: Survey, names: Sequence[str], generation: int, most: int
+    ) -> dict[str, Records]:
+        """Alerts of objects, which are named in lower case."""
+        rows = self.reads.rows(
+            BY_OBJECT,
+            keys=sorted({digest_of(name) for name in names}),
+            most=most + 1,
+            survey_id=self._key_of(survey.name),
+            generation=generation,
+        )
+        if len(rows) > most:
+            raise TooLarge(f"more than {most} alerts: ask for fewer objects, or for single alerts")
+        found: dict[str, list[AlertRecord]] = {name: [] for name in names}
+        for row in rows:
+            alert = self.record_of(row)
+            # Others have the same digest.
+            if (named := alert.object_id.lower()) in found:
+                found[named].append(alert)
+        return {name: _in_order(alerts) for name, alerts in found.items() if alerts}
+
+
+def _in_order(alerts: Iterable[AlertRecord]) -> Records:
+    return tuple(sorted(alerts, key=lambda alert: (alert.mjd, alert.candid, alert.id)))
+
+
+def _file_of(row: Sequence[Any]) -> tuple[LakeFile, tuple[str, ...]]:
+    """File of a row, and the labels of the bands that its alerts name by their places."""
+    key, path, size, version, first_id, rows, bands, survey = row[:8]
+    labels = tuple(label for label, _ in _from_json(bands))
+    return LakeFile(key, survey, path, size, version, first_id, rows), labels
+
+
+def _from_json(stored: Any) -> Any:
+    """JSON as a driver hands it over: PostgreSQL's reads it, SQLite's does not."""
+    return json.loads(stored) if isinstance(stored, str) else stored
+
+
+def _is_64_bits(number: int) -> bool:
+    return -(2**63) <= number < 2**63

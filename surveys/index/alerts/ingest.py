@@ -1,0 +1,193 @@
+"""Bringing the index of a survey of alerts up to date with its lake."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from surveys.errors import ImageRefused, SurveyError
+from surveys.index.alerts.reading import LakeFiles, StoredFile
+from surveys.index.alerts.scan import LakeScan, scan_file
+from surveys.index.alerts.store import KnownLakeFile, LakeEdition
+from surveys.index.lock import index_lock
+from surveys.index.processes import DIED, in_processes
+from surveys.index.report import IndexReport, Progress, Refusal
+from surveys.lake import Lake
+from surveys.survey import Survey
+
+#: Raised when the same file would be read differently: then every file is read anew.
+READING = 1
+
+#: Fewer bytes than these are read here: starting other processes takes longer.
+_WORTH_PROCESSES = 50_000_000
+
+
+def index_lake(
+    engine: Engine,
+    survey: Survey,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    only_file: str | None = None,
+) -> IndexReport:
+    """Read what is new in the lake of a survey of alerts, and publish it at once.
+
+    Readers see the index as it was until the very end, then all of the new one.
+
+    Parameters
+    ----------
+    engine
+        Of a database whose tables are up to date.
+    survey
+        Its declaration; where that changed in a way that matters, every file is read anew.
+    workers
+        Processes that read files.
+    progress
+        Called with the number of files read and to be read.
+    only_file
+        Path below the root of the one file that is looked at; its alerts end if it is gone.
+
+    Raises
+    ------
+    SurveyError
+        If another process indexes the survey, its root is missing, or all its files are.
+    ImageRefused
+        If `only_file` is none that the index has, and is not there.
+    """
+    lake = survey.lake
+    if lake is None:
+        raise SurveyError(f"the survey {survey.name} is not one of alerts")
+    with index_lock(engine, survey.name):
+        edition = LakeEdition(engine, survey, datetime.now(UTC))
+        digest = _digest(survey)
+        news = (
+            _look_at(lake, edition, only_file, digest) if only_file else _look(survey, lake, edition, digest)
+        )
+        edition.end_files([*news.vanished, *news.changed])
+        refused = {path: file.refused for path, file in news.kept.items()}
+        alerts = 0
+        scans = in_processes(
+            partial(scan_file, survey),
+            news.todo,
+            workers if sum(file.size for file in news.todo) > _WORTH_PROCESSES else 1,
+            lambda file: LakeScan(file, refused=((None, DIED),)),
+            ahead=2,
+        )
+        for done, scan in enumerate(scans, start=1):
+            edition.add(scan)
+            refused[scan.found.path] = scan.refused
+            alerts += len(scan.alerts)
+            if progress is not None:
+                progress(done, len(news.todo))
+        if news.todo or news.vanished or news.digest != edition.declaration:
+            edition.publish(news.digest)
+        return IndexReport(
+            survey=survey.name,
+            generation=edition.current,
+            files=len(refused),
+            added=len(news.todo) - len(news.changed),
+            changed=len(news.changed),
+            vanished=len(news.vanished),
+            refused=tuple(
+                Refusal(path.rpartition("/")[2], None, _told(rows, reason))
+                for path, reasons in sorted(refused.items())
+                for rows, reason in reasons
+            )
+            + tuple(Refusal(name, None, reason) for name, reason in news.hidden),
+            unreadable=news.unreadable,
+            alerts=alerts,
+        )
+
+
+def reindex_file(engine: Engine, survey: Survey, path: str) -> IndexReport:
+    """Read one file of a survey of alerts anew, which is not the one that was indexed or is gone.
+
+    Parameters
+    ----------
+    path
+        Below the root.
+
+    Raises
+    ------
+    SurveyError
+        If another process indexes the survey.
+    """
+    return index_lake(engine, survey, only_file=path)
+
+
+def path_in(lake: Lake, file: Path) -> str:
+    """Path below the root of a lake of a file that is given by its own path, from here, or so already."""
+    root, place = Path(os.path.abspath(lake.root)), Path(os.path.abspath(file))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else file.as_posix()
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """How the lake differs from the index: files to read, and of those known what becomes of them."""
+
+    todo: Sequence[StoredFile]
+    changed: Sequence[KnownLakeFile]
+    vanished: Sequence[KnownLakeFile]
+    kept: dict[str, KnownLakeFile]
+    unreadable: int
+    hidden: Sequence[tuple[str, str]]
+    digest: str
+
+
+def _look(survey: Survey, lake: Lake, edition: LakeEdition, digest: str) -> _News:
+    known, anew = edition.known_files(), digest != edition.declaration
+    todo, changed, kept = [], [], {}
+    files = LakeFiles(lake)
+    for file in files.walk():
+        before = known.pop(file.path, None)
+        if before is not None and not anew and (file.size, file.version) == (before.size, before.version):
+            kept[file.path] = before
+            continue
+        todo.append(file)
+        if before is not None:
+            changed.append(before)
+    vanished = []
+    for path, missing in known.items():
+        if path.startswith(tuple(files.unreadable)):
+            kept[path] = missing
+        else:
+            vanished.append(missing)
+    if vanished and not todo and not kept:
+        raise SurveyError(f"all files of the survey {survey.name} are gone; its index is left as it is")
+    return _News(todo, changed, vanished, kept, len(files.unreadable), files.hidden, digest)
+
+
+def _look_at(lake: Lake, edition: LakeEdition, path: str, digest: str) -> _News:
+    """Look at one file. The others are still as another declaration had them read: its digest stays."""
+    known = list(edition.known_files(path).values())
+    digest = edition.declaration or digest
+    try:
+        found = LakeFiles(lake).find(path)
+    except ImageRefused:
+        if not known:
+            raise
+        return _News([], [], known, {}, 0, [], digest)
+    for same in known:
+        if (found.size, found.version) == (same.size, same.version):
+            return _News([], [], [], {path: same}, 0, [], digest)
+    return _News([found], known, [], {}, 0, [], digest)
+
+
+def _told(rows: int | None, reason: str) -> str:
+    return reason if rows is None else f"{rows} alert{'' if rows == 1 else 's'}: {reason}"
+
+
+def _digest(survey: Survey) -> str:
+    """Digest of all in a declaration that changes what the index says of a file."""
+    lake = survey.lake
+    assert lake is not None  # noqa: S101 -- told to the type checker
+    words = [(band.label, band.words) for band in survey.bands]
+    told = (words, lake.path, lake.columns, lake.stamps, lake.time_format, lake.time_scale)
+    return hashlib.sha256(f"{READING} {told!r}".encode()).hexdigest()

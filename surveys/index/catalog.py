@@ -99,7 +99,7 @@ class Catalog:
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
         self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
         self._headers: Lru[int, str] = Lru(HEADERS_KEPT)
-        self.alerts = AlertCatalog(self._engine, self.generation, self.key_of)
+        self.alerts = AlertCatalog(self, self._engine, engine)
 
     def survey(self, name: str) -> Survey:
         """Survey of this name; case does not matter.

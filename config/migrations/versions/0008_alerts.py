@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("refused", sa.JSON(), nullable=False),
         sa.Column("first_mjd", sa.BigInteger(), nullable=True),
         sa.Column("last_mjd", sa.BigInteger(), nullable=True),
+        sa.Column("cover", sa.LargeBinary(), nullable=True),
         sa.Column("gen_from", sa.Integer(), nullable=False),
         sa.Column("gen_to", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["survey_id"], ["survey.id"], name=op.f("fk_lake_file_survey_id_survey")),

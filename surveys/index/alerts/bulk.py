@@ -19,9 +19,9 @@ def copy_rows(connection: Connection, table: type[Base], columns: Sequence[Seque
     name = table.__tablename__
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(columns))
-        cursor = connection.connection.cursor()
-        cursor.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608
-        cursor.close()
+        sqlite = connection.connection.cursor()
+        sqlite.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608
+        sqlite.close()
         return
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     with driver.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN") as copy:

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from surveys.alert import AlertRecord, LakeFile
-from surveys.errors import StaleImage, TooLarge, UnknownDataset
+from surveys.errors import StaleImage, SurveyError, TooLarge, UnknownDataset
 from surveys.fits.source import Lru
 from surveys.index.alerts.queries import (
     BY_CANDID,
     BY_ID,
+    BY_KEY,
     BY_OBJECT,
     BY_OBJECT_IN_FILE,
+    COVERS,
     HELD,
+    LAST_FILE,
     PAGES,
     Reads,
 )
 from surveys.index.alerts.units import DAY, DEGREE, digest_of
+from surveys.index.tables import SurveyRow
 from surveys.request import Interval
 from surveys.survey import Survey
 
 if TYPE_CHECKING:
     from surveys.index.obscore import ObsConstraints
-    from surveys.parquet.pages import ColumnPages
-    from surveys.parquet.source import LakeSource
+    from surveys.parquet.pages import ColumnPages  # type: ignore[import-untyped]
+    from surveys.parquet.source import LakeSource  # type: ignore[import-untyped]
 
 #: More alerts of one object than these are not looked at.
 MOST_EPOCHS = 20_000
@@ -43,6 +48,8 @@ _FEW = 200
 #: Keys of one query.
 _AT_ONCE = 2_000
 _BIGGEST = 2**63 - 1
+#: A larger file (bytes) is not indexed while somebody waits.
+_LARGE = 2**28
 
 Records = tuple[AlertRecord, ...]
 
@@ -60,6 +67,23 @@ class LakeHoldings:
     refused: int
     first_mjd: float | None
     last_mjd: float | None
+    last_modified: datetime | None
+
+
+class SurveyIndex(Protocol):
+    """What is asked of `surveys.index.catalog.Catalog`."""
+
+    def survey(self, name: str) -> Survey:
+        """Survey of this name."""
+
+    def generation(self, survey: str) -> int:
+        """Which generation of its index counts now."""
+
+    def key_of(self, survey: str) -> int:
+        """Key of it in the index."""
+
+    def refresh(self) -> None:
+        """Forget which generations count."""
 
 
 class AlertCatalog:
@@ -67,18 +91,19 @@ class AlertCatalog:
 
     Parameters
     ----------
-    engine
-        Of a database whose tables are up to date; every query is a transaction of its own.
-    generation_of, key_of
-        Which generation of a survey counts now, and its key in the index, by its name.
+    index
+        The surveys, which generation of them counts, and their keys in the index.
+    reading
+        Engine on which every query is a transaction of its own.
+    writing
+        Engine by which a file is indexed anew.
     """
 
-    def __init__(
-        self, engine: Engine, generation_of: Callable[[str], int], key_of: Callable[[str], int]
-    ) -> None:
-        self.reads = Reads(engine)
-        self._generation_of = generation_of
-        self._key_of = key_of
+    def __init__(self, index: SurveyIndex, reading: Engine, writing: Engine) -> None:
+        self.reads = Reads(reading)
+        self._index = index
+        self._reading = reading
+        self._writing = writing
         self._by_candid: Lru[tuple[str, int, int], AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_id: Lru[int, AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_object: Lru[tuple[str, int, str], Records] = Lru(_OBJECTS_KEPT)
@@ -101,7 +126,7 @@ class AlertCatalog:
         UnknownDataset
             If there is none.
         """
-        key = (survey.name, self._generation_of(survey.name), candid)
+        key = (survey.name, self._index.generation(survey.name), candid)
 
         def read() -> AlertRecord:
             found = self._with_candids(survey, [candid], key[1])
@@ -138,7 +163,7 @@ class AlertCatalog:
             )
         if len(found) > at_most:
             raise TooLarge(
-                f"{len(found)} alerts of the object; {at_most} can be had at once: pick some by TIME or FILTER"
+                f"{len(found)} alerts of the object; {at_most} can be had at once: pick some by TIME, FILTER"
             )
         return found
 
@@ -159,7 +184,7 @@ class AlertCatalog:
 
     def by_candid(self, survey: Survey, candids: Sequence[int]) -> dict[int, AlertRecord]:
         """Alerts of these numbers, as far as there are any."""
-        generation = self._generation_of(survey.name)
+        generation = self._index.generation(survey.name)
         found: dict[int, AlertRecord] = {}
         for start in range(0, len(candids), _AT_ONCE):
             found |= self._with_candids(survey, candids[start : start + _AT_ONCE], generation)
@@ -173,7 +198,7 @@ class AlertCatalog:
         TooLarge
             If there are too many.
         """
-        generation = self._generation_of(survey.name)
+        generation = self._index.generation(survey.name)
         names = list(dict.fromkeys(name.lower() for name in object_ids))
         found: dict[str, Records] = {}
         for start in range(0, len(names), _AT_ONCE):
@@ -183,7 +208,7 @@ class AlertCatalog:
 
     def in_file(self, survey: Survey, path: str, object_id: str | None, candid: int | None) -> Records:
         """Alerts of one file, by time: of an object, of a number, or of both; none for neither."""
-        known = {"survey_id": self._key_of(survey.name), "generation": self._generation_of(survey.name)}
+        known = self._known(survey)
         if candid is not None:
             candids = [candid] if _is_64_bits(candid) else []
             rows = self.reads.rows(BY_CANDID, keys=candids, most=MOST_EPOCHS, **known)
@@ -215,15 +240,61 @@ class AlertCatalog:
         """Alerts of a survey that satisfy constraints, a page at a time; no transaction between pages."""
         from surveys.index.alerts.search import search
 
-        known = {"survey_id": self._key_of(survey.name), "generation": self._generation_of(survey.name)}
-        return search(self, survey, wanted, known)
+        return search(self, survey, wanted, self._known(survey))
+
+    def covers(self, survey: Survey) -> Iterator[bytes]:
+        """Where the alerts lie, of each file (see `surveys.index.alerts.cover`)."""
+        return (bytes(cover) for (cover,) in self.reads.rows(COVERS, **self._known(survey)))
+
+    def sample(self, survey: Survey) -> AlertRecord | None:
+        """Return some alert of a survey, of an object if one is near; None where there is none."""
+        known = self._known(survey)
+        for first_id, rows in self.reads.rows(LAST_FILE, **known):
+            keys = {"after": first_id - 1, "last": first_id + rows - 1, "most": 100}
+            found = self.reads.rows(BY_KEY, **known, **keys, first_mjd=0, last_mjd=_BIGGEST)
+            alerts = [self.record_of(row) for row in found]
+            return next((alert for alert in alerts if alert.object_id), next(iter(alerts), None))
+        return None
+
+    def refresh(self) -> None:
+        """Forget which generations count, since one of them has shown to be old."""
+        self._index.refresh()
+
+    def reindex(self, dataset: str) -> bool:
+        """Read the file of an alert anew, which is not the one that was indexed.
+
+        Parameters
+        ----------
+        dataset
+            ``survey/alert/candid``.
+
+        Returns
+        -------
+        bool
+            False where nothing was done: others index the survey, or the file is a large one.
+        """
+        from surveys.index.alerts.ingest import reindex_file
+
+        name, _, candid = dataset.split("/")[:3]
+        survey = self._index.survey(name)
+        file = self.alert(survey, int(candid)).file
+        if file.size > _LARGE:
+            return False
+        try:
+            reindex_file(self._writing, survey, file.path)
+        except SurveyError:
+            return False
+        self.refresh()
+        return True
 
     def holdings(self, survey: Survey) -> LakeHoldings:
         """Count what the index has of a survey."""
         counts = {band.label: 0 for band in survey.bands}
         times: list[int] = []
-        generation = self._generation_of(survey.name)
-        rows = self.reads.rows(HELD, survey_id=self._key_of(survey.name), generation=generation)
+        rows = self.reads.rows(HELD, **self._known(survey))
+        with self._reading.connect() as connection:
+            query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
+            modified = connection.execute(query).scalar()
         refused = 0
         for bands, reasons, first, last in rows:
             for label, count in _from_json(bands):
@@ -236,6 +307,7 @@ class AlertCatalog:
             refused,
             min(times) / DAY if times else None,
             max(times) / DAY if times else None,
+            modified,
         )
 
     def record_of(self, row: Sequence[Any]) -> AlertRecord:
@@ -254,8 +326,13 @@ class AlertCatalog:
             file=file,
         )
 
+    def _known(self, survey: Survey) -> dict[str, int]:
+        """Parameters that say what of the index counts."""
+        generation = self._index.generation(survey.name)
+        return {"survey_id": self._index.key_of(survey.name), "generation": generation}
+
     def _object(self, survey: Survey, object_id: str) -> Records:
-        generation, name = self._generation_of(survey.name), object_id.lower()
+        generation, name = self._index.generation(survey.name), object_id.lower()
 
         def read() -> Records:
             found = self._of_objects(survey, [name], generation, MOST_EPOCHS)
@@ -274,7 +351,7 @@ class AlertCatalog:
             BY_CANDID,
             keys=[candid for candid in candids if _is_64_bits(candid)],
             most=_BIGGEST,
-            survey_id=self._key_of(survey.name),
+            survey_id=self._index.key_of(survey.name),
             generation=generation,
         )
         # Of twins the last one counts.
@@ -294,7 +371,7 @@ class AlertCatalog:
             BY_OBJECT,
             keys=sorted({digest_of(name) for name in names}),
             most=most + 1,
-            survey_id=self._key_of(survey.name),
+            survey_id=self._index.key_of(survey.name),
             generation=generation,
         )
         if len(rows) > most:

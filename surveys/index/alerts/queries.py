@@ -18,6 +18,7 @@ _COLUMNS = (
     "a.id, a.candid, a.object, a.object_number, a.ra, a.dec, a.mjd, a.band, "
     "f.id, f.path, f.size, f.version, f.first_id, f.rows, f.bands, s.name"
 )
+_OF_FILE = "CROSS JOIN lake_file f CROSS JOIN survey s"
 # The last file that begins at or before an alert is its own.
 _FILE = "f.id = (SELECT id FROM lake_file WHERE first_id <= a.id ORDER BY first_id DESC LIMIT 1)"
 _VALID = "f.survey_id = :survey_id AND f.gen_from <= :generation AND f.gen_to > :generation"
@@ -41,7 +42,7 @@ _KEYS = {
 def _alerts(tables: str, *conditions: str, order: str = "", more: str = "") -> str:
     where = " AND ".join((*conditions, _FILE))
     return (
-        f"SELECT {_COLUMNS}{more} FROM {tables} CROSS JOIN alert a CROSS JOIN lake_file f CROSS JOIN survey s "  # noqa: S608
+        f"SELECT {_COLUMNS}{more} FROM {tables} CROSS JOIN alert a {_OF_FILE} "  # noqa: S608
         f"WHERE {where} AND s.id = f.survey_id {order}"
     )
 
@@ -74,7 +75,7 @@ BY_CELL = _alerts(
 )
 #: Alerts of a range of keys, after one of them.
 BY_KEY = (
-    f"SELECT {_COLUMNS} FROM alert a CROSS JOIN lake_file f CROSS JOIN survey s "  # noqa: S608
+    f"SELECT {_COLUMNS} FROM alert a {_OF_FILE} "  # noqa: S608
     f"WHERE a.id > :after AND a.id <= :last AND {_FILE} AND {_VALID} AND {_IN_TIME} AND {_NEWEST} "
     "AND s.id = f.survey_id ORDER BY a.id LIMIT :most"
 )
@@ -84,6 +85,12 @@ FILES = (
     "AND f.first_mjd <= :last_mjd AND f.last_mjd >= :first_mjd ORDER BY f.first_id LIMIT :most"
 )
 PAGES = "SELECT packed FROM lake_pages WHERE file_id = :file_id AND kind = :kind"
+COVERS = f"SELECT f.cover FROM lake_file f WHERE {_VALID} AND f.cover IS NOT NULL"  # noqa: S608
+#: The file that was indexed last, if it has alerts.
+LAST_FILE = (
+    f"SELECT f.first_id, f.rows FROM lake_file f WHERE {_VALID} AND f.cover IS NOT NULL "  # noqa: S608
+    "ORDER BY f.first_id DESC LIMIT 1"
+)
 #: What is told of each file of a generation.
 HELD = f"SELECT f.bands, f.refused, f.first_mjd, f.last_mjd FROM lake_file f WHERE {_VALID}"  # noqa: S608
 

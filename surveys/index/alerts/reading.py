@@ -1,3 +1,4 @@
+# ruff: noqa: D101, D102, D103
 """Stand-in for `surveys.parquet` until that is there."""
 
 from __future__ import annotations

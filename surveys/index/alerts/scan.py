@@ -97,6 +97,6 @@ def _first(names: tuple[str, ...], leaves: set[str], of_path: Mapping[str, str])
 
 
 def _fields_of(lake: Lake, path: str) -> dict[str, str]:
-    """What the path of a file says: by the fields of the template, and by folders such as ``year=2020``."""
+    """Tell what a path says: by the fields of the template, and by folders such as ``year=2020``."""
     folders = (part.partition("=") for part in path.split("/")[:-1] if "=" in part)
     return {name: value for name, _, value in folders} | (PathTemplate(lake.path).match(path) or {})

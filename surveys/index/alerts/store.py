@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from surveys.index.alerts.bulk import copy_rows, delete_pairs
+from surveys.index.alerts.cover import cover_of
 from surveys.index.alerts.scan import LakeScan
 from surveys.index.alerts.tables import (
     AlertCandidRow,
@@ -24,7 +25,7 @@ from surveys.index.alerts.tables import (
     LakeKeyRow,
     LakePagesRow,
 )
-from surveys.index.alerts.units import Integers, cells_at, digest_of
+from surveys.index.alerts.units import DEGREE, Integers, cells_at, digest_of
 from surveys.index.store import KEEP_OLD, in_chunks, inserted_key, last_published, survey_row
 from surveys.index.tables import FOREVER, GenerationRow, SurveyRow
 from surveys.survey import Survey
@@ -126,7 +127,8 @@ class LakeEdition:
         self.current = self.generation
 
     def _file(self, scan: LakeScan, first_id: int) -> dict[str, Any]:
-        mjd = scan.alerts.mjd
+        alerts = scan.alerts
+        mjd = alerts.mjd
         return {
             "survey_id": self._id,
             "path": scan.found.path,
@@ -138,6 +140,7 @@ class LakeEdition:
             "refused": [list(refusal) for refusal in scan.refused],
             "first_mjd": int(mjd.min()) if len(mjd) else None,
             "last_mjd": int(mjd.max()) if len(mjd) else None,
+            "cover": cover_of(alerts.ra / DEGREE, alerts.dec / DEGREE) if len(alerts) else None,
             "gen_from": self.generation,
             "gen_to": FOREVER,
         }
@@ -183,7 +186,7 @@ class LakeEdition:
 
 
 class _Lookups:
-    """What alerts are looked up by, until it is written: in the order of its tables, each page of them once."""
+    """What alerts are looked up by, until it is written in the order of its tables: each page once."""
 
     def __init__(self) -> None:
         self._waiting: dict[type, list[tuple[Integers, Integers]]] = {}

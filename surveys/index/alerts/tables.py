@@ -6,8 +6,8 @@ them; the line of an alert is never changed.
 
 There may be hundreds of millions of them. So positions and times are whole numbers, which SQLite keeps in six
 bytes, and what alerts are looked up by lies in tables that are nothing but an index: their own number, a cell
-of the sky, four bytes of a digest of the object's name. Those are written when all files of a run are read, in
-their own order: no page of them is written twice, and a reader sees none before that.
+of the sky, four bytes of a digest of the object's name. Those are written when all files of a run are read,
+in their own order: no page of them is written twice.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class LakeFileRow(Base):
     #: Of its alerts, as `AlertRow.mjd`; null where it has none.
     first_mjd: Mapped[int | None] = mapped_column(BigInteger)
     last_mjd: Mapped[int | None] = mapped_column(BigInteger)
+    #: Where they lie (see `surveys.index.alerts.cover`).
+    cover: Mapped[bytes | None] = mapped_column(LargeBinary)
     gen_from: Mapped[int]
     gen_to: Mapped[int]
 

@@ -61,9 +61,7 @@ def test_each_alert_is_found_as_pyarrow_reads_it(engine: Engine, real_data: Path
     assert report.refused == ()
     catalog = Catalog(engine, [survey])
     read = rubin_rows if "rubin" in sample else ztf_rows
-    expected = {
-        path.relative_to(folder).as_posix(): read(path) for path in sorted(folder.rglob("*.parquet"))
-    }
+    expected = {path.relative_to(folder).as_posix(): read(path) for path in sorted(folder.rglob("*.parquet"))}
     assert report.alerts == sum(map(len, expected.values())) > 0
     for path, rows in expected.items():
         for number, row in enumerate(rows):

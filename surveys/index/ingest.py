@@ -107,6 +107,9 @@ def _index_lake(
     checksum: bool,
 ) -> IndexReport:
     # Parquet is read for surveys of alerts alone: its library is large, and need not be installed.
+    from surveys.parquet.arrow import pyarrow
+
+    pyarrow()
     from surveys.index.alerts.ingest import index_lake, path_in
 
     assert survey.lake is not None  # noqa: S101 -- told to the type checker

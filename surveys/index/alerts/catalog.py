@@ -13,7 +13,6 @@ from sqlalchemy import Engine, select
 
 from surveys.alert import AlertRecord, LakeFile
 from surveys.errors import StaleImage, SurveyError, TooLarge, UnknownDataset
-from surveys.fits.source import Lru
 from surveys.index.alerts.queries import (
     BY_CANDID,
     BY_ID,
@@ -28,13 +27,14 @@ from surveys.index.alerts.queries import (
 )
 from surveys.index.alerts.units import DAY, DEGREE, digest_of
 from surveys.index.tables import SurveyRow
+from surveys.lru import Lru
 from surveys.request import Interval
 from surveys.survey import Survey
 
 if TYPE_CHECKING:
     from surveys.index.obscore import ObsConstraints
-    from surveys.parquet.pages import ColumnPages  # type: ignore[import-untyped]
-    from surveys.parquet.source import LakeSource  # type: ignore[import-untyped]
+    from surveys.parquet.pages import ColumnPages
+    from surveys.parquet.source import LakeSource
 
 #: More alerts of one object than these are not looked at.
 MOST_EPOCHS = 20_000
@@ -273,6 +273,9 @@ class AlertCatalog:
         bool
             False where nothing was done: others index the survey, or the file is a large one.
         """
+        from surveys.parquet.arrow import pyarrow
+
+        pyarrow()
         from surveys.index.alerts.ingest import reindex_file
 
         name, _, candid = dataset.split("/")[:3]

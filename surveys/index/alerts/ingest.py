@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from surveys.errors import ImageRefused, SurveyError
-from surveys.index.alerts.reading import LakeFiles, StoredFile
 from surveys.index.alerts.scan import LakeScan, scan_file
 from surveys.index.alerts.store import KnownLakeFile, LakeEdition
 from surveys.index.lock import index_lock
 from surveys.index.processes import DIED, in_processes
 from surveys.index.report import IndexReport, Progress, Refusal
 from surveys.lake import Lake
+from surveys.parquet.files import LakeFiles, StoredFile
 from surveys.survey import Survey
 
 #: Raised when the same file would be read differently: then every file is read anew.
@@ -144,8 +144,8 @@ class _News:
 def _look(survey: Survey, lake: Lake, edition: LakeEdition, digest: str) -> _News:
     known, anew = edition.known_files(), digest != edition.declaration
     todo, changed, kept = [], [], {}
-    files = LakeFiles(lake)
-    for file in files.walk():
+    walk = LakeFiles(lake).walk()
+    for file in walk:
         before = known.pop(file.path, None)
         if before is not None and not anew and (file.size, file.version) == (before.size, before.version):
             kept[file.path] = before
@@ -155,13 +155,13 @@ def _look(survey: Survey, lake: Lake, edition: LakeEdition, digest: str) -> _New
             changed.append(before)
     vanished = []
     for path, missing in known.items():
-        if path.startswith(tuple(files.unreadable)):
+        if path.startswith(tuple(walk.unreadable)):
             kept[path] = missing
         else:
             vanished.append(missing)
     if vanished and not todo and not kept:
         raise SurveyError(f"all files of the survey {survey.name} are gone; its index is left as it is")
-    return _News(todo, changed, vanished, kept, len(files.unreadable), files.hidden, digest)
+    return _News(todo, changed, vanished, kept, len(walk.unreadable), walk.hidden, digest)
 
 
 def _look_at(lake: Lake, edition: LakeEdition, path: str, digest: str) -> _News:

@@ -10,13 +10,11 @@ import pyarrow as pa
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage
 from surveys.index.alerts.columns import Alerts, Refused, alerts_of
-from surveys.index.alerts.reading import LakeFiles, StoredFile, column_pages, open_footer
 from surveys.lake import Lake
+from surveys.parquet.files import LakeFiles, StoredFile
+from surveys.parquet.footer import Footer, open_footer
+from surveys.parquet.pages import column_pages
 from surveys.survey import Survey
-from surveys.template import PathTemplate
-
-#: More rows are not in one file.
-MOST_ROWS = 2**31 - 1
 
 _NONE = np.zeros(0, dtype=np.int64)
 NO_ALERTS = Alerts(_NONE, _NONE, None, None, _NONE, _NONE, _NONE, _NONE, _NONE)
@@ -61,42 +59,31 @@ def scan_file(survey: Survey, found: StoredFile) -> LakeScan:
 
 
 def _scan(survey: Survey, lake: Lake, found: StoredFile) -> LakeScan:
-    reader = LakeFiles(lake).open(found.path, found.size, found.version)
+    files = LakeFiles(lake)
+    reader = files.open(found.path, found.size, found.version)
     footer = open_footer(reader)
-    if footer.rows > MOST_ROWS:
-        raise ImageRefused("it has more rows than a file may have")
-    leaves = set(footer.leaves)
-    of_path = _fields_of(lake, found.path)
-    names: dict[str, str] = {}
-    for part in ("object", "candidate", "ra", "dec", "time", "band"):
-        names[part] = _first(getattr(lake.columns, part), leaves, of_path)
     stamps = {
-        kind.name.lower(): column
+        kind.name.lower(): leaf.name
         for kind in lake.stamps
-        if (column := next((name for name in kind.columns if name in leaves), None)) is not None
+        if (leaf := footer.find(kind.columns)) is not None
     }
     if not stamps:
         raise ImageRefused("it has none of the columns of stamps")
-    read = dict(footer.read(sorted({name for name in names.values() if name in leaves})))
-    for name in names.values():
-        if name not in read:
-            read[name] = pa.repeat(of_path[name[1:-1]], footer.rows)
-        if len(read[name]) != footer.rows:
-            raise ImageRefused(f"its column {name} has not one value a row")
+    of_path = {f"{{{name}}}": value for name, value in files.fields(found.path).items()}
+    names = {
+        part: _first(getattr(lake.columns, part), footer, of_path)
+        for part in ("object", "candidate", "ra", "dec", "time", "band")
+    }
+    read = footer.read(sorted(set(names.values()) - set(of_path)))
+    read |= {name: pa.repeat(of_path[name], footer.rows) for name in names.values() if name in of_path}
     alerts, bands, refused = alerts_of(survey, lake, read, names)
     pages = {kind: column_pages(reader, footer, column).pack() for kind, column in stamps.items()}
     return LakeScan(found, footer.rows, alerts, bands, pages, refused)
 
 
-def _first(names: tuple[str, ...], leaves: set[str], of_path: Mapping[str, str]) -> str:
+def _first(names: tuple[str, ...], footer: Footer, of_path: Mapping[str, str]) -> str:
     """First of the names that a column has had which this file has, or its path."""
     for name in names:
-        if name in leaves or (name.startswith("{") and name[1:-1] in of_path):
+        if name in footer.leaves or name in of_path:
             return name
     raise ImageRefused(f"it has no column {' or '.join(names)}")
-
-
-def _fields_of(lake: Lake, path: str) -> dict[str, str]:
-    """Tell what a path says: by the fields of the template, and by folders such as ``year=2020``."""
-    folders = (part.partition("=") for part in path.split("/")[:-1] if "=" in part)
-    return {name: value for name, _, value in folders} | (PathTemplate(lake.path).match(path) or {})

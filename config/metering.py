@@ -96,9 +96,8 @@ class Metering:
             survey = plan.request.dataset.partition("/")[0]
             # Threads of their own put mosaics together.
             work_s = max(answered.cpu_s, sent.turns.seconds)
-            self._quotas.meter.count(
-                caller, survey, len(plan.pieces), answered.sent, work_s, answered.seconds
-            )
+            images = len(plan.datasets)
+            self._quotas.meter.count(caller, survey, images, answered.sent, work_s, answered.seconds)
 
     def _admit(self, environ: WSGIEnvironment, path: str) -> None:
         caller = caller_in(environ)

@@ -20,7 +20,7 @@ from dali.caller import caller_in
 from dali.parameters import Parameters
 from dali.responses import LOG_FIELDS
 from soda.heavier import Client
-from soda.responses import cutout_headers
+from soda.responses import cutout_headers, in_coding
 from soda.service import SENT, SyncService
 from soda.views import ASKED
 
@@ -85,7 +85,7 @@ class QuickCutouts:
             if not asked.is_light:
                 environ[ASKED] = asked  # planned already
                 return None
-            sent = self._service.cut(asked)
+            sent = in_coding(self._service.cut(asked), environ.get("HTTP_ACCEPT_ENCODING", ""))
         except Exception:  # the usual way meets it too, and tells of it
             return None
         environ[RULE] = PATH

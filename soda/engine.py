@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dali.caller import Caller
 from surveys.access import EVERYBODY, Reader
+from surveys.errors import StaleImage
 from surveys.execute import WORKSHOP, CutoutResult, Workshop, execute
 from surveys.fits.product import Site
 from surveys.fits.source import Source
@@ -99,6 +100,10 @@ class Engine:
         if not survey.is_public:
             check_access(plan.request.dataset, survey, self.reader)
             check_pieces(plan, survey, self.reader)
+
+    def reindex(self, fault: StaleImage) -> bool:
+        """Have the file of an alert that was replaced indexed again; tell whether that was done."""
+        return bool(fault.dataset) and self.catalog.alerts.reindex(fault.dataset)
 
     def execute(self, plan: CutoutPlan) -> CutoutResult:
         """Make one cutout; raises what `surveys.execute` raises."""

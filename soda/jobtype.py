@@ -19,9 +19,9 @@ from soda.lists.facts import sources
 from soda.lists.request import ListRequest, is_list, refuse_without_list
 from soda.lists.rows import LIST
 from soda.lists.service import DEFAULT_LIMITS, ListLimits, Lists, Looked
-from soda.making import DATABASE_RETRY_S, database_away, said, told
+from soda.making import DATABASE_RETRY_S, database_away, said, told, with_current
 from soda.params import ManyCutouts, parse_many, parse_request
-from soda.refusals import NO_ROOM, TooManyRows, refusal, unreadable
+from soda.refusals import NO_ROOM, TooManyRows, out_of_reach, refusal
 from soda.rows import PlannedRow, RowPlanner, no_overlap, tasks_of
 from soda.table import JOB_PARAMETERS, SodaParameter
 from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
@@ -159,12 +159,12 @@ class SodaJobs:
         limits = self._limits
         _refuse_if_vain(rows)
         is_small = len(rows) <= limits.high_rows and sum(row.pixels for row in rows) <= limits.high_pixels
-        pieces = (piece for row in rows if row.plan is not None for piece in row.plan.pieces)
+        datasets = (dataset for row in rows if row.plan is not None for dataset in row.plan.datasets)
         return JobPlan(
             tasks_of(rows),
             "high" if is_small else "low",
             sum(row.seconds for row in rows),
-            sources=self._engine.sources(piece.dataset for piece in pieces),
+            sources=self._engine.sources(datasets),
         )
 
     def split(self, work: Work) -> Expansion:
@@ -221,14 +221,12 @@ class _Maker:
     def _make(self, row: Row) -> Outcome:
         plan = self._plan_of(row)
         try:
-            try:
-                return self._cut(plan, row)
-            except StaleImage:
-                self._engine.catalog.refresh()
-                plan = self._plan_again(row)
-                return self._cut(plan, row)
+            return with_current(
+                self._engine, plan, lambda: self._plan_again(row), lambda plan: self._cut(plan, row)
+            )
         except (StaleImage, BrokenImage) as fault:
-            return _failed(unreadable(fault.dataset or plan.pieces[0].dataset))
+            error = out_of_reach(fault, plan)
+            return _failed(error, transient=isinstance(error, ServiceUnavailable))
         except NoRoom:
             return _failed(ServiceUnavailable(NO_ROOM, retry_after_s=DATABASE_RETRY_S), transient=True)
 
@@ -244,11 +242,11 @@ class _Maker:
         return self._engine.plan(parse_request(asked, self._identifiers).cutout)
 
     def _cut(self, plan: CutoutPlan, row: Row) -> Outcome:
-        if not plan.pieces:
+        if plan.is_empty:
             return Outcome(RowStatus.EMPTY, message=no_overlap(plan.request, self._identifiers))
         self._engine.check(plan)  # rights may have gone since it was planned
         result = self._engine.execute(plan)
-        chunks = told(result, plan.pieces[0].dataset)
+        chunks = told(result, plan.datasets[0])
         name = file_name(result.file_name, row.result_id)
         file = File(row.result_id, name, row.payload["media_type"], chunks)
         return Outcome(RowStatus.DONE, (file,), facts={"source_datasets": sources(plan)})

@@ -38,6 +38,8 @@ RESAMPLED_S = {"bilinear": 15e-9, "lanczos3": 35e-9, "interp": 2e-6, "adaptive":
 READ_S = 15e-9
 #: Of a pixel of a band of a picture.
 PICTURE_S = 40e-9
+#: Of a stamp of an alert: to find its page, and to inflate both; of a pixel of it written as a number.
+STAMP_S, NUMBER_S = 0.0007, 0.3e-6
 
 
 def seconds_of(plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:
@@ -46,17 +48,20 @@ def seconds_of(plan: CutoutPlan, records: Sequence[ImageRecord]) -> float:
     for piece, record in zip(plan.pieces, records, strict=True):
         layers = 1 + len(piece.companions)
         seconds += DECODED_S * decoded_pixels(piece.box, record) * layers
+    if plan.stamps:
+        return seconds + _stamps_s(plan)
     return seconds + sum(_composing_s(plan, part) for part in plan.parts)
 
 
 def kind_of(plan: CutoutPlan) -> str:
     """Name the kind of work that a cutout is, as it takes longer or shorter than others than was thought.
 
-    From general to special: format; one image or several, pasted or resampled; size; survey.
+    From general to special: format; one image or several, pasted or resampled, or stamps; size; survey.
     """
     picture = plan.request.picture
     form = "fits" if picture is None else picture.media_type.rpartition("/")[2]
-    images = "one"
+    form = "json" if plan.request.array else form
+    images = "stamps" if plan.stamps else "one"
     if any(part.method != "copy" for part in plan.parts):
         images = f"resampled-{plan.request.mosaic.resample}" if plan.resampled else "several"
     survey = plan.request.dataset.partition("/")[0]
@@ -75,6 +80,12 @@ def kind_of_listed(form: str, pixels: int, survey: str, *, is_copied: bool) -> s
 def size_of(pixels: int) -> str:
     """Class of size of a product."""
     return next((name for name, most in SIZES.items() if pixels <= most), LARGEST)
+
+
+def _stamps_s(plan: CutoutPlan) -> float:
+    """Estimate the time that stamps take, beyond the writing of them."""
+    pixel_s = PICTURE_S if plan.request.picture is not None else NUMBER_S if plan.request.array else 0.0
+    return STAMP_S * sum(len(stamp.kinds) for stamp in plan.stamps) + pixel_s * plan.cost.pixels_out
 
 
 def _composing_s(plan: CutoutPlan, part: Part) -> float:

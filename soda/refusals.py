@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from dali.errors import AuthorizationError, NotFound, ProtocolError, ServerError, UsageError
+from dali.errors import (
+    AuthorizationError,
+    NotFound,
+    ProtocolError,
+    ServerError,
+    ServiceUnavailable,
+    UsageError,
+)
 from soda.targets import UploadRefused
-from surveys.errors import AccessDenied, RequestFault, SeveralImages, UnknownDataset
+from surveys.errors import (
+    AccessDenied,
+    BrokenImage,
+    RequestFault,
+    SeveralImages,
+    StaleImage,
+    UnknownDataset,
+)
 from surveys.identifiers import Identifiers
+from surveys.plan import CutoutPlan
 from uws.jobtype import JobRefused
 
 #: Said where a temporary file has no room.
 NO_ROOM = "there is no room for a large cutout while it is made"
+
+#: After this time a file that was replaced may be indexed again.
+REPLACED_RETRY_S = 30
 
 #: So many IDs are named where a region needs several images.
 NAMED_IMAGES = 8
@@ -55,3 +73,18 @@ def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
 def unreadable(dataset: str, fix: str = "") -> ServerError:
     """Tell that the file of an image is broken."""
     return ServerError(f"the image {dataset} cannot be read at the moment", fix)
+
+
+def out_of_reach(fault: StaleImage | BrokenImage, plan: CutoutPlan, fix: str = "") -> ProtocolError:
+    """Name what is in the way: a cutout of several images, or alerts, is made of all or not at all."""
+    dataset = fault.dataset or next(iter(plan.datasets), plan.request.dataset)
+    if not plan.stamps:
+        return unreadable(dataset, fix)
+    if isinstance(fault, StaleImage):
+        return ServiceUnavailable(
+            f"the file of the alert {dataset} was replaced, and is not indexed again yet",
+            "Try again a little later.",
+            retry_after_s=REPLACED_RETRY_S,
+        )
+    # It names the alert, and says what is wrong with it, and no file.
+    return ServerError(str(fault), fix)

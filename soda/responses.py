@@ -10,6 +10,7 @@ from werkzeug.http import http_date
 from soda.preview import Preview, PreviewService
 from soda.service import SENT, Asked, Sent, SyncService
 from soda.table import PICTURE_TYPES
+from soda.validators import IN_GZIP
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
 #: Headers of an answer that a script in a browser may read.
@@ -47,9 +48,10 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
         del nothing.headers["Content-Type"]
         return nothing
     # As an answer to If-None-Match needs ETag and nothing else that costs.
-    if request.method != "POST" and request.if_none_match.contains_weak(asked.etag):
-        return Response(status=304, headers=_validators(asked.etag, asked.modified_s, asked.is_public))
+    if request.method != "POST" and (etag := _etag_known(asked, request)):
+        return Response(status=304, headers=_validators(asked, etag))
     sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
+    sent = in_coding(sent, request.headers.get("Accept-Encoding", ""))
     request.environ[SENT] = sent
     answer = Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
     # Of a picture that is not made the size is not known, and is not 0.
@@ -57,21 +59,58 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
     return answer
 
 
+def in_coding(sent: Sent, accepted: str) -> Sent:
+    """Give a cutout in the coding that a client takes: what is stored gzipped goes out so, if it may.
+
+    `accepted`: the header ``Accept-Encoding``.
+    """
+    return sent.as_stored() if sent.gzip is not None and takes_gzip(accepted) else sent
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether a client takes gzip, and likes nothing at all no better (RFC 9110, section 12.5.3)."""
+    if not accepted:
+        return False
+    weights: dict[str, float] = {}
+    for word in accepted.lower().split(","):
+        coding, _, rest = word.partition(";")
+        key, _, value = rest.partition("=")
+        try:
+            weights[coding.strip()] = float(value) if key.strip() == "q" else 1.0
+        except ValueError:  # it says nothing that can be read
+            weights[coding.strip()] = 0.0
+    any_other = weights.get("*", 0.0)
+    gzip = weights.get("gzip", weights.get("x-gzip", any_other))
+    return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
+
+
+def _etag_known(asked: Asked, request: Request) -> str:
+    """Tell which ETag of a cutout a client has, in whichever coding; "" if none."""
+    known = (asked.etag, f"{asked.etag}{IN_GZIP}") if asked.plan.is_stored else (asked.etag,)
+    return next((etag for etag in known if request.if_none_match.contains_weak(etag)), "")
+
+
 def preview_response(preview: Preview, service: PreviewService, request: Request) -> Response:
     """Answer with a picture; 304 where the client has it already."""
-    headers = _validators(preview.etag, preview.modified_s, preview.is_public)
+    headers = _told_apart(preview.etag, preview.modified_s, preview.is_public)
     if request.if_none_match.contains_weak(preview.etag):
         return Response(status=304, headers=headers)
     return Response(service.draw(preview), headers=headers, content_type=PREVIEW_TYPE)
 
 
-def _validators(etag: str, modified_s: float, is_public: bool) -> list[tuple[str, str]]:
+def _validators(asked: Asked, etag: str) -> list[tuple[str, str]]:
+    headers = _told_apart(etag, asked.modified_s, asked.is_public)
+    # Also where it goes out as it is: a cache keeps both.
+    return [*headers, ("Vary", "Accept-Encoding")] if asked.plan.is_stored else headers
+
+
+def _told_apart(etag: str, modified_s: float, is_public: bool) -> list[tuple[str, str]]:
     # Asked for again each time, by caches too: rights are looked at before it is said that nothing changed.
-    return [
+    headers = [
         ("ETag", f'"{etag}"'),
-        ("Last-Modified", _http_date(modified_s)),
         ("Cache-Control", "public, no-cache" if is_public else "private, no-cache"),
     ]
+    return [*headers, ("Last-Modified", _http_date(modified_s))] if modified_s else headers
 
 
 def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
@@ -81,7 +120,7 @@ def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
     facts = sent.facts
     headers = [
-        *_validators(sent.asked.etag, sent.asked.modified_s, sent.asked.is_public),
+        *_validators(sent.asked, f"{sent.asked.etag}{IN_GZIP}" if sent.is_gzip else sent.asked.etag),
         ("Content-Disposition", f'{shown}; filename="{sent.file_name}"'),
         ("X-Cutout-Clipped", _word(facts.clipped)),
         ("X-Cutout-Padded", _word(facts.padded)),
@@ -92,6 +131,8 @@ def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     ]
     if sent.size is not None:
         headers.append(("Content-Length", str(sent.size)))
+    if sent.is_gzip:
+        headers.append(("Content-Encoding", "gzip"))
     if facts.recipe:
         headers.append(("X-Cutout-Recipe", _plain(facts.recipe)))
     if facts.covered is not None:

@@ -130,7 +130,7 @@ class RowPlanner:
     def _planned(self, combination: Combination, media_type: str) -> PlannedRow:
         request = combination.request
         plan = self._engine.plan(request)
-        if not plan.pieces:
+        if plan.is_empty:
             message = no_overlap(request, self._identifiers)
             return PlannedRow(combination.name, ended(RowStatus.EMPTY, message))
         records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]

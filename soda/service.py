@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dali.errors import ProtocolError, ServerError, ServiceUnavailable, UsageError
+from dali.errors import ProtocolError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.engine import Engine
 from soda.gate import PixelGate, Turns
 from soda.heavier import RETRY_AFTER_S, SOMEBODY, Client, Heavier, job_request
+from soda.making import with_current
 from soda.params import SodaRequest, parse_request
-from soda.refusals import NO_ROOM, refusal, unreadable
+from soda.refusals import NO_ROOM, out_of_reach, refusal
 from soda.speed import Speeds
 from soda.spelling import canonical_query
-from soda.table import FITS, PICTURE_TYPES
+from soda.table import ARRAY, FITS, PICTURE_TYPES
+from soda.validators import of_images, of_stamps
 from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
 from surveys.execute import CutoutFacts, describe_cutout, record_of
 from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits
+from surveys.survey import Survey
 
 #: Key of the WSGI environment of a request: the cutout it is answered with (`Sent`).
 SENT = "soda.sent"
@@ -39,11 +41,11 @@ class Asked:
     request
         What was asked.
     plan
-        What would be done; no pieces where nothing overlaps.
+        What would be done; empty where nothing overlaps.
     etag
         Strong: the same for the same bytes; "" for an empty plan.
     modified_s
-        When the data, or their index, last changed, seconds since 1970.
+        When the data, or their index, last changed, seconds since 1970; 0 where that is not known.
     client
         Who asked.
     is_light
@@ -63,7 +65,7 @@ class Asked:
     @property
     def is_empty(self) -> bool:
         """Whether the filters select no pixel (section 5.1)."""
-        return not self.plan.pieces
+        return self.plan.is_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class Sent:
         Whether this process makes it, and not a worker.
     turns
         How long it has worked on pixels.
+    gzip
+        The same bytes gzipped, where they are stored so.
+    is_gzip
+        Whether they go out so.
     """
 
     asked: Asked
@@ -93,6 +99,15 @@ class Sent:
     chunks: Iterator[bytes] | None = None
     made_here: bool = True
     turns: Turns = field(default_factory=Turns)
+    gzip: bytes | None = None
+    is_gzip: bool = False
+
+    def as_stored(self) -> Sent:
+        """Give it gzipped, as it is stored, if it is."""
+        if self.gzip is None:
+            return self
+        chunks = None if self.chunks is None else iter((self.gzip,))
+        return replace(self, size=len(self.gzip), chunks=chunks, is_gzip=True)
 
 
 class SyncService:
@@ -143,7 +158,9 @@ class SyncService:
         return asked
 
     def describe(self, asked: Asked) -> Sent:
-        """Tell name and size of a cutout, without reading a pixel."""
+        """Tell name and size of a cutout, without reading a pixel; a stamp is read, which alone tells."""
+        if asked.plan.stamps and asked.is_light:
+            return replace(self._current(asked, self._cut), chunks=None)
         return self._current(asked, self._describe)
 
     def cut(self, asked: Asked) -> Sent:
@@ -166,24 +183,18 @@ class SyncService:
             plan = self._engine.asked_by(client.caller).plan(request.cutout)
         except RequestFault as fault:
             raise self._refusal(fault, request, client) from fault
-        if not plan.pieces:
+        if plan.is_empty:
             return Asked(request, plan, "", 0.0, client)
-        records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
-        survey = self._catalog.survey(records[0].survey)
-        # What the bytes depend on: request and program, files, when they were indexed (card DATE), and what
-        # the declaration says of their pixels today.
-        facts: list[str | float | None] = [request.cutout.canonical, self._made_by]
-        for piece, record in zip(plan.pieces, records, strict=True):
-            facts += [piece.artifact_id, piece.file_size, piece.mtime_ns, record.indexed_at.timestamp()]
-            facts += [record.pixel_scale_deg, record.nodata]
-        if not plan.is_plain:
-            # What else decides of them: all options, grids, offsets, factors, layers; and what is declared.
-            facts += [repr(plan.request), repr(plan.parts), repr(survey)]
-        etag = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
-        modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
-        few = plan.is_plain and plan.cost.bytes_out <= self._light_bytes
-        is_light = few and records[0].storage == "plain" and not self._is_for_a_worker(plan)
-        return Asked(request, plan, etag, modified_s, client, is_light, survey.is_public)
+        survey = self._catalog.survey(plan.request.dataset.partition("/")[0])
+        few = plan.cost.bytes_out <= self._light_bytes and not self._is_for_a_worker(plan)
+        if plan.stamps:
+            found = of_stamps(plan, survey, self._made_by)
+            is_light = few and _is_light(plan, survey)
+        else:
+            records = [record_of(piece, plan.generation, self._catalog) for piece in plan.pieces]
+            found = of_images(plan, records, survey, self._made_by)
+            is_light = few and plan.is_plain and records[0].storage == "plain"
+        return Asked(request, plan, found.etag, found.modified_s, client, is_light, survey.is_public)
 
     def _refuse_if_slow(self, asked: Asked) -> None:
         if (speeds := self._speeds) is None:
@@ -203,20 +214,21 @@ class SyncService:
         return self._heavier is not None and self._heavier.takes(plan)
 
     def _current(self, asked: Asked, make: Callable[[Asked], Sent]) -> Sent:
-        """Make something of a plan; plan again, once, if a file has changed since."""
+        """Make something of a plan; plan again if a file has changed since."""
         try:
-            try:
-                return make(asked)
-            except StaleImage:
-                self._catalog.refresh()
-                asked = self._plan(asked.request, asked.client)
-            return make(asked)
+            return with_current(self._engine, asked, lambda: self._again(asked), make)
         except (StaleImage, BrokenImage) as fault:
-            raise _broken(asked, fault) from fault
+            raise out_of_reach(fault, asked.plan, "Please report the request id to this service.") from fault
         except RequestFault as fault:
             raise self._refusal(fault, asked.request, asked.client) from fault
         except NoRoom as fault:
             raise ServiceUnavailable(NO_ROOM, retry_after_s=RETRY_AFTER_S) from fault
+
+    def _again(self, asked: Asked) -> Asked:
+        again = self._plan(asked.request, asked.client)
+        if again.is_empty:
+            raise StaleImage("there is nothing any more that the filters leave")
+        return again
 
     def _describe(self, asked: Asked) -> Sent:
         product = describe_cutout(asked.plan, self._catalog, self._engine.site)
@@ -231,7 +243,7 @@ class SyncService:
             first = next(chunks)
         is_whole = len(first) == result.size
         stream = iter((first,)) if is_whole else self._stream(first, chunks, turns)
-        return Sent(asked, result.file_name, result.size, result.facts, stream, turns=turns)
+        return Sent(asked, result.file_name, result.size, result.facts, stream, turns=turns, gzip=result.gzip)
 
     def _stream(self, first: bytes, rest: Iterator[bytes], turns: Turns) -> Iterator[bytes]:
         yield first
@@ -255,7 +267,8 @@ class SyncService:
 
     def _query(self, request: SodaRequest) -> str:
         query = canonical_query(request.cutout, self._identifiers)
-        is_told = request.media_type in (FITS, *PICTURE_TYPES)  # pictures are, in the canonical spelling
+        # Pictures and arrays are, in the canonical spelling.
+        is_told = request.media_type in (FITS, ARRAY, *PICTURE_TYPES)
         return query if is_told else f"{query}&RESPONSEFORMAT={request.media_type}"
 
     def _refusal(self, fault: RequestFault, request: SodaRequest, client: Client) -> ProtocolError:
@@ -280,9 +293,7 @@ class SyncService:
         return True
 
 
-def _broken(asked: Asked, fault: StaleImage | BrokenImage) -> ServerError:
-    """Name the image that is in the way: a cutout of several is made of all of them, or not at all."""
-    dataset = fault.dataset or (asked.plan.pieces[0].dataset if asked.plan.pieces else "")
-    return unreadable(
-        dataset or asked.request.cutout.dataset, "Please report the request id to this service."
-    )
+def _is_light(plan: CutoutPlan, survey: Survey) -> bool:
+    """Whether stamps are read in next to no time: those of one alert, which lie on a disk of this machine."""
+    is_near = survey.lake is not None and "://" not in survey.lake.root
+    return is_near and len(plan.stamps) == 1 and plan.request.picture is None

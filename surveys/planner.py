@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from surveys.access import EVERYBODY, Reader
+from surveys.alerts.planner import plan_stamps
 from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site, fits_size
@@ -57,7 +58,7 @@ def plan_cutout(
     Returns
     -------
     CutoutPlan
-        Without parts when a filter selects nothing of the data (SODA 1.0, section 5.1).
+        Empty when a filter selects nothing of the data (SODA 1.0, section 5.1).
 
     Raises
     ------
@@ -71,7 +72,11 @@ def plan_cutout(
     """
     survey = catalog.survey(request.dataset.partition("/")[0])
     check_access(request.dataset, survey, reader)
-    plan = _planned(request, survey, catalog, limits, reader, site)
+    if survey.kind == "alerts":
+        check_filters(request, survey)
+        plan = plan_stamps(request, survey, catalog, limits, reader)
+    else:
+        plan = _planned(request, survey, catalog, limits, reader, site)
     if not survey.is_public:
         check_pieces(plan, survey, reader)
     return plan
@@ -83,26 +88,31 @@ def check_access(dataset: str, survey: Survey, reader: Reader) -> None:
     Raises
     ------
     AccessDenied
-        Whether or not there is such an image.
+        Whether or not there is such an image or alert.
     """
     if survey.is_public:
         return
     if not survey.access.may_enter(reader):
         raise AccessDenied(f"the survey {survey.name} is not open to you")
     if dataset.count("/") >= 2 and not survey.access.may_read(dataset, reader):
-        raise AccessDenied(f"the image {dataset} is not open to you")
+        what = "alert" if survey.kind == "alerts" else "image"
+        raise AccessDenied(f"the {what} {dataset} is not open to you")
 
 
 def check_pieces(plan: CutoutPlan, survey: Survey, reader: Reader) -> None:
-    """Refuse a cutout that needs an image which is not open to somebody.
+    """Refuse a cutout that needs an image, or an alert, which is not open to somebody.
 
     Raises
     ------
     AccessDenied
         Without its name.
     """
-    if not all(survey.access.may_read(piece.dataset, reader) for piece in plan.pieces):
-        raise closed_here(survey)
+    if not all(survey.access.may_read(dataset, reader) for dataset in plan.datasets):
+        raise _closed_alerts(survey) if plan.stamps else closed_here(survey)
+
+
+def _closed_alerts(survey: Survey) -> AccessDenied:
+    return AccessDenied(f"{survey.name} has alerts among these that are not open to you")
 
 
 def _planned(

@@ -120,13 +120,13 @@ def outcome_of(
     if asked.is_empty:
         return Outcome(tuple(problems_of(outside(asked.request.cutout), "at")))
     sent = sync.describe(asked)
-    box = asked.plan.parts[0].grid.box
+    box = asked.plan.grid
     seconds = None if found.outlook is None else round(found.outlook.forecast.run.seconds, 3)
     return Outcome(
         (),
         "sync",
-        width_px=box.width,
-        height_px=box.height,
+        width_px=0 if box is None else box.width,
+        height_px=0 if box is None else box.height,
         size=sent.size or size,
         file_name=sent.file_name,
         p50_s=seconds,

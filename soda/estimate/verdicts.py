@@ -122,9 +122,9 @@ def found_of(rows: Sequence[PlannedRow]) -> Found:
     )
 
 
-def images_of(rows: Iterable[PlannedRow]) -> set[int]:
-    """Images that are read."""
-    return {piece.artifact_id for row in rows if row.plan is not None for piece in row.plan.pieces}
+def images_of(rows: Iterable[PlannedRow]) -> set[str]:
+    """Images, or alerts, that are read."""
+    return {dataset for row in rows if row.plan is not None for dataset in row.plan.datasets}
 
 
 def _verdict(row: PlannedRow) -> Verdict:

@@ -130,8 +130,8 @@ def share(covered: float | None) -> float | None:
 
 
 def sources(plan: CutoutPlan) -> str:
-    """Name the images a cutout is made of, separated by spaces."""
-    return " ".join(dict.fromkeys(piece.dataset for piece in plan.pieces))
+    """Name the images, or the alerts, a cutout is made of, separated by spaces."""
+    return " ".join(plan.datasets)
 
 
 def planned_places(plan: CutoutPlan, reference: ImageRecord, ra_deg: float, dec_deg: float) -> Facts:

@@ -244,7 +244,7 @@ class AlertCatalog:
 
     def covers(self, survey: Survey) -> Iterator[bytes]:
         """Where the alerts lie, of each file (see `surveys.index.alerts.cover`)."""
-        return (bytes(cover) for (cover,) in self.reads.rows(COVERS, **self._known(survey)))
+        return (bytes(cover) for (cover,) in self.reads.rows(COVERS, **self._known(survey)) if cover)
 
     def sample(self, survey: Survey) -> AlertRecord | None:
         """Return some alert of a survey, of an object if one is near; None where there is none."""
@@ -299,7 +299,7 @@ class AlertCatalog:
             query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
             modified = connection.execute(query).scalar()
         refused = 0
-        for bands, reasons, first, last in rows:
+        for bands, reasons, first, last, *_ in rows:
             for label, count in _from_json(bands):
                 counts[label] = counts.get(label, 0) + count
             refused += bool(_from_json(reasons))

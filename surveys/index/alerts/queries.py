@@ -1,6 +1,7 @@
-"""The statements by which alerts are found, in words of both databases, and how they are run.
+"""The statements by which alerts are found, as each database takes them, and how they are run.
 
-The joins say in which order tables are read: a database that knows little of them yet would err.
+They say in which order tables are read, the next one by what was found in the one before: a database that
+knows little of tables that have grown by a night would go through all of them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Engine, TextClause, text
@@ -18,81 +20,174 @@ _COLUMNS = (
     "a.id, a.candid, a.object, a.object_number, a.ra, a.dec, a.mjd, a.band, "
     "f.id, f.path, f.size, f.version, f.first_id, f.rows, f.bands, s.name"
 )
-_OF_FILE = "CROSS JOIN lake_file f CROSS JOIN survey s"
-# The last file that begins at or before an alert is its own.
-_FILE = "f.id = (SELECT id FROM lake_file WHERE first_id <= a.id ORDER BY first_id DESC LIMIT 1)"
-_VALID = "f.survey_id = :survey_id AND f.gen_from <= :generation AND f.gen_to > :generation"
-# Of alerts with one number that counts whose file was indexed last; few have a twin.
-_NEWEST = """NOT EXISTS (
-    SELECT 1 FROM alert_candid other CROSS JOIN lake_file g
-    WHERE other.candid = a.candid AND other.alert_id > a.id
-    AND g.id = (SELECT id FROM lake_file WHERE first_id <= other.alert_id ORDER BY first_id DESC LIMIT 1)
-    AND g.survey_id = :survey_id AND g.gen_from <= :generation AND g.gen_to > :generation)"""
-_IN_TIME = "a.mjd BETWEEN :first_mjd AND :last_mjd"
-
-#: Parameter ``keys``, a JSON list, as a table of one column ``value``.
-_KEYS = {
-    "sqlite": "json_each(:keys) k",
-    "postgresql": (
-        "(SELECT CAST(value AS bigint) AS value FROM json_array_elements_text(CAST(:keys AS json))) k"
-    ),
-}
 
 
-def _alerts(tables: str, *conditions: str, order: str = "", more: str = "") -> str:
-    where = " AND ".join((*conditions, _FILE))
-    return (
-        f"SELECT {_COLUMNS}{more} FROM {tables} CROSS JOIN alert a {_OF_FILE} "  # noqa: S608
-        f"WHERE {where} AND s.id = f.survey_id {order}"
+@dataclass(frozen=True)
+class Statement:
+    """A statement in the words of each database."""
+
+    sqlite: str
+    postgresql: str
+
+    @cached_property
+    def clause(self) -> TextClause:
+        """The one for PostgreSQL, as SQLAlchemy takes it."""
+        return text(self.postgresql)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A table of a join: what its rows are picked by, from those of the tables before, and what they must be.
+
+    The latter stands apart, lest PostgreSQL goes by that, through all files of a survey.
+    """
+
+    table: str
+    alias: str
+    condition: str
+    order: str = ""
+    which: str = ""
+
+
+def _join(
+    columns: str,
+    steps: Sequence[_Step],
+    rest: str = "",
+    *,
+    keys: bool = False,
+    without: Statement | None = None,
+) -> Statement:
+    """Put steps together.
+
+    SQLite joins by CROSS JOIN in the order written. PostgreSQL reads a LATERAL part for each row of the ones
+    before it, and OFFSET 0 keeps it from being taken apart.
+
+    Parameters
+    ----------
+    columns, rest
+        What stands before FROM, and behind the conditions.
+    steps
+        Tables; with `keys` the first goes by ``k.value``, the members of the parameter ``keys``.
+    without
+        Rows are left out for which this finds something.
+    """
+    lite = [f"{step.table} {step.alias}" for step in steps]
+    parts = [
+        f"(SELECT {step.alias}.* FROM {step.table} {step.alias} WHERE {step.condition} {step.order} "  # noqa: S608
+        f"OFFSET 0) {step.alias}"
+        for step in steps
+    ]
+    if keys:
+        lite.insert(0, "json_each(:keys) k")
+        parts.insert(
+            0, "(SELECT CAST(value AS bigint) AS value FROM json_array_elements_text(CAST(:keys AS json))) k"
+        )
+    which = [step.which for step in steps if step.which]
+    both = [step.condition for step in steps] + which, ["TRUE", *which]
+    if without is not None:
+        # Not by EXISTS, of which PostgreSQL would make one more join.
+        both[0].append(f"({without.sqlite}) IS NULL")
+        both[1].append(f"({without.postgresql}) IS NULL")
+    ours, theirs = map(" AND ".join, both)
+    return Statement(
+        f"SELECT {columns} FROM {' CROSS JOIN '.join(lite)} WHERE {ours} {rest}",  # noqa: S608
+        f"SELECT {columns} FROM {' CROSS JOIN LATERAL '.join(parts)} WHERE {theirs} {rest}",  # noqa: S608
     )
 
 
+def _file_of(alias: str, alert: str) -> str:
+    """Condition: the last file that begins at or before an alert is its own."""
+    last = f"SELECT id FROM lake_file WHERE first_id <= {alert} ORDER BY first_id DESC LIMIT 1"  # noqa: S608
+    return f"{alias}.id = ({last})"
+
+
+def _valid(alias: str) -> str:
+    return (
+        f"{alias}.survey_id = :survey_id AND {alias}.gen_from <= :generation AND {alias}.gen_to > :generation"
+    )
+
+
+_ALERT = _Step("alert", "a", "a.id = l.alert_id")
+_ANY_FILE = _Step("lake_file", "f", _file_of("f", "a.id"))
+_FILE = _Step("lake_file", "f", _file_of("f", "a.id"), which=_valid("f"))
+_SURVEY = _Step("survey", "s", "s.id = f.survey_id")
+# Of alerts with one number that counts whose file was indexed last; few have such a twin.
+_TWIN = _join(
+    "1",
+    (
+        _Step("alert_candid", "other", "other.candid = a.candid AND other.alert_id > a.id"),
+        _Step("lake_file", "g", _file_of("g", "other.alert_id"), which=_valid("g")),
+    ),
+    "LIMIT 1",
+)
+_BY_CANDID = _Step("alert_candid", "l", "l.candid = k.value")
+_BY_OBJECT = _Step("alert_object", "l", "l.digest = k.value")
+_FILES = _Step("lake_file", "f", _valid("f"))
+_IN_TIME = "a.mjd BETWEEN :first_mjd AND :last_mjd"
+
 #: Alerts by their keys, of whatever generation.
-BY_ID = _alerts("{keys}", "a.id = k.value")
+BY_ID = _join(_COLUMNS, (_Step("alert", "a", "a.id = k.value"), _ANY_FILE, _SURVEY), keys=True)
 #: Alerts by their own numbers; of twins all.
-BY_CANDID = _alerts(
-    "{keys} CROSS JOIN alert_candid l", "l.candid = k.value", "a.id = l.alert_id", _VALID, order="LIMIT :most"
-)
+BY_CANDID = _join(_COLUMNS, (_BY_CANDID, _ALERT, _FILE, _SURVEY), "LIMIT :most", keys=True)
 #: Alerts of objects, by the digests of their names.
-BY_OBJECT = _alerts(
-    "{keys} CROSS JOIN alert_object l",
-    *("l.digest = k.value", "a.id = l.alert_id", _VALID, _NEWEST),
-    order="LIMIT :most",
+BY_OBJECT = _join(_COLUMNS, (_BY_OBJECT, _ALERT, _FILE, _SURVEY), "LIMIT :most", keys=True, without=_TWIN)
+#: Alerts of objects in one file; of twins all.
+BY_OBJECT_IN_FILE = _join(
+    _COLUMNS,
+    (_BY_OBJECT, _ALERT, replace(_FILE, which=f"{_FILE.which} AND f.path = :path"), _SURVEY),
+    "LIMIT :most",
+    keys=True,
 )
-#: Alerts of objects in one file, twins of others among them.
-BY_OBJECT_IN_FILE = _alerts(
-    "{keys} CROSS JOIN alert_object l",
-    *("l.digest = k.value", "a.id = l.alert_id", _VALID, "f.path = :path"),
-    order="LIMIT :most",
+#: Alerts of a time in a range of cells, after one of them; their cells come last.
+BY_CELL = _join(
+    f"{_COLUMNS}, l.cell",
+    (
+        _Step(
+            *("alert_cell", "l"),
+            "l.cell <= :last AND (l.cell, l.alert_id) > (:first, :after)",
+            "ORDER BY l.cell, l.alert_id",
+        ),
+        replace(_ALERT, which=_IN_TIME),
+        *(_FILE, _SURVEY),
+    ),
+    "ORDER BY l.cell, l.alert_id LIMIT :most",
+    without=_TWIN,
 )
-#: Alerts of a range of cells, after one of them; their cells come last.
-BY_CELL = _alerts(
-    "alert_cell l",
-    *("l.cell <= :last", "(l.cell, l.alert_id) > (:first, :after)", "a.id = l.alert_id"),
-    *(_VALID, _IN_TIME, _NEWEST),
-    order="ORDER BY l.cell, l.alert_id LIMIT :most",
-    more=", l.cell",
-)
-#: Alerts of a range of keys, after one of them.
-BY_KEY = (
-    f"SELECT {_COLUMNS} FROM alert a {_OF_FILE} "  # noqa: S608
-    f"WHERE a.id > :after AND a.id <= :last AND {_FILE} AND {_VALID} AND {_IN_TIME} AND {_NEWEST} "
-    "AND s.id = f.survey_id ORDER BY a.id LIMIT :most"
+#: Alerts of a time in a range of keys, after one of them.
+BY_KEY = _join(
+    _COLUMNS,
+    (
+        _Step("alert", "a", "a.id > :after AND a.id <= :last", "ORDER BY a.id", _IN_TIME),
+        *(_FILE, _SURVEY),
+    ),
+    "ORDER BY a.id LIMIT :most",
+    without=_TWIN,
 )
 #: Files with alerts of a time, after one of them.
-FILES = (
-    f"SELECT f.first_id, f.rows FROM lake_file f WHERE f.first_id > :after AND {_VALID} "  # noqa: S608
-    "AND f.first_mjd <= :last_mjd AND f.last_mjd >= :first_mjd ORDER BY f.first_id LIMIT :most"
+FILES = _join(
+    "f.first_id, f.rows",
+    (
+        _Step(
+            *("lake_file", "f"),
+            f"f.first_id > :after AND {_valid('f')} "
+            "AND f.first_mjd <= :last_mjd AND f.last_mjd >= :first_mjd",
+            "ORDER BY f.first_id",
+        ),
+    ),
+    "ORDER BY f.first_id LIMIT :most",
 )
-PAGES = "SELECT packed FROM lake_pages WHERE file_id = :file_id AND kind = :kind"
-COVERS = f"SELECT f.cover FROM lake_file f WHERE {_VALID} AND f.cover IS NOT NULL"  # noqa: S608
-#: The file that was indexed last, if it has alerts.
-LAST_FILE = (
-    f"SELECT f.first_id, f.rows FROM lake_file f WHERE {_VALID} AND f.cover IS NOT NULL "  # noqa: S608
-    "ORDER BY f.first_id DESC LIMIT 1"
+#: The file that was indexed last of those with alerts.
+LAST_FILE = _join(
+    "f.first_id, f.rows",
+    (_Step("lake_file", "f", f"{_valid('f')} AND f.cover IS NOT NULL", "ORDER BY f.first_id DESC"),),
+    "ORDER BY f.first_id DESC LIMIT 1",
 )
+COVERS = _join("f.cover", (_FILES,), "ORDER BY f.first_id")
 #: What is told of each file of a generation.
-HELD = f"SELECT f.bands, f.refused, f.first_mjd, f.last_mjd FROM lake_file f WHERE {_VALID}"  # noqa: S608
+HELD = _join(
+    "f.bands, f.refused, f.first_mjd, f.last_mjd, f.first_id, f.rows", (_FILES,), "ORDER BY f.first_id"
+)
+PAGES = _join("p.packed", (_Step("lake_pages", "p", "p.file_id = :file_id AND p.kind = :kind"),))
 
 
 class Reads:
@@ -107,20 +202,15 @@ class Reads:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def rows(self, statement: str, **values: object) -> Sequence[Sequence[Any]]:
+    def rows(self, statement: Statement, **values: object) -> Sequence[Sequence[Any]]:
         """Rows of a statement; a list of ``keys`` is handed over as JSON."""
         if "keys" in values:
             values["keys"] = json.dumps(values["keys"])
         if self._engine.dialect.name != "sqlite":
             with self._engine.connect() as connection:
-                return connection.execute(_clause(statement), values).all()
+                return connection.execute(statement.clause, values).all()
         # What SQLAlchemy does around such a query takes ten times as long as SQLite.
         with closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
-            cursor.execute(statement.format(keys=_KEYS["sqlite"]), values)
+            cursor.execute(statement.sqlite, values)
             return cursor.fetchall()
-
-
-@lru_cache(maxsize=64)
-def _clause(statement: str) -> TextClause:
-    return text(statement.format(keys=_KEYS["postgresql"]))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import (
     accuracy,
+    alert_index,
     cold,
     compressed,
     cutouts,
@@ -50,6 +51,7 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "estimates": estimates.rows,
     "lists": lists.rows,
     "index_lookup": lambda folder: index_lookup.measure(),
+    "alert_index": lambda folder: alert_index.measure(),
     "discovery": lambda folder: discovery.measure(),
 }
 

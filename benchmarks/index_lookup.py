@@ -68,7 +68,7 @@ def measure(images: int = 1_000_000, calls: int = 400) -> list[Row]:
             "an image by its identifier": lambda: _record(catalog, rng, images),
         }
         rows = [
-            Row(f"{what}, of {images}", _median_ms(lookup, calls), None, "ms", "", "below", GOAL_MS)
+            Row(f"{what}, of {images}", median_ms(lookup, calls), None, "ms", "", "below", GOAL_MS)
             for what, lookup in lookups.items()
         ]
         engine.dispose()
@@ -205,7 +205,8 @@ def _record(catalog: Catalog, rng: random.Random, images: int) -> None:
     catalog.record(f"synthetic/{'gri'[(number - 1) % 3]}/t{number:07d}", catalog.generation("synthetic"))
 
 
-def _median_ms(call: Callable[[], object], calls: int) -> float:
+def median_ms(call: Callable[[], object], calls: int) -> float:
+    """Median of the times that so many calls take."""
     times = []
     for _ in range(calls):
         start = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -151,9 +151,8 @@ class MadeAlert:
         return gzip.compress(out.getvalue(), 6, mtime=0)
 
 
-def alerts_table(alerts: Iterator[MadeAlert] | list[MadeAlert], stamps: bool = True) -> pa.Table:
+def alerts_table(alerts: Sequence[MadeAlert], stamps: bool = True, same_stamps: bool = False) -> pa.Table:
     """Alerts as ZTF's Parquet files have them."""
-    alerts = list(alerts)
     candidate = [{"jd": a.jd, "fid": a.fid, "ra": a.ra_deg, "dec": a.dec_deg} for a in alerts]
     of_candidate = pa.struct(
         [("jd", pa.float64()), ("fid", pa.int32()), ("ra", pa.float64()), ("dec", pa.float64())]
@@ -165,8 +164,12 @@ def alerts_table(alerts: Iterator[MadeAlert] | list[MadeAlert], stamps: bool = T
         "candidate": pa.array(candidate, of_candidate),
     }
     for kind in KINDS:
+        same = alerts[0].stamp(kind) if same_stamps else b""
         filled = [
-            {"fileName": f"{a.candid}_{kind.lower()}.fits.gz", "stampData": a.stamp(kind) if stamps else b""}
+            {
+                "fileName": f"{a.candid}_{kind.lower()}.fits.gz",
+                "stampData": a.stamp(kind) if stamps and not same_stamps else same,
+            }
             for a in alerts
         ]
         columns[f"cutout{kind}"] = pa.array(filled, of_stamp)
@@ -184,6 +187,7 @@ def write_lake(
     page_size: int | None = None,
     hive: bool = False,
     stamps: bool = True,
+    same_stamps: bool = False,
     **of_parquet: Any,
 ) -> list[Path]:
     """Make a lake of ZTF-like alerts, with known stamps; see `MadeAlert`.
@@ -206,6 +210,8 @@ def write_lake(
         Lie the files in folders such as ``year=2020/month=01``?
     stamps
         False leaves the stamps empty, which takes much less time.
+    same_stamps
+        All alerts have the stamps of the first one of their file.
     of_parquet
         For `pyarrow.parquet.write_table`.
 
@@ -222,7 +228,7 @@ def write_lake(
         place.mkdir(parents=True, exist_ok=True)
         path = place / f"part-{number:05d}.{compression}.parquet"
         pq.write_table(
-            alerts_table(some, stamps),
+            alerts_table(some, stamps, same_stamps),
             path,
             compression=compression,
             row_group_size=row_group_size or max(len(some), 1),

@@ -55,7 +55,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.run: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[parquet]'
 	touch $@
 
 .venv/.docs: setup.cfg pyproject.toml | $(BIN)/python

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from surveys.index.report import IndexReport
     from surveys.survey import Survey
 
+#: The survey of the demo's alerts, and their folder.
+DEMO_ALERTS = "demo-alerts"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -98,8 +100,8 @@ for command in (
 def demo(workers: int | None) -> None:
     """Make the demo survey and index it.
 
-    A simulated sky in three bands, about 200 MB, in the data folder; nothing is downloaded. Files that
-    are there already are kept.
+    A simulated sky in three bands, about 200 MB, and a small lake of alerts of it, in the data folder;
+    nothing is downloaded. Files that are there already are kept.
     """
     from config.demo import DEMO, make_demo
     from config.kernels import compile_kernels
@@ -115,6 +117,7 @@ def demo(workers: int | None) -> None:
     with database(settings) as engine:
         _report(_index(engine, declared_survey(settings, "demo"), workers))
         _make_overviews(settings, "demo", workers)
+        _make_demo_alerts(settings, engine)
     circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
     click.echo(f"Try: fountain cutout {DEMO.dataset} --circle '{circle}'")
 
@@ -331,6 +334,21 @@ def _index(
         return index_survey(
             engine, declared, workers=workers, progress=progress, only_file=file, checksum=checksum
         )
+
+
+def _make_demo_alerts(settings: Settings, engine: Engine) -> None:
+    """Make and index the alerts of the demo sky, where Parquet can be written."""
+    from config.demo.alerts import can_be_made, make_alerts
+
+    if not can_be_made():
+        click.echo(
+            "no alerts of it: pyarrow is not installed (pip install 'sodafountain[parquet]')", err=True
+        )
+        return
+    report = make_alerts(settings.data.path / DEMO_ALERTS)
+    made = "made" if report.made else "kept"
+    click.echo(f"{report.alerts} alerts in {report.files} files {made} in {report.folder}")
+    _report(_index(engine, declared_survey(settings, DEMO_ALERTS), 1))
 
 
 def _make_overviews(settings: Settings, name: str, workers: int) -> None:

@@ -4,6 +4,6 @@ The files depend on the recipe alone: the same recipe gives the same bytes, in a
 """
 
 from config.demo.make import DemoReport, make_demo
-from config.demo.recipe import DEMO, RECIPE, DemoCutout, Recipe
+from config.demo.recipe import DEMO, DEMO_OBJECT, RECIPE, DemoCutout, Recipe
 
-__all__ = ["DEMO", "RECIPE", "DemoCutout", "DemoReport", "Recipe", "make_demo"]
+__all__ = ["DEMO", "DEMO_OBJECT", "RECIPE", "DemoCutout", "DemoReport", "Recipe", "make_demo"]

@@ -66,6 +66,8 @@ class DemoCutout:
 
 
 DEMO = DemoCutout("demo/r", 150.1, 2.2, 0.018)
+#: A supernova in the spiral galaxy there.
+DEMO_OBJECT = "demo-alerts/object/FS26aaaaaaa"
 RECIPE = Recipe(
     version=1,
     tile_px=2000,

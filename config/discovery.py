@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from config.settings import LinksSettings, Settings
 from dali.caller import Caller
 from dali.parameters import Parameters
+from dali.xtypes import format_numbers
 from datalink.links import WholeImage
 from datalink.params import LINKS_TYPE
 from datalink.service import STANDARD_ID as LINKS_ID
@@ -23,10 +24,11 @@ from soda.service import SyncService
 from soda.spelling import canonical_query
 from soda.table import PNG
 from surveys.access import EVERYBODY, Reader
+from surveys.alert import AlertRecord
 from surveys.errors import UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
-from surveys.index.extent import Extent, moc_text, read_extent
+from surveys.index.extent import Extent, extent_of_alerts, moc_text, read_extent
 from surveys.index.facts import DatasetFacts
 from surveys.lru import Lru
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
@@ -53,7 +55,8 @@ def make_links(
     def whole(did: str, caller: Caller, base_url: str) -> WholeImage:
         asked = sync.ask(Parameters({"ID": (did,)}), Client(base_url, caller))
         request = asked.request
-        return WholeImage(request.cutout.canonical, request.media_type, asked.plan.cost.bytes_out)
+        size = asked.plan.cost.bytes_out if asked.plan.parts else None
+        return WholeImage(request.cutout.canonical, request.media_type, size)
 
     def preview(did: str) -> tuple[str, str]:
         return f"preview?ID={quote(did, safe=':/?')}", PREVIEW_TYPE
@@ -72,7 +75,11 @@ def links_capability() -> Capability:
         query_types=("GET", "POST"),
         result_type=LINKS_TYPE,
         params=(
-            Param("ID", "Publisher DID of an image, a survey band or a survey", "meta.id;meta.main"),
+            Param(
+                "ID",
+                "Publisher DID of an image, a survey band, a survey, an alert or an object",
+                "meta.id;meta.main",
+            ),
             Param("RESPONSEFORMAT", "Media type of the answer", "meta.code.mime"),
             Param("MAXREC", "So many rows at most", datatype="integer"),
         ),
@@ -115,8 +122,12 @@ class Discovery:
     def examples(self) -> list[Example]:
         """List requests that give something small, of the first public surveys that have images."""
         public = [survey for survey in self._catalog.surveys if survey.is_public]
-        held = (facts for survey in public if (facts := self._facts(survey.name)) is not None)
-        return [example for facts in islice(held, EXAMPLE_SURVEYS) for example in self._of_survey(facts)]
+        images = [survey for survey in public if survey.lake is None]
+        held = (facts for survey in images if (facts := self._facts(survey.name)) is not None)
+        shown = [example for facts in islice(held, EXAMPLE_SURVEYS) for example in self._of_survey(facts)]
+        alerts = [survey for survey in public if survey.lake is not None]
+        samples = (one for survey in alerts if (one := self._catalog.alerts.sample(survey)) is not None)
+        return shown + [one for alert in islice(samples, EXAMPLE_SURVEYS) for one in self._of_alert(alert)]
 
     def record(self, base_url: str) -> Record:
         """Write down what the registry is told."""
@@ -198,8 +209,50 @@ class Discovery:
             (("ID", self._identifiers.did(survey.sample)),),
         )
 
+    def _of_alert(self, alert: AlertRecord) -> Iterator[Example]:
+        """Fetch its stamps, look at those of its object; search there; ask for links."""
+        survey = self._catalog.survey(alert.survey)
+        name, title = survey.name, survey.title
+        did = self._identifiers.did(alert.dataset)
+        yield Example(
+            f"stamps-{name}",
+            f"Stamps from {title}",
+            f"Every kind of stamp of the alert {alert.candid}, in one FITS file.",
+            SYNC.standard_id,
+            SYNC.path,
+            (("ID", did),),
+        )
+        if alert.object_id:
+            yield Example(
+                f"epochs-{name}",
+                f"Epochs from {title}",
+                f"All alerts of {alert.object_id} as a strip: a column an epoch.",
+                SYNC.standard_id,
+                SYNC.path,
+                (("ID", self._identifiers.did(f"{name}/object/{alert.object_id}")), ("RESPONSEFORMAT", PNG)),
+            )
+        circle = f"CIRCLE {format_numbers(round(alert.ra_deg, 6), round(alert.dec_deg, 6))} 0.01"
+        yield Example(
+            f"query-{name}",
+            f"Alerts of {title} at a place",
+            "The alerts whose stamps overlap a circle.",
+            QUERY_ID,
+            "query",
+            (("POS", circle), ("COLLECTION", survey.obs_collection), ("MAXREC", "10")),
+        )
+        yield Example(
+            f"links-{name}",
+            f"Links of an alert of {title}",
+            f"What there is of {alert.dataset}: its stamps, pictures, and the object it is of.",
+            LINKS_ID,
+            "links",
+            (("ID", did),),
+        )
+
     def _extent(self, survey: Survey) -> Extent:
         key = (survey.name, self._catalog.generation(survey.name))
+        if survey.lake is not None:
+            return self._extents.get(key, lambda: extent_of_alerts(self._catalog, survey))
         return self._extents.get(key, lambda: read_extent(self._engine, survey.name))
 
 

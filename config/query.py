@@ -21,7 +21,7 @@ from vosi.capabilities import Capability, Interface, Param
 from vosi.tables import Table
 
 #: The rows of a query, for ``/tables``.
-QUERY_TABLE = Table("sia.query", "Images and survey bands, the rows of /query (ObsCore 1.1)", FIELDS)
+QUERY_TABLE = Table("sia.query", "Images, survey bands and alerts, the rows of /query (ObsCore 1.1)", FIELDS)
 
 _DATATYPES = {"double": "real", "int": "integer"}
 

@@ -45,6 +45,8 @@ def hips(
         raise click.UsageError("--order is that of the bands, when colours are built")
     settings = read_settings()
     declared = declared_survey(settings, name)
+    if declared.lake is not None:
+        raise click.ClickException(f"{declared.name} is a survey of alerts: there is no HiPS of their stamps")
     compile_kernels(click.echo)
     workers = workers or available_cores()
     with database(settings), progress_bar(f"building the HiPS of {declared.name}/{band or rgb}") as progress:

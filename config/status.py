@@ -107,12 +107,21 @@ class _Cutout:
         except (ProtocolError, SurveyError, SQLAlchemyError, OSError):
             return Found("down", marked("a small cutout could not be made"))
         words = marked("a cutout of 32 × 32 pixels ({size} bytes) took {time} ms")
+        if "SIZE" not in asked_for:
+            words = marked("the stamps of an alert ({size} bytes) took {time} ms")
         return Found.saying("ok", (words, {"size": size, "time": milliseconds}))
 
     def _example(self) -> dict[str, tuple[str, ...]] | None:
-        """Say what to cut: from the middle of an image, rather of a public survey; None if there is none."""
+        """Say what to cut: from the middle of an image, rather of a public survey; None if there is none.
+
+        Where there are alerts alone, it is the stamps of one.
+        """
         held = (survey for survey in self._catalog.surveys if self._catalog.generation(survey.name))
-        for survey in sorted(held, key=lambda survey: not survey.is_public):
+        for survey in sorted(held, key=lambda survey: (survey.lake is not None, not survey.is_public)):
+            if survey.lake is not None:
+                if (alert := self._catalog.alerts.sample(survey)) is not None:
+                    return {"ID": (self._identifiers.did(alert.dataset),)}
+                continue
             facts = self._catalog.describe(survey.name)
             facts = facts if facts.example is not None else self._catalog.describe(facts.sample)
             if facts.example is None or facts.example.stencil is None:

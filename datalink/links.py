@@ -44,11 +44,14 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class WholeImage:
-    """How a whole image is had: path and query below the base of the service, media type, size in bytes."""
+    """How a whole dataset is had: path and query below the base of the service, media type, size in bytes.
+
+    `size` is None where only making it tells.
+    """
 
     path: str
     media_type: str
-    size: int
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

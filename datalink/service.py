@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from dali.caller import Caller
 from dali.errors import ProtocolError
 from dali.votable import OK, STATUS, Info, Param, ServiceDescriptor, Values, text_param, votable_chunks
+from datalink.alerts import AlertLinks
 from datalink.links import FIELDS, ID_FIELD, Link, WholeImage
 from datalink.params import LINKS_TYPE, MEDIA_TYPES, LinksRequest
 from surveys.access import Reader
-from surveys.errors import AccessDenied, UnknownDataset
+from surveys.errors import AccessDenied, TooLarge, UnknownDataset
 from surveys.identifiers import Identifiers, is_layer
 from surveys.image import ImageRecord
 from surveys.index.catalog import Catalog
@@ -33,6 +35,15 @@ class Cutouts(Protocol):
 
     def of_column(self, field_id: str, base_url: str) -> tuple[ServiceDescriptor, ...]:
         """Describe them for all datasets whose identifiers stand in a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asks, what they may read, and where the service is for them."""
+
+    caller: Caller
+    reader: Reader
+    base_url: str
 
 
 class LinksService:
@@ -86,10 +97,11 @@ class LinksService:
         reader = self._reader_of(caller)
         found = [self._look_up(did, reader) for did in request.ids[: self._max_ids]]
         services = self._services(request.ids, found, base_url)
+        asked = _Asked(caller, reader, base_url)
         links: list[Link] = []
         answered = 0
         for did, facts in zip(request.ids, found, strict=False):
-            some = [facts] if isinstance(facts, Link) else self._links(did, facts, services, caller, base_url)
+            some = [facts] if isinstance(facts, Link) else self._links(did, facts, services, asked)
             if request.max_records is not None and len(links) + len(some) > request.max_records:
                 break
             links += some
@@ -116,6 +128,8 @@ class LinksService:
             return self._catalog.describe(dataset)
         except UnknownDataset as fault:
             return Link(id=did, semantics=THIS, error_message=f"NotFoundFault: {fault}.")
+        except TooLarge as fault:
+            return Link(id=did, semantics=THIS, error_message=f"DefaultFault: {fault}.")
         except AccessDenied as fault:
             refusal = f"DefaultFault: {fault}."
             return Link(id=did, semantics=THIS, error_message=refusal, is_public=False, authorized=False)
@@ -128,7 +142,8 @@ class LinksService:
             case [] | [Link()] if len(ids) <= 1:
                 return ()
             case [DatasetFacts() as facts] if len(ids) == 1:
-                return self._cutouts.of_dataset(facts, ids[0], base_url) if facts.on_sky else ()
+                can_be_cut = facts.on_sky or facts.alerts
+                return self._cutouts.of_dataset(facts, ids[0], base_url) if can_be_cut else ()
             case _:
                 return self._cutouts.of_column(ID_FIELD, base_url)
 
@@ -137,11 +152,19 @@ class LinksService:
         did: str,
         facts: DatasetFacts,
         services: Sequence[ServiceDescriptor],
-        caller: Caller,
-        base_url: str,
+        asked: _Asked,
     ) -> list[Link]:
         """Links of one dataset; surveys and their bands have no whole to link to."""
-        cutouts = [_cutout_link(did, facts, service) for service in services if facts.on_sky]
+        caller, base_url = asked.caller, asked.base_url
+        can_be_cut = facts.on_sky or bool(facts.alerts)
+        cutouts = [_cutout_link(did, facts, service) for service in services if can_be_cut]
+        if facts.alerts:
+
+            def whole(other: str) -> WholeImage:
+                return self._whole(other, caller, base_url)
+
+            alerts = AlertLinks(did, facts, self._identifiers, base_url, whole, asked.reader)
+            return [*alerts.links(), *cutouts]
         if facts.image is None:
             return cutouts
         survey = facts.survey
@@ -207,9 +230,12 @@ def _cutout_link(did: str, facts: DatasetFacts, service: ServiceDescriptor) -> L
     content_type = next((str(param.value) for param in service.params if param.name == "contentType"), None)
     image = facts.image
     what = f"the {image.role} {facts.dataset}" if image is not None else f"any region of {facts.dataset}"
+    if facts.alerts:
+        what = f"any epochs of {facts.dataset}" if facts.is_object else facts.dataset
     return Link(
         id=did,
-        semantics="#cutout",
+        # Of one alert nothing is cut out: it is made into something else.
+        semantics="#proc" if facts.alerts and not facts.is_object else "#cutout",
         service_def=service.id,
         description=f"{service.description}: {what}",
         content_type=content_type,

@@ -178,10 +178,10 @@ class HipsService:
         declared = self._survey(survey, self._reader_of(caller))
         try:
             label = None if band is None else declared.band(band).label
+            moc = self.coverages.of(declared.name, label)
         except UnknownDataset as fault:
             raise NotFound(str(fault)) from fault
         chosen = _format(parameters.one("FORMAT")) or accepted
-        moc = self.coverages.of(declared.name, label)
         order = _order(parameters.one("ORDER"), moc.max_order)
         dataset = declared.name if label is None else f"{declared.name}/{label}"
         facts = (dataset, self._catalog.generation(declared.name), order, chosen)

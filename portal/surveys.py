@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, Response, request
 
@@ -20,6 +22,7 @@ from surveys.errors import TooLarge, UnknownDataset
 from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.coverage import Coverages
+from surveys.index.obscore import ObsConstraints
 from surveys.lru import Lru
 from surveys.recipe import Recipe
 from surveys.sky.stencil import Circle
@@ -31,6 +34,8 @@ _NUMBERS = ("q", "softening", "contrast", "saturation", "stretch", "variant", "u
 _SKY_DEG2 = 41252.96125
 _ARCSEC = 1 / 3600
 _KEPT = 256
+#: So many alerts near a place tell which bands there are.
+_ALERTS_LOOKED_AT = 1000
 
 
 class SurveysShown:
@@ -86,14 +91,17 @@ class SurveysShown:
         return {"surveys": surveys, "limits": dict(self.limits)}
 
     def covering(self, survey: Survey, place: Place, radius_deg: float = 0.0) -> frozenset[str]:
-        """Tell which bands of a survey have an image within a radius of a place."""
+        """Tell which bands of a survey have an image, or an alert, within a radius of a place."""
         generation = self._catalog.generation(survey.name)
         if not generation:
             return frozenset()
         labels = [band.label for band in survey.bands]
-        region = Circle(place.ra_deg, place.dec_deg, max(radius_deg, _ARCSEC)).region()
+        circle = Circle(place.ra_deg, place.dec_deg, max(radius_deg, _ARCSEC))
+        if survey.lake is not None:
+            near = self._catalog.alerts.search(survey, ObsConstraints(shapes=(circle,)))
+            return frozenset(alert.band for alert in islice(near, _ALERTS_LOOKED_AT) if alert.band)
         try:
-            found = self._catalog.search(survey.name, labels, region, generation)
+            found = self._catalog.search(survey.name, labels, circle.region(), generation)
         except TooLarge:
             return frozenset(labels)
         return frozenset(one.band for one in found)
@@ -111,7 +119,7 @@ class SurveysShown:
         return {**known, "bands": bands, "hips": f"hips/{survey.name}/{colour}" if colour else None}
 
     def _made(self, survey: Survey) -> dict[str, Any]:
-        holdings = self._catalog.holdings(survey.name)
+        images, alerts = self._counted(survey)
         return {
             "name": survey.name,
             "title": survey.title,
@@ -121,16 +129,34 @@ class SurveysShown:
             "did": self._identifiers.did(survey.name),
             "public": survey.is_public,
             "pixel_scale_arcsec": survey.pixel_scale_arcsec,
-            "images": sum(holdings.images.values()),
+            "images": sum(images.values()),
+            "alerts": sum(alerts.values()),
             "area_deg2": float(f"{self._coverages.of(survey.name).sky_fraction * _SKY_DEG2:.3g}"),
             "center": self._center(survey),
-            "bands": [self._band(survey, band, holdings.images) for band in survey.bands],
+            "bands": [self._band(survey, band, images, alerts) for band in survey.bands],
             "recipes": [_recipe(recipe) for recipe in survey.recipes],
             "moc": f"moc/{survey.name}",
+            "example": None if survey.lake is None else self._strip(survey),
         }
+
+    def _counted(self, survey: Survey) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Count the images and the alerts of a survey, by band."""
+        if survey.lake is not None:
+            return {}, self._catalog.alerts.holdings(survey).alerts
+        return self._catalog.holdings(survey.name).images, {}
+
+    def _strip(self, survey: Survey) -> str | None:
+        """Give a URL of the stamps of an object, where all who know of the survey may see them."""
+        alert = None if survey.access.datasets else self._catalog.alerts.sample(survey)
+        if alert is None:
+            return None
+        dataset = f"{survey.name}/object/{alert.object_id}" if alert.object_id else alert.dataset
+        return f"sync?ID={quote(self._identifiers.did(dataset), safe=':/?')}&RESPONSEFORMAT=png"
 
     def _center(self, survey: Survey) -> list[float] | None:
         """Give a place where there is an image, None where there is none."""
+        if survey.lake is not None:
+            return None
         try:
             facts = self._catalog.describe(survey.name)
             if facts.example is None:
@@ -140,13 +166,18 @@ class SurveysShown:
         circle = None if facts.example is None else facts.example.stencil
         return [circle.ra_deg, circle.dec_deg] if isinstance(circle, Circle) else None
 
-    def _band(self, survey: Survey, band: Band, images: Mapping[str, int]) -> dict[str, Any]:
+    def _band(
+        self, survey: Survey, band: Band, images: Mapping[str, int], alerts: Mapping[str, int]
+    ) -> dict[str, Any]:
+        # Bands of alerts are no datasets: FILTER picks epochs.
+        did = None if survey.lake is not None else self._identifiers.did(f"{survey.name}/{band.label}")
         return {
             "name": band.label,
-            "did": self._identifiers.did(f"{survey.name}/{band.label}"),
+            "did": did,
             "em_min_m": band.em_min_m,
             "em_max_m": band.em_max_m,
             "images": images.get(band.label, 0),
+            "alerts": alerts.get(band.label, 0),
         }
 
 

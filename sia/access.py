@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from sia.obscore import Access, size_kb
+from surveys.alert import AlertRecord
 from surveys.identifiers import Identifiers
 from surveys.index.obscore import ObsBand, ObsImage
 from surveys.sky.stencil import Shape
@@ -82,6 +83,10 @@ class Ways:
             return self._by_links(image.dataset, size_kb(image))
         return self._chosen(self._to_image(image))
 
+    def to_alert(self, alert: AlertRecord) -> Access | None:
+        """Links, or its stamps in one file if that is asked for."""
+        return self._chosen(self._to_alert(alert))
+
     def to_band(self, found: ObsBand) -> Access | None:
         """Cut at the one position at once, links where there is none."""
         return self._chosen(self._to_band(found))
@@ -93,6 +98,10 @@ class Ways:
         yield self._by_links(image.dataset, size_kb(image))
         if self._limits.allow(math.prod(image.shape), abs(image.bitpix) // 8):
             yield from self._directly(image.dataset, "", size_kb(image))
+
+    def _to_alert(self, alert: AlertRecord) -> Iterator[Access]:
+        yield self._by_links(alert.dataset, None)
+        yield from self._directly(alert.dataset, "", None)
 
     def _to_band(self, found: ObsBand) -> Iterator[Access]:
         if self._position is not None and self._may_cut(self._position.shape, found):

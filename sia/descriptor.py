@@ -35,7 +35,7 @@ def self_descriptor(surveys: Sequence[Survey], max_rows: int, base_url: str) -> 
     values = _values(surveys, max_rows)
     return ServiceDescriptor(
         name="query",
-        description="Images and survey bands, found by position, wavelength, time and more",
+        description="Images, survey bands and alerts, found by position, wavelength, time and more",
         utype="adhoc:this",
         params=(
             text_param("standardID", STANDARD_ID),

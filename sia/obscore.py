@@ -1,4 +1,4 @@
-"""The columns of ObsCore 1.1 (section 4), and the rows of images and survey bands."""
+"""The columns of ObsCore 1.1 (section 4), and the rows of images, survey bands and alerts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import re
 from dataclasses import dataclass
 
 from dali.votable import Coosys, Datatype, Field, Row, Timesys
+from surveys.alert import AlertRecord
 from surveys.index.obscore import BAND_CALIB_LEVEL, ObsBand, ObsImage
+from surveys.sky.footprint import stc_circle
+from surveys.sky.stencil import Circle
 from surveys.survey import Band, Survey
 
 #: XML ID of the column of publisher DIDs, to which service descriptors refer.
@@ -157,7 +160,7 @@ FIELDS = (
         "dataproduct_subtype",
         "ObsDataset.dataProductSubtype",
         "meta.code.class",
-        "survey: any region of it can be cut",
+        "survey: any region of it can be cut; alert: stamps of one",
     ),
     _field("obs_title", "DataID.title", "meta.title;obs", "Title"),
     _field(
@@ -231,6 +234,30 @@ def image_row(image: ObsImage, did: str, access: Access) -> Row:
         None if released is None else released.strftime("%Y-%m-%dT%H:%M:%S"),
         *_curation(survey, image.dataset),
         scale,
+    )
+
+
+def alert_row(survey: Survey, alert: AlertRecord, did: str, access: Access) -> Row:
+    """Row of an alert: what is told without a look at its stamps."""
+    radius_deg = 0.0 if survey.lake is None else survey.lake.stamp_radius_deg
+    circle = Circle(alert.ra_deg, alert.dec_deg, radius_deg)
+    band = survey.band(alert.band) if alert.band else None
+    released = survey.access.rule_of(alert.dataset).until
+    return (
+        *("image", survey.calib_level, survey.obs_collection, str(alert.candid), did),
+        *(access.url, access.media_type, access.size_kb, alert.object_id or None),
+        *(alert.ra_deg, alert.dec_deg, 2.0 * radius_deg, stc_circle(circle), None, None, None),
+        *(alert.mjd, alert.mjd, None, None, 1),
+        *(None if band is None else band.em_min_m, None if band is None else band.em_max_m),
+        *(None, 1, None, None, None),
+        *_provenance(survey),
+        "alert",
+        " ".join(
+            (f"{survey.title}, {alert.object_id or alert.candid}", *([f"in {band.label}"] if band else []))
+        ),
+        None if released is None else released.strftime("%Y-%m-%dT%H:%M:%S"),
+        *_curation(survey, alert.dataset),
+        survey.pixel_scale_arcsec,
     )
 
 

@@ -67,13 +67,13 @@ PARAMETERS = (
     _range("SPECRP", "Spectral resolving power, lower upper", "spect.resolution", ""),
     _range("EXPTIME", "Exposure time, lower upper", "time.duration;obs.exposure", "s"),
     _range("TIMERES", "Time resolution, lower upper", "time.resolution", "s"),
-    SiaParameter("ID", "Publisher DID of an image or a survey band", "meta.ref.ivoid"),
+    SiaParameter("ID", "Publisher DID of an image, a survey band or an alert", "meta.ref.ivoid"),
     SiaParameter("COLLECTION", "Data collection", "meta.id"),
     SiaParameter("FACILITY", "Telescope or observatory", "meta.id;instr.tel"),
     SiaParameter("INSTRUMENT", "Instrument", "meta.id;instr"),
     SiaParameter("DPTYPE", "image or cube", "meta.code.class"),
     SiaParameter("CALIB", "Calibration level, 0 to 4", "meta.code;obs.calib", datatype="int"),
-    SiaParameter("TARGET", "Name of the target", "meta.id;src"),
+    SiaParameter("TARGET", "Name of the target: of alerts, their object", "meta.id;src"),
     SiaParameter("FORMAT", "Media type of what access_url gives", "meta.code.mime"),
     SiaParameter("MAXREC", "So many rows at most", "meta.number", datatype="int"),
     SiaParameter("RESPONSEFORMAT", "Media type of the answer", "meta.code.mime"),
@@ -84,7 +84,7 @@ _WITHOUT_EFFECT = ("REQUEST", "VERSION")
 NAMES = (*(parameter.name for parameter in PARAMETERS), "RUNID")
 _KNOWN = frozenset((*NAMES, *_WITHOUT_EFFECT, "UPLOAD"))
 #: On columns that are null in every row here: a value of these is satisfied by none (section 2.1).
-_NEVER_KNOWN = ("SPATRES", "SPECRP", "TIMERES", "TARGET")
+_NEVER_KNOWN = ("SPATRES", "SPECRP", "TIMERES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +150,11 @@ def parse_query(parameters: Parameters, identifiers: Identifiers) -> SiaQuery:
         calib_levels=read.many("CALIB", _calib_level),
         product_types=read.texts("DPTYPE"),
         datasets=read.many("ID", lambda did: _dataset(did, identifiers)),
+        targets=read.texts("TARGET"),
     )
     read.intervals("SPATRES", "arcseconds")
     read.intervals("SPECRP", "λ/δλ")
     read.intervals("TIMERES", "seconds")
-    read.texts("TARGET")
     for name in _WITHOUT_EFFECT:
         read.one(name, str)
     form, media_type = read.one("RESPONSEFORMAT", _form) or FORMS["votable"]

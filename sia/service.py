@@ -12,7 +12,7 @@ from dali.tables import csv_chunks, json_chunks
 from dali.votable import OK, FirstRows, Info, Row, ServiceDescriptor, votable_chunks
 from sia.access import Position, SyncLimits, Ways
 from sia.descriptor import links_descriptor, self_descriptor
-from sia.obscore import FIELDS, ID_FIELD, SKY, TIME, band_row, image_row
+from sia.obscore import FIELDS, ID_FIELD, SKY, TIME, alert_row, band_row, image_row
 from sia.params import SiaQuery, parse_query
 from surveys.access import Reader
 from surveys.identifiers import Identifiers
@@ -107,7 +107,7 @@ class QueryService:
                 return self._votable(rows, reader, base_url, failure)
 
     def rows(self, query: SiaQuery, reader: Reader, base_url: str) -> Iterator[Row]:
-        """Every row of a query that somebody may read: survey bands, then images."""
+        """Every row of a query that somebody may read: survey bands, then images, then alerts."""
         if query.finds_nothing:
             return
         surveys = [survey for survey in self._readable(reader) if _is_asked(survey, query)]
@@ -125,6 +125,12 @@ class QueryService:
                     continue
                 if (access := ways.to_image(image)) is not None:
                     yield image_row(image, did(image.dataset), access)
+        for survey in surveys:
+            for alert in self._index.alerts(survey, query.constraints):
+                if not survey.access.may_read(alert.dataset, reader):
+                    continue
+                if (access := ways.to_alert(alert)) is not None:
+                    yield alert_row(survey, alert, did(alert.dataset), access)
 
     def _votable(self, rows: FirstRows, reader: Reader, base_url: str, failure: Failure) -> Iterator[bytes]:
         return votable_chunks(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dali.votable import Param, ServiceDescriptor, Values, text_param
 from soda.spelling import canonical_query
-from soda.table import FITS, LISTS, PARAMETERS, SodaParameter
+from soda.table import FITS, IMAGE_TYPES, LISTS, MEDIA_TYPES, PARAMETERS, WEBP, SodaParameter
 from surveys.identifiers import Identifiers
 from surveys.index.facts import DatasetFacts
 from surveys.request import Interval
@@ -19,6 +19,18 @@ from surveys.request import Interval
 _ID = PARAMETERS[0]
 #: All but the identifier, and what a client calls its request.
 _TOLD = tuple(parameter for parameter in PARAMETERS if parameter.name not in ("ID", "RUNID"))
+#: What stamps of alerts take, beside the grey of pictures and what picks epochs.
+_OF_STAMPS = (
+    "DETAIL",
+    "RECIPE",
+    "WIDTH",
+    "HEIGHT",
+    "QUALITY",
+    "LABEL",
+    "CUTS",
+    "SOFTENING",
+    "RESPONSEFORMAT",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,8 @@ class Descriptors:
 
 def _offered(facts: DatasetFacts) -> list[SodaParameter]:
     """Parameters that restrict a dataset; one whose values are unknown would not (section 4)."""
+    if facts.alerts:
+        return [parameter for parameter in _TOLD if _suits_stamps(parameter, facts)]
     missing = set()
     if facts.image is not None and facts.time_mjd is None:
         missing.add("TIME")
@@ -135,6 +149,13 @@ def _offered(facts: DatasetFacts) -> list[SodaParameter]:
     if "/" in facts.dataset:  # of one band
         missing |= {parameter.name for parameter in _TOLD if parameter.of_colour} | {"LAYOUT"}
     return [parameter for parameter in _TOLD if parameter.name not in missing]
+
+
+def _suits_stamps(parameter: SodaParameter, facts: DatasetFacts) -> bool:
+    """Whether it says something of stamps; of one alert there is nothing to choose."""
+    if parameter.name in ("BAND", "TIME", "FILTER"):
+        return facts.is_object
+    return parameter.name in _OF_STAMPS or parameter.concern == "grey"
 
 
 def _limits(parameter: SodaParameter, facts: DatasetFacts) -> Values | None:
@@ -152,10 +173,19 @@ def _limits(parameter: SodaParameter, facts: DatasetFacts) -> Values | None:
             return Values(options=facts.pol_states)
         case "FILTER":
             return Values(options=facts.filters)
+        case "RESPONSEFORMAT":
+            return Values(options=_formats(facts))
         case _ if parameter.options:
             return Values(options=parameter.options)
         case _:
             return None
+
+
+def _formats(facts: DatasetFacts) -> tuple[str, ...]:
+    """List formats: of stamps bare numbers are one too, of several epochs an animation."""
+    if not facts.alerts:
+        return tuple(IMAGE_TYPES)
+    return tuple(word for word, media_type in MEDIA_TYPES.items() if facts.is_object or media_type != WEBP)
 
 
 def _between(interval: Interval) -> Values:

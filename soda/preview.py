@@ -65,6 +65,11 @@ class PreviewService:
             dataset = self._identifiers.parse(did)
             survey = self._catalog.survey(dataset.partition("/")[0])
             check_access(dataset, survey, self._engine.asked_by(caller).reader)
+            if survey.lake is not None:
+                raise UsageError(
+                    f"{dataset} is of a survey of alerts, and only images have previews",
+                    f"Its picture is sync?ID={did}&RESPONSEFORMAT=png.",
+                )
             if dataset.count("/") < 2:
                 raise UsageError(f"{dataset} is no image, and only images have previews", "Name an image.")
             record = self._catalog.record(dataset, self._catalog.generation(survey.name))

@@ -144,8 +144,15 @@ class AlertName:
             raise UnknownDataset(
                 f"there is no stamp {'/'.join(kinds)!r} of {survey}/{what}/{key}; it has {known}"
             )
-        if what == "alert" and not (_CANDID.fullmatch(key) and abs(int(key)) <= LARGEST_CANDID):
+        if what == "alert" and candid_of(key) is None:
             raise UnknownDataset(
                 f"there is no alert {key!r} in {survey}: the number of an alert is a whole number of 64 bits"
             )
         return cls(survey, what, key, kind.name if kind else "")
+
+
+def candid_of(text: str) -> int | None:
+    """Read the number of an alert; None of a text that is none."""
+    if not _CANDID.fullmatch(text) or abs(int(text)) > LARGEST_CANDID:
+        return None
+    return int(text)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,7 +105,7 @@ def make_alerts(folder: Path, recipe: AlertRecipe = ALERTS) -> LakeReport:
     with TemporaryDirectory(prefix=".making-", dir=folder) as parts:
         for name, alerts in sorted(nights.items()):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / name, lambda path, alerts=alerts: _write(path, alerts), Path(parts))
+            write_whole(folder / name, partial(_write, alerts), Path(parts))
         count = sum(map(len, nights.values()))
         stamp = json.dumps({"recipe": wanted, "files": sorted(nights), "alerts": count}, indent=1)
         write_whole(folder / STAMP, lambda path: path.write_text(stamp, encoding="utf-8"), Path(parts))
@@ -172,7 +173,7 @@ class _Variable:
 def _chosen(
     recipe: AlertRecipe, group: Group, plane: WCS, sky: Sources, rng: np.random.Generator
 ) -> Iterator[tuple[tuple[float, float], _Supernova | _Variable]]:
-    """Choose places (arcsec east and north on the plane) and what happens there; the showpiece comes first."""
+    """Choose places (arcsec east and north on the plane) and what happens there, the showpiece first."""
     half = 0.45 * recipe.sky.tile_px * recipe.sky.pixel_scale_arcsec * group.columns
     inside = (np.abs(sky.east) < half) & (np.abs(sky.north) < half)
     r = ZEROPOINT - 2.5 * np.log10(np.maximum(sky.flux[:, _R], 1e-3))
@@ -211,7 +212,7 @@ def _stamps(still: Image, flux: float, off: Floats, rng: np.random.Generator) ->
     noise = rng.normal(0, sigma, (2, SIDE, SIDE))
     science = still + flux * _psf(off) + noise[0]
     template = still + TEMPLATE_NOISE * noise[1]
-    return tuple(_stored(np.float32(pixels)) for pixels in (science, template, science - template))
+    return tuple(_stored(pixels.astype(np.float32)) for pixels in (science, template, science - template))
 
 
 def _psf(off: Floats) -> Floats:
@@ -270,7 +271,7 @@ def _stamp_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _write(path: Path, alerts: list[Alert]) -> None:
+def _write(alerts: list[Alert], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

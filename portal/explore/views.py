@@ -59,7 +59,7 @@ class Explorer:
 
     def look(self, client: Client) -> tuple[State, Mapping[str, Any]]:
         """Read the request in hand, and find out what it comes to."""
-        surveys = self.shown.open_to(client.caller)
+        surveys = [survey for survey in self.shown.open_to(client.caller) if survey.lake is None]
         told = self.shown.told(client.caller)
         centers = {survey["name"]: survey["center"] for survey in told["surveys"]}
 
@@ -124,6 +124,8 @@ def make_blueprint(pages: Pages, explorer: Explorer, base_url: Callable[[], str]
             headers = {"Cache-Control": "no-cache"}
             return Response(json.dumps(found, ensure_ascii=False), headers=headers, content_type=JSON)
         told = explorer.shown.told(client.caller)
+        # Stamps have no place of their own to be cut at.
+        told["surveys"] = [survey for survey in told["surveys"] if survey["kind"] != "alerts"]
         viewer = explorer.viewer()
         return pages.render(
             "explore.html",

@@ -19,6 +19,7 @@ from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, Unkn
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
 from surveys.index.alerts.catalog import AlertCatalog
+from surveys.index.alerts.facts import describe_alerts
 from surveys.index.candidates import CELLS_KEPT, FEW, Candidate, Neighbour, overlapping
 from surveys.index.cells import DEEPEST_LEVEL, ranges_at
 from surveys.index.companions import read_companions, rows_of_images
@@ -182,15 +183,19 @@ class Catalog:
         }
 
     def describe(self, dataset: str) -> DatasetFacts:
-        """Tell what can be cut of an image, a survey band or a survey; case does not matter.
+        """Tell what can be had of an image, a survey band, a survey or an alert; case does not matter.
 
         Raises
         ------
         UnknownDataset
             If there is none of this name, or it has no image.
+        TooLarge
+            If an object has more alerts than are looked up.
         """
         name, *rest = dataset.split("/")
         survey = self.survey(name)
+        if survey.lake is not None:
+            return describe_alerts(survey, survey.lake, dataset, self.alerts)
         generation = self.generation(survey.name)
         known = {"survey_id": self.key_of(survey.name), "generation": generation}
         if len(rest) >= 2:

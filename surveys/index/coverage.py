@@ -1,4 +1,7 @@
-"""What a survey band covers of the sky, as a MOC made from the footprints of its images."""
+"""What a survey band covers of the sky, as a MOC made from the footprints of its images.
+
+Of a survey of alerts it is the cells that hold any.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import Engine, func, select
 
+from surveys.errors import UnknownDataset
+from surveys.index.alerts.cover import COVER_ORDER, joined
 from surveys.index.catalog import Catalog
 from surveys.index.queries import valid_in
 from surveys.index.tables import DatasetRow, SurveyRow
@@ -155,10 +160,14 @@ class Coverages:
         Raises
         ------
         UnknownDataset
-            If there is no such survey or band.
+            If there is no such survey or band; of alerts all bands have one coverage.
         """
         declared = self._catalog.survey(survey)
         label = None if band is None else declared.band(band).label
+        if label is not None and declared.lake is not None:
+            raise UnknownDataset(
+                f"{declared.name}, a survey of alerts, has one coverage of all bands together"
+            )
         generation = self._catalog.generation(declared.name)
         key = (declared.name, label, generation)
         return self._kept.get(key, lambda: self._make(declared, label, generation))
@@ -173,7 +182,10 @@ class Coverages:
             # mocpy knows no FileNotFoundError
             with suppress(OSError):
                 return MOC.load(path, "fits")
-            moc = coverage(self._engine, survey.name, bands, generation)
+            if survey.lake is not None:
+                moc = self._of_alerts(survey)
+            else:
+                moc = coverage(self._engine, survey.name, bands, generation)
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.{os.getpid()}")
             moc.save(part, "fits", overwrite=True)
@@ -182,3 +194,12 @@ class Coverages:
                 if not other.name.startswith(f"{generation}-"):
                     other.unlink(missing_ok=True)
         return moc
+
+    def _of_alerts(self, survey: Survey) -> MOC:
+        from mocpy import MOC
+
+        cells = joined(self._catalog.alerts.covers(survey))
+        if not cells.size:
+            return MOC.new_empty(COVER_ORDER)
+        depth = np.full(cells.size, COVER_ORDER, np.uint8)
+        return MOC.from_healpix_cells(cells.astype(np.uint64), depth, COVER_ORDER)

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 from lsst.sphgeom import HealpixPixelization, Mq3cPixelization, RangeSet
 from sqlalchemy import Engine, func, select
 
+from surveys.index.alerts.cover import COVER_ORDER, joined
+from surveys.index.catalog import Catalog
 from surveys.index.cells import DEEPEST_LEVEL
 from surveys.index.queries import valid_in
 from surveys.index.tables import CellRow, DatasetRow, SurveyRow
+from surveys.survey import Survey
 
 #: Order of the HEALPix cells, a little less than a degree wide: what the registry asks for at least.
 MOC_ORDER = 6
@@ -65,6 +69,15 @@ def read_extent(engine: Engine, survey: str) -> Extent:
         ).one()
     times = None if first is None or last is None else (first, last)
     return Extent(tuple(_healpix(cells)), times, pointer.last_modified)
+
+
+def extent_of_alerts(catalog: Catalog, survey: Survey) -> Extent:
+    """Find what the alerts of a survey cover now: the cells that hold any."""
+    held = catalog.alerts.holdings(survey)
+    wide = np.unique(joined(catalog.alerts.covers(survey)) >> 2 * (COVER_ORDER - MOC_ORDER))
+    times = None if held.first_mjd is None or held.last_mjd is None else (held.first_mjd, held.last_mjd)
+    cells = tuple((int(cell), int(cell) + 1) for cell in wide)
+    return Extent(cells, times, held.last_modified)
 
 
 def moc_text(cells: Iterable[tuple[int, int]], order: int = MOC_ORDER) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, select
 
+from surveys.alert import AlertRecord
 from surveys.errors import ImageRefused
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
@@ -79,6 +80,10 @@ class DatasetFacts:
         hold it.
     on_sky
         Whether a region selects part of it; a psf, for one, may lie nowhere.
+    alerts
+        Of a survey of alerts: the alert, or those of an object, by time. Then `circle` is about the first.
+    kinds
+        Names of the stamps that it has of each of them.
     """
 
     dataset: str
@@ -93,6 +98,13 @@ class DatasetFacts:
     sample: str
     example: CutoutRequest | None
     on_sky: bool = True
+    alerts: tuple[AlertRecord, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is all alerts of an object."""
+        return bool(self.alerts) and self.dataset.split("/")[1] == "object"
 
 
 def facts_of_image(survey: Survey, image: ImageRecord, place: Row[Any]) -> DatasetFacts:

@@ -38,6 +38,8 @@ class ObsConstraints:
         One of them.
     datasets
         Its identifier (what follows ``?``, in lower case) is one of them.
+    targets
+        It is of one of these objects, as it is written; images are of none.
     """
 
     shapes: tuple[Shape, ...] = ()
@@ -49,6 +51,7 @@ class ObsConstraints:
     calib_levels: tuple[int, ...] = ()
     product_types: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Images and survey bands by the names of ObsCore, as many as there are: streamed, a page at a time.
+"""Images, survey bands and alerts by the names of ObsCore, as many as there are: streamed, a page at a time.
 
 A stream holds no transaction and no connection between two pages. It reads one generation throughout, whose
 rows are kept for a day after the next one is published.
@@ -12,6 +12,7 @@ from typing import Any
 from lsst.sphgeom import Region
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, or_, select, tuple_
 
+from surveys.alert import AlertRecord
 from surveys.index.catalog import Catalog
 from surveys.index.cells import level_of, ranges_at
 from surveys.index.hull import BandHull, make_hulls, unpacked
@@ -82,7 +83,7 @@ _PLACES = select(DatasetRow.band, DatasetRow.cover).where(
 
 
 class ObsIndex:
-    """Finds images and survey bands by what ObsCore knows of them. One for all threads.
+    """Finds images, survey bands and alerts by what ObsCore knows of them. One for all threads.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ class ObsIndex:
     def images(self, survey: Survey, wanted: ObsConstraints) -> Iterator[ObsImage]:
         """Images of a survey that satisfy constraints; of reprocessings of a tile only the preferred one."""
         generation = self._catalog.generation(survey.name)
-        if not generation:
+        if not generation or wanted.targets or survey.lake is not None:
             return
         probes = [Probe(shape) for shape in wanted.shapes]
         query = _image_query(survey, wanted)
@@ -137,6 +138,12 @@ class ObsIndex:
         if wanted.shapes and labels:
             labels = self._bands_met(survey, generation, found, [Probe(shape) for shape in wanted.shapes])
         yield from (band for band in found if band.band.label in labels)
+
+    def alerts(self, survey: Survey, wanted: ObsConstraints) -> Iterator[AlertRecord]:
+        """Alerts that satisfy constraints; none of a survey of images."""
+        if survey.lake is None or not self._catalog.generation(survey.name):
+            return iter(())
+        return self._catalog.alerts.search(survey, wanted)
 
     def hulls(self, survey: Survey, generation: int) -> Mapping[str, BandHull]:
         """Where the bands of a survey have images, by label; no entry for a band without any."""
@@ -310,6 +317,7 @@ def _may_be_band(survey: Survey, wanted: ObsConstraints) -> bool:
     return (
         not wanted.t_mjd
         and not wanted.t_exptime_s
+        and not wanted.targets
         and (not wanted.product_types or "image" in wanted.product_types)
         and (not wanted.calib_levels or BAND_CALIB_LEVEL in wanted.calib_levels)
         and (not wanted.pol or not set(wanted.pol).isdisjoint(survey.pol_states))

@@ -66,7 +66,7 @@ def footprint(wcs: CelestialWcs) -> Footprint:
         reach += 2.0 * _step(inside.reshape(GRID, GRID, 3), scale)
     ra, dec = (float(value) for value in ra_dec_deg(center))
     circle = Circle(ra, dec, min(reach + 2.0 * scale, 180.0))
-    text, cover = _circle_text(Circle(ra, dec, min(reach, 180.0))), circle.region()
+    text, cover = stc_circle(Circle(ra, dec, min(reach, 180.0))), circle.region()
     if bounded and on_sky.all() and reach < WIDEST_DEG:
         text = _polygon_text(wcs, edge, scale) or text
         cover = _hull(wcs, np.concatenate([edge, inside])) or cover
@@ -149,5 +149,6 @@ def _hull(wcs: CelestialWcs, points: Floats) -> sphgeom.ConvexPolygon | None:
     return None
 
 
-def _circle_text(circle: Circle) -> str:
+def stc_circle(circle: Circle) -> str:
+    """Write a circle as STC-S."""
     return f"CIRCLE ICRS {circle.ra_deg:.7f} {circle.dec_deg:.7f} {circle.radius_deg:.7f}"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from lsst.sphgeom import Angle, Box, Circle, Region
 
-from surveys.alert import AlertRecord
+from surveys.alert import AlertRecord, candid_of
+from surveys.errors import TooLarge
 from surveys.index.alerts.queries import BY_CELL, BY_KEY, FILES
 from surveys.index.alerts.units import DAY, EARLIEST_MJD, LATEST_MJD, cell_ranges
 from surveys.index.obscore import ObsConstraints
@@ -57,6 +58,8 @@ def search(
     everywhere = any(shape.area_deg2 >= SPHERE_DEG2 * (1.0 - 1e-12) for shape in wanted.shapes)
     if wanted.datasets:
         pages = _pages_by_name(catalog, survey, wanted.datasets)
+    elif wanted.targets:
+        pages = _pages_by_object(catalog, survey, wanted.targets, values)
     elif wanted.shapes and not everywhere:
         pages = _pages_by_place(catalog, values, wanted.shapes, radius_deg)
     else:
@@ -66,7 +69,8 @@ def search(
             page = _meeting(page, wanted.shapes, radius_deg)
         for alert in page:
             in_time = not wanted.t_mjd or any(one.overlaps(alert.mjd, alert.mjd) for one in wanted.t_mjd)
-            if in_time and (labels is None or alert.band in labels):
+            is_wanted = not wanted.targets or alert.object_id in wanted.targets
+            if in_time and is_wanted and (labels is None or alert.band in labels):
                 yield alert
 
 
@@ -118,9 +122,19 @@ def _pages_by_name(
 ) -> Iterator[Sequence[AlertRecord]]:
     beginning = f"{survey.name.lower()}/alert/"
     numbers = [name.removeprefix(beginning) for name in datasets if name.startswith(beginning)]
-    candids = sorted({int(number) for number in numbers if number.isascii() and number.isdigit()})
+    candids = sorted({candid for number in numbers if (candid := candid_of(number)) is not None})
     for start in range(0, len(candids), PAGE):
         yield list(catalog.by_candid(survey, candids[start : start + PAGE]).values())
+
+
+def _pages_by_object(
+    catalog: AlertCatalog, survey: Survey, names: Sequence[str], values: Mapping[str, int]
+) -> Iterator[Sequence[AlertRecord]]:
+    """Alerts of objects; of so many that they are not looked up at once, with all others."""
+    try:
+        yield from catalog.by_object(survey, names).values()
+    except TooLarge:
+        yield from _pages_by_file(catalog, values)
 
 
 def _pages_by_file(catalog: AlertCatalog, values: Mapping[str, int]) -> Iterator[Sequence[AlertRecord]]:

@@ -1,0 +1,132 @@
+"""Links of alerts, and of objects with all alerts there are of them (section 3.2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from dali.errors import ProtocolError
+from datalink.links import Link, WholeImage
+from surveys.access import Reader
+from surveys.alert import AlertRecord
+from surveys.identifiers import Identifiers
+from surveys.index.facts import DatasetFacts
+
+FITS, PNG, WEBP = "application/fits", "image/png", "image/webp"
+_MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
+
+
+class AlertLinks:
+    """Writes the links of one dataset of a survey of alerts.
+
+    Parameters
+    ----------
+    did
+        Identifier, as it was sent.
+    facts
+        What is known of it.
+    identifiers
+        Publisher DIDs of this service.
+    base_url
+        Public URL of the service.
+    whole
+        Tells how the caller gets the whole of a publisher DID; raises `ProtocolError` where it is not given.
+    reader
+        Who asks: of an object those alerts are told that they may read.
+    """
+
+    def __init__(
+        self,
+        did: str,
+        facts: DatasetFacts,
+        identifiers: Identifiers,
+        base_url: str,
+        whole: Callable[[str], WholeImage],
+        reader: Reader,
+    ) -> None:
+        self._did = did
+        self._facts = facts
+        self._identifiers = identifiers
+        self._base_url = base_url
+        self._whole = whole
+        self._reader = reader
+        self._is_public = facts.survey.access.is_open_to_all(facts.dataset)
+
+    def links(self) -> list[Link]:
+        """All but those of the services that make something of it."""
+        facts = self._facts
+        named = facts.dataset.count("/") == 3
+        kinds = " and ".join(facts.kinds) if len(facts.kinds) < 3 else "each kind of"
+        stamps = f"{kinds} stamp{'' if named else 's'}"
+        if not facts.is_object:
+            told = f"The {stamps} of {_told(facts.alerts[0])}"
+            parts = [] if named else list(self._kinds())
+            picture = self._picture(
+                PNG, "A picture of it" if named else "A picture of its stamps side by side"
+            )
+            back = [] if not facts.alerts[0].object_id else [self._object(facts.alerts[0])]
+            return [self._this(told), *parts, picture, *back]
+        told = f"The {stamps} of the {len(facts.alerts)} alerts of {facts.alerts[0].object_id}, by time"
+        return [
+            self._this(told),
+            *([] if named else self._kinds()),
+            self._picture(PNG, "A strip: a column an epoch"),
+            self._picture(WEBP, "An animation: a frame an epoch"),
+            *(self._epoch(alert) for alert in facts.alerts if self._may_read(alert)),
+        ]
+
+    def _this(self, told: str) -> Link:
+        return self._of("#this", self._facts.dataset, told)
+
+    def _kinds(self) -> Iterator[Link]:
+        for kind in self._facts.kinds:
+            yield self._of("#auxiliary", f"{self._facts.dataset}/{kind}", f"The {kind} stamps alone")
+
+    def _of(self, semantics: str, dataset: str, told: str) -> Link:
+        try:
+            whole = self._whole(self._identifiers.did(dataset))
+        except ProtocolError as fault:
+            reason = f"{fault.fault_word}: {fault.sentence} {fault.fix}".rstrip()
+            return Link(id=self._did, semantics=semantics, error_message=reason, description=told)
+        return self._link(semantics, whole.path, whole.media_type, told, whole.size)
+
+    def _picture(self, media_type: str, told: str) -> Link:
+        path = (
+            f"{_sync(self._identifiers.did(self._facts.dataset))}&RESPONSEFORMAT={quote(media_type, safe='')}"
+        )
+        return self._link("#preview", path, media_type, told)
+
+    def _epoch(self, alert: AlertRecord) -> Link:
+        path = _sync(self._identifiers.did(alert.dataset))
+        return self._link("#progenitor", path, FITS, f"The stamps of {_told(alert)}")
+
+    def _object(self, alert: AlertRecord) -> Link:
+        path = _sync(self._identifiers.did(f"{alert.survey}/object/{alert.object_id}"))
+        return self._link("#derivation", path, FITS, f"All alerts of {alert.object_id}")
+
+    def _link(self, semantics: str, path: str, media_type: str, told: str, size: int | None = None) -> Link:
+        return Link(
+            id=self._did,
+            semantics=semantics,
+            access_url=f"{self._base_url}/{path}",
+            description=told,
+            content_type=media_type,
+            content_length=size,
+            content_qualifier="#image",
+            is_public=self._is_public,
+            authorized=True,
+        )
+
+    def _may_read(self, alert: AlertRecord) -> bool:
+        return self._facts.survey.access.may_read(alert.dataset, self._reader)
+
+
+def _sync(did: str) -> str:
+    return f"sync?ID={quote(did, safe=':/?')}"
+
+
+def _told(alert: AlertRecord) -> str:
+    when = (_MJD_0 + timedelta(days=alert.mjd)).strftime("%Y-%m-%d %H:%M:%S")
+    band = f", band {alert.band}" if alert.band else ""
+    return f"alert {alert.candid} of {when} UTC{band}"

@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     values
         Number of values, those that are null among them; of a column of lists there may be more than rows.
     codec
-        Name of the compression.
+        Its compression, as Parquet numbers them.
     """
 
     group: int
@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
     size: int
     rows: int
     values: int
-    codec: str
+    codec: int
 
 
 class FoundPage(NamedTuple):

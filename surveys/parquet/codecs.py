@@ -9,16 +9,10 @@ from isal import isal_zlib
 from surveys.parquet.arrow import pyarrow
 from surveys.parquet.thrift import Malformed
 
-UNCOMPRESSED, SNAPPY, GZIP, LZ4_RAW, ZSTD, BROTLI = range(6)
-#: Codecs by the names that metadata have for them; pages of others are left to pyarrow.
-CODECS = {
-    "UNCOMPRESSED": UNCOMPRESSED,
-    "SNAPPY": SNAPPY,
-    "GZIP": GZIP,
-    "LZ4": LZ4_RAW,
-    "ZSTD": ZSTD,
-    "BROTLI": BROTLI,
-}
+#: Compressions that are unpacked here, as Parquet numbers them; pages of others are left to pyarrow.
+UNCOMPRESSED, SNAPPY, GZIP, BROTLI, ZSTD, LZ4_RAW = 0, 1, 2, 4, 6, 7
+CODECS = (UNCOMPRESSED, SNAPPY, GZIP, BROTLI, ZSTD, LZ4_RAW)
+_NAMES = {SNAPPY: "snappy", BROTLI: "brotli", ZSTD: "zstd", LZ4_RAW: "lz4_raw"}
 _GZIP_OR_ZLIB = 32 + 15
 # isal declares its error as an object, not as a class.
 _GzipError = cast(type[Exception], isal_zlib.error)
@@ -57,7 +51,7 @@ def _gunzip(stored: memoryview, size: int) -> memoryview:
 
 
 def _by_pyarrow(codec: int, stored: memoryview, size: int) -> memoryview:
-    name = {SNAPPY: "snappy", LZ4_RAW: "lz4_raw", ZSTD: "zstd", BROTLI: "brotli"}[codec]
+    name = _NAMES[codec]
     if codec == SNAPPY and _snappy_size(stored) != size:
         raise Malformed  # what is not filled would be whatever memory had
     try:

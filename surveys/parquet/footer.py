@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 from surveys.errors import BrokenImage, ImageRefused, SurveyError
 from surveys.parquet.arrow import pyarrow
 from surveys.parquet.chunk import Chunk, broken, walk_pages
 from surveys.parquet.reader import LakeReader
+from surveys.parquet.thrift import Malformed, Wanted, read_struct
 
 #: Bytes of a footer, and rows of a file, beyond which it is not read.
 MOST_FOOTER = 64 << 20
@@ -21,7 +23,17 @@ _MAGIC = b"PAR1"
 _ENCRYPTED = b"PARE"
 _FIRST_LOOK = 1 << 16
 _TAIL = 8
-T = TypeVar("T")
+_MOST_DEPTH = 32
+
+#: Types of bytes, as Parquet numbers them.
+BYTE_ARRAY, FIXED_BYTES = 6, 7
+
+_REQUIRED, _REPEATED = 0, 2
+#: What is read of the footer. Of an element of the schema: type, repetition, name, number of branches; of a
+#: column of a row group: another file that it is in, compression, values, size, first page, dictionary.
+_ELEMENT: Wanted = {1: int, 3: int, 4: bytes, 5: int}
+_COLUMN: Wanted = {1: bytes, 3: dict.fromkeys((4, 5, 7, 9, 11), int)}
+_FILE: Wanted = {2: [_ELEMENT], 3: int, 4: [{1: [_COLUMN], 3: int}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +46,8 @@ class Leaf:
         Its path, the parts joined by dots.
     number
         Among the leaves of the file, from 0.
-    physical_type
-        As the format calls it: ``BYTE_ARRAY``, ``INT64``, …
+    kind
+        Its type, as Parquet numbers them.
     levels
         How many of the parts of its path may be null: a value that is there has this definition level.
     is_list
@@ -44,7 +56,7 @@ class Leaf:
 
     name: str
     number: int
-    physical_type: str
+    kind: int
     levels: int
     is_list: bool
 
@@ -54,25 +66,36 @@ class Footer:
 
     Attributes
     ----------
-    rows, row_groups
-        Their numbers.
+    rows
+        Their number.
     leaves
         Columns by their names.
     size
         Bytes of it.
     """
 
-    def __init__(self, reader: LakeReader, metadata: Any, size: int) -> None:
+    def __init__(self, reader: LakeReader, content: bytes) -> None:
         self._reader = reader
-        self._metadata = metadata
-        self.size = size
-        self.rows: int = metadata.num_rows
-        self.row_groups: int = metadata.num_row_groups
-        self.leaves: Mapping[str, Leaf] = self._guard(self._find_leaves)
+        self._content = content
+        self.size = len(content) + _TAIL
+        # Not by pyarrow, which ends the process where some of what it is asked of a footer cannot be.
+        try:
+            told, _ = read_struct(content, 0, _FILE)
+            self.rows: int = told[3]
+            self._groups: list[dict[int, Any]] = told[4]
+            self.leaves: Mapping[str, Leaf] = {leaf.name: leaf for leaf in _leaves(told[2])}
+            rows = [self.group_rows(group) for group in range(self.row_groups)]
+        except (Malformed, IndexError, KeyError) as error:
+            raise broken(reader, "its footer cannot be read") from error
         if not 0 <= self.rows <= MOST_ROWS:
             raise broken(reader, f"it says that it has {self.rows} rows; up to {MOST_ROWS} are read")
-        if self.rows != sum(self.group_rows(group) for group in range(self.row_groups)):
+        if min(rows, default=0) < 0 or sum(rows) != self.rows:
             raise broken(reader, "its row groups have another number of rows than it says")
+
+    @property
+    def row_groups(self) -> int:
+        """Their number."""
+        return len(self._groups)
 
     def find(self, names: Sequence[str]) -> Leaf | None:
         """Give the first of some columns that the file has; None if it has none of them."""
@@ -80,9 +103,7 @@ class Footer:
 
     def group_rows(self, group: int) -> int:
         """Rows of a row group."""
-        rows: int = self._guard(lambda: self._metadata.row_group(group).num_rows)
-        if rows < 0:
-            raise broken(self._reader, "a row group has less than no rows")
+        rows: int = self._groups[group][3]
         return rows
 
     def chunk(self, column: str, group: int) -> Chunk:
@@ -95,20 +116,24 @@ class Footer:
         BrokenImage
             If they are not in the file.
         """
-        told = self._guard(lambda: self._metadata.row_group(group).column(self._leaf(column).number))
-        start = told.data_page_offset
-        if told.dictionary_page_offset is not None and 0 < told.dictionary_page_offset < start:
-            start = told.dictionary_page_offset
-        chunk = Chunk(
-            group=group,
-            offset=start,
-            size=told.total_compressed_size,
-            rows=self.group_rows(group),
-            values=told.num_values,
-            codec=told.compression,
-        )
+        number = self._leaf(column).number
+        try:
+            told = self._groups[group][1][number]
+            if 1 in told:
+                raise broken(self._reader, "its columns are in other files")
+            size, start, dictionary = told[3][7], told[3][9], told[3].get(11, 0)
+            chunk = Chunk(
+                group=group,
+                offset=dictionary if 0 < dictionary < start else start,
+                size=size,
+                rows=self.group_rows(group),
+                values=told[3][5],
+                codec=told[3][4],
+            )
+        except (IndexError, KeyError) as error:
+            raise broken(self._reader, "its footer does not say where a column is") from error
         end = self._reader.size - self.size
-        if chunk.values and not len(_MAGIC) <= start < start + chunk.size <= end:
+        if chunk.values and not len(_MAGIC) <= chunk.offset < chunk.offset + chunk.size <= end:
             raise broken(self._reader, "a column is not within the file")
         return chunk
 
@@ -146,7 +171,14 @@ class Footer:
                 raise ImageRefused(f"its column {column} is one of lists")
             for group in groups:
                 self._check_sizes(column, group)
-        return self._guard(lambda: self._read_checked(columns, groups))
+        try:
+            return self._read_checked(columns, groups)
+        except SurveyError:
+            raise
+        except MemoryError as error:
+            raise broken(self._reader, "reading it takes more memory than there is") from error
+        except Exception as error:  # those of pyarrow have many names, and may have addresses
+            raise broken(self._reader, "it is not Parquet that can be read") from error
 
     def _read_checked(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
         pa = pyarrow()
@@ -173,31 +205,12 @@ class Footer:
             raise ImageRefused(f"it has no column {column}")
         return self.leaves[column]
 
-    def _find_leaves(self) -> dict[str, Leaf]:
-        schema = self._metadata.schema
-        leaves: dict[str, Leaf] = {}
-        for number in range(len(schema)):
-            told = schema.column(number)
-            leaf = Leaf(
-                told.path,
-                number,
-                told.physical_type,
-                told.max_definition_level,
-                told.max_repetition_level > 0,
-            )
-            leaves.setdefault(leaf.name, leaf)
-        return leaves
-
-    def _guard(self, read: Callable[[], T]) -> T:
-        """Call what asks pyarrow, whose errors have many names and may have addresses."""
-        try:
-            return read()
-        except SurveyError:
-            raise
-        except MemoryError as error:
-            raise broken(self._reader, "reading it takes more memory than there is") from error
-        except Exception as error:
-            raise broken(self._reader, "it is not Parquet that can be read") from error
+    @cached_property
+    def _metadata(self) -> Any:
+        """The footer as pyarrow has it: never asked, but handed on."""
+        size = len(self._content).to_bytes(4, "little")
+        pa = pyarrow()
+        return pa.parquet.read_metadata(pa.BufferReader(_MAGIC + self._content + size + _MAGIC))
 
 
 def open_footer(reader: LakeReader) -> Footer:
@@ -220,24 +233,41 @@ def open_footer(reader: LakeReader) -> Footer:
         raise broken(reader, f"its footer has {size} bytes")
     if size + _TAIL > len(tail):
         tail = reader.read(reader.size - size - _TAIL, size + _TAIL)
-    whole = _MAGIC + tail[len(tail) - size - _TAIL :]
-    pa = pyarrow()
-    try:
-        metadata = pa.parquet.read_metadata(pa.BufferReader(whole))
-    except Exception as error:
-        raise broken(reader, "its footer cannot be read") from error
-    return Footer(reader, metadata, size + _TAIL)
+    return Footer(reader, tail[len(tail) - size - _TAIL : len(tail) - _TAIL])
+
+
+def _leaves(elements: Sequence[Mapping[int, Any]]) -> Iterator[Leaf]:
+    """Leaves of a schema, which is a tree written as a list: before its branches, each has their number."""
+    number = 0
+    # How many branches are to come at each height, and what stands above them: path, levels, whether a list.
+    above: list[tuple[int, tuple[str, ...], int, bool]] = [(elements[0].get(5, 0), (), 0, False)]
+    for element in elements[1:]:
+        while above and not above[-1][0]:
+            above.pop()
+        if not above or len(above) > _MOST_DEPTH:
+            raise Malformed
+        left, path, levels, is_list = above.pop()
+        above.append((left - 1, path, levels, is_list))
+        path = (*path, element[4].decode("utf-8", "replace"))
+        repetition = element.get(3, _REQUIRED)
+        levels, is_list = levels + (repetition != _REQUIRED), is_list or repetition == _REPEATED
+        if branches := element.get(5, 0):
+            above.append((branches, path, levels, is_list))
+        else:
+            yield Leaf(".".join(path), number, element.get(1, -1), levels, is_list)
+            number += 1
 
 
 def _leaf_of(table: Any, column: str) -> Any:
     """Values of a leaf, by its path from the columns of the table."""
-    pa = pyarrow()
     for name in table.column_names:
         if column == name or column.startswith(f"{name}."):
             parts = column[len(name) + 1 :].split(".") if column != name else []
             values = table.column(name)
             for part in parts:
-                values = pa.compute.struct_field(values, part)
+                if (field := values.type.get_field_index(part)) < 0:
+                    raise KeyError(column)
+                values = values.flatten()[field]  # null where the structure is
             return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     raise KeyError(column)
 

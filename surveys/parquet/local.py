@@ -115,7 +115,7 @@ class _Walk(LakeWalk):
         self._real_root = os.path.realpath(root)
         self._seen: set[Path] = set()
 
-    def __iter__(self) -> Iterator[StoredFile]:
+    def _files(self) -> Iterator[StoredFile]:
         self._seen.clear()
         return self._folder(())
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from surveys.errors import ImageRefused
 from surveys.parquet.chunk import Chunk, FoundPage, broken, walk_pages
 from surveys.parquet.codecs import CODECS
-from surveys.parquet.footer import Footer, Leaf
+from surveys.parquet.footer import BYTE_ARRAY, FIXED_BYTES, Footer, Leaf
 from surveys.parquet.reader import LakeReader
 from surveys.parquet.thrift import DATA_PAGE, DATA_PAGE_V2, DICTIONARY_PAGE, PageHeader
 from surveys.parquet.values import PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY
@@ -23,7 +23,6 @@ Numbers = NDArray[np.int64]
 _VERSION = 1
 _HEAD = struct.Struct("<BBHII")
 _MOST_PACKED = 1 << 28
-_BYTES = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +43,7 @@ class ColumnPages:
     groups
         Row group of each page.
     codecs
-        Compression in each row group, as `surveys.parquet.codecs` numbers them.
+        Compression in each row group, as Parquet numbers them.
     dictionaries, dictionary_lengths
         Where the dictionary of each row group lies; a length of 0 where it has none.
     """
@@ -128,7 +127,7 @@ def column_pages(reader: LakeReader, footer: Footer, column: str) -> ColumnPages
     leaf = footer.leaves.get(column)
     if leaf is None:
         raise ImageRefused(f"it has no column {column}")
-    if leaf.physical_type not in _BYTES or leaf.is_list:
+    if leaf.kind not in (BYTE_ARRAY, FIXED_BYTES) or leaf.is_list:
         raise ImageRefused(f"its column {column} is not one of bytes")
     pages: list[tuple[int, int, int, int]] = []
     groups: list[tuple[int, int, int]] = []
@@ -155,12 +154,12 @@ def _group_pages(
         return [], (0, 0, 0)
     dictionary = next((page for page in found if page.header.kind == DICTIONARY_PAGE), None)
     data = [page for page in found if page.header.kind in (DATA_PAGE, DATA_PAGE_V2) and page.header.values]
-    plain = leaf.physical_type == "BYTE_ARRAY" and chunk.codec in CODECS
+    plain = leaf.kind == BYTE_ARRAY and chunk.codec in CODECS
     if not plain or not all(_is_readable(page.header, dictionary is not None) for page in data):
         return [(chunk.rows, chunk.offset, 0, chunk.group)], (0, 0, 0)
     pages = [(page.header.values, page.offset, page.length, chunk.group) for page in data]
     place = (0, 0) if dictionary is None else (dictionary.offset, dictionary.length)
-    return pages, (CODECS[chunk.codec], *place)
+    return pages, (chunk.codec, *place)
 
 
 def _is_readable(header: PageHeader, has_dictionary: bool) -> bool:

@@ -77,8 +77,13 @@ class LakeWalk(ABC):
         self.unreadable: list[str] = []
         self.hidden: list[tuple[str, str]] = []
 
+    def __iter__(self) -> Iterator[StoredFile]:
+        self.unreadable.clear()
+        self.hidden.clear()
+        return self._files()
+
     @abstractmethod
-    def __iter__(self) -> Iterator[StoredFile]: ...
+    def _files(self) -> Iterator[StoredFile]: ...
 
 
 class LakeStore(Protocol):

@@ -86,20 +86,31 @@ class RemoteStore:
     def fetch(self, path: str, file_size: int, version: str, offset: int, size: int) -> bytes:
         """Read a range of a file that must still be of this size and version."""
         name = path.rpartition("/")[2]
-        try:
-            found = self.find(path)
-        except ImageRefused as error:
-            raise BrokenImage(f"{name} cannot be read: {error}.") from error
-        if (found.size, found.version) != (file_size, version):
-            raise StaleImage(f"{name} changed since it was indexed.")
         files, root = self._found
+        is_s3 = hasattr(files, "_call_s3")
         try:
-            data: bytes = _range(files, f"{root}/{path}", offset, size)
+            if is_s3:  # which says itself whether it is that version
+                return _range_of_version(files, f"{root}/{path}", version, offset, size)
+            self._check(path, file_size, version)
+            data = _range(files, f"{root}/{path}", offset, size)
+        except SurveyError:
+            raise
         except Exception as error:  # what file systems raise has no common name
+            if is_s3:
+                self._check(path, file_size, version)
             raise BrokenImage(f"{name} cannot be read: its store does not answer as it should.") from error
         if len(data) != size:
             raise StaleImage(f"{name} changed while it was read.")
         return data
+
+    def _check(self, path: str, size: int, version: str) -> None:
+        name = path.rpartition("/")[2]
+        try:
+            found = self.find(path)
+        except ImageRefused as error:
+            raise BrokenImage(f"{name} cannot be read: {error}.") from error
+        if (found.size, found.version) != (size, version):
+            raise StaleImage(f"{name} changed since it was indexed.")
 
     @cached_property
     def _found(self) -> tuple[Any, str]:
@@ -121,18 +132,18 @@ class RemoteStore:
 class _Walk(LakeWalk):
     def __init__(self, files: Any, root: str, template: PathTemplate) -> None:
         super().__init__(template)
-        self._files = files
+        self._store = files
         self._root = root
 
-    def __iter__(self) -> Iterator[StoredFile]:
+    def _files(self) -> Iterator[StoredFile]:
         try:
-            found = self._files.find(self._root, detail=True)
+            found = self._store.find(self._root, detail=True)
         except Exception as error:  # what file systems raise has no common name
             raise SurveyError("the store of the lake does not answer as it should") from error
         if not found:
             raise SurveyError("the folder of the lake is not there, or empty")
         for place, told in sorted(found.items()):
-            path = place[len(self._root) + 1 :]
+            path = place.removeprefix(f"{self._root}/")
             if told.get("type") != "file" or any(is_set_aside(part) for part in path.split("/")):
                 continue
             if self._template.match(path) is not None:
@@ -149,6 +160,24 @@ def _version(told: Mapping[str, Any]) -> str:
 def _range(files: Any, place: str, offset: int, size: int) -> bytes:
     if getattr(files, "async_impl", False):
         return files.cat_file(place, start=offset, end=offset + size)  # type: ignore[no-any-return]
-    with files.open(place, "rb", cache_type="none") as stream:
+    # Some read ahead by as much as a block, unless it is small.
+    with files.open(place, "rb", block_size=1, cache_type="none") as stream:
         stream.seek(offset)
         return stream.read(size)  # type: ignore[no-any-return]
+
+
+def _range_of_version(files: Any, place: str, version: str, offset: int, size: int) -> bytes:
+    """Range of an object of S3, unless it is another than that of an entity tag."""
+    from fsspec.asyn import sync
+
+    async def read() -> bytes:
+        bucket, key, _ = files.split_path(place)
+        span = f"bytes={offset}-{offset + size - 1}"
+        told = await files._call_s3("get_object", Bucket=bucket, Key=key, Range=span, IfMatch=f'"{version}"')
+        async with told["Body"] as body:
+            data: bytes = await body.read()
+        if len(data) != size:
+            raise EOFError
+        return data
+
+    return sync(files.loop, read)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from surveys.parquet.thrift import Malformed, read_page_header
 from surveys.parquet.values import Page, open_page
 
 _PAGES_BYTES = 64 << 20
-_FOOTERS_BYTES = 8 << 20
+_FOOTERS_BYTES = 64 << 20
 
 _FileKey = tuple[str, str, int, str]
 
@@ -31,7 +31,7 @@ class LakeSource:
         self._groups: Lru[tuple[_FileKey, str, int], Any] = Lru(
             _PAGES_BYTES, weigh=lambda group: group.nbytes
         )
-        self._footers: Lru[_FileKey, Footer] = Lru(_FOOTERS_BYTES, weigh=lambda footer: footer.size)
+        self._footers: Lru[_FileKey, Footer] = Lru(_FOOTERS_BYTES, weigh=lambda footer: 16 * footer.size)
 
     def files(self, lake: Lake) -> LakeFiles:
         """Files of a lake."""

@@ -71,11 +71,13 @@ class Page:
         Raises
         ------
         Malformed
-            If the dictionary does not have it.
+            If the dictionary does not have it, or it is of a level that there is none of.
         """
         place = row
         if self._levels is not None:
-            if self._levels.at(row) != self._level:
+            if (level := self._levels.at(row)) != self._level:
+                if level > self._level:
+                    raise Malformed
                 return None
             place = self._levels.count_of(self._level, row)
         if self._dictionary is not None and self._places is not None:
@@ -99,7 +101,7 @@ def open_page(data: bytes, header: PageHeader, codec: int, level: int, dictionar
     header
         What the header says.
     codec
-        Of the compression, as `surveys.parquet.codecs` numbers them.
+        Of the compression, as Parquet numbers them.
     level
         Definition level of values that are there; 0 where none can be null.
     dictionary

@@ -1,15 +1,19 @@
-"""Which column is what: by the client's word, else by UCD, else by name, else by position."""
+"""Which column is what: by the client's word, else by UCD, else by name, else by position.
+
+Places are looked for first. A table that names alerts, or objects of which there are some, needs no place:
+that of a job whose surveys are all of alerts, and that of rows that say themselves what they are of.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dali.errors import quoted
-from soda.targets.mapping import MAX_USED, POSITION, SETTINGS, ColumnMapping
+from soda.targets.mapping import MAX_USED, POSITION, SETTINGS, STAMPED, ColumnMapping
 from soda.targets.source import Field
-from soda.targets.table import UploadRefused
+from soda.targets.table import Subject, UploadRefused
 
 #: Names of right ascension and of declination that go together, the likelier first.
 PAIRS = (
@@ -57,6 +61,30 @@ IDS = (
     "name_1",
     "id_1",
 )
+#: Names of what identifies an object that has alerts, and an alert itself, as surveys and brokers have them.
+OBJECTS = (
+    "objectid",
+    "object_id",
+    "diaobjectid",
+    "dia_object_id",
+    "oid",
+    "object",
+    "object_name",
+    "ztf_id",
+    "ztf_name",
+)
+ALERTS = (
+    "candid",
+    "diasourceid",
+    "dia_source_id",
+    "alert",
+    "alert_id",
+    "alertid",
+    "candidate_id",
+    "candidate",
+)
+#: Settings that are looked for where rows may be of alerts; boxes are not, where they all are.
+_BOXES = ("size", "width", "height", "radius", "xsize", "ysize")
 _GALACTIC = "galactic"
 
 
@@ -76,24 +104,41 @@ class Chosen:
     frame: str
 
 
-def choose(fields: Sequence[Field], has_names: bool, mapping: ColumnMapping) -> Chosen:
+def choose(
+    fields: Sequence[Field], has_names: bool, mapping: ColumnMapping, subject: Subject = "places"
+) -> Chosen:
     """Find the columns of positions, names and settings.
+
+    Parameters
+    ----------
+    subject
+        What the job's surveys are of.
 
     Raises
     ------
     UploadRefused
-        If there is no position, or more than one that is as good.
+        If there is neither a position nor what does without one, or there are two that are as good.
     """
     chosen = _mapped(fields, mapping)
-    if "ra" not in chosen and not has_names:
-        if len(fields) < 2:
-            raise _no_position(fields, has_names)
-        chosen |= {"ra": Choice(0, "position"), "dec": Choice(1, "position")}
+    names_datasets = bool({"survey", "obs_publisher_did"} & {name for name, _ in _settings(fields)})
+    if subject == "alerts" and names_datasets:
+        subject = "both"
+    if subject != "places" or names_datasets:
+        chosen |= _of_alerts(fields, has_names, mapping, chosen)
+    if subject == "alerts":
+        chosen = {name: one for name, one in chosen.items() if name not in POSITION}
+        if not chosen.keys() & {*STAMPED}:
+            chosen["object"] = _identifier(fields, has_names)
+    is_optional = subject == "alerts" or names_datasets or bool(chosen.keys() & {*STAMPED})
     frame = ""
-    if "ra" not in chosen:
-        position, frame = _position(fields, has_names)
-        chosen |= position
-    frames = {fields[chosen[name].index].frame for name in POSITION}
+    if subject != "alerts" and "ra" not in chosen:
+        try:
+            position, frame = _place(fields, has_names)
+            chosen |= position
+        except _NoPosition:
+            if not is_optional:
+                raise
+    frames = {fields[chosen[name].index].frame for name in POSITION if name in chosen} or {""}
     if len(frames) > 1:
         names = " and ".join(quoted(fields[chosen[name].index].name) for name in POSITION)
         raise UploadRefused(f"the columns {names} are of two systems of coordinates", _told("ra"))
@@ -101,6 +146,8 @@ def choose(fields: Sequence[Field], has_names: bool, mapping: ColumnMapping) -> 
     if has_names:
         taken = {choice.index for choice in chosen.values()}
         for name, choice in (*_id(fields), *_settings(fields)):
+            if subject == "alerts" and name in _BOXES:
+                continue
             if name not in chosen and name not in mapping.names and choice.index not in taken:
                 chosen[name] = choice
     if len(chosen) > MAX_USED:
@@ -131,6 +178,52 @@ def _mapped(fields: Sequence[Field], mapping: ColumnMapping) -> dict[str, Choice
             )
         chosen[ours] = Choice(found[0], "mapping")
     return chosen
+
+
+class _NoPosition(UploadRefused):
+    """There are no columns of a position."""
+
+
+def _of_alerts(
+    fields: Sequence[Field], has_names: bool, mapping: ColumnMapping, chosen: Mapping[str, Choice]
+) -> dict[str, Choice]:
+    """Find what names alerts and objects, and the kind of stamp, by name."""
+    found = {}
+    taken = {choice.index for choice in chosen.values()}
+    left = [index for index in range(len(fields)) if index not in taken] if has_names else []
+    for ours, names in (("object", OBJECTS), ("alert", ALERTS), ("kind", ("kind", "stamp"))):
+        if ours in chosen or ours in mapping.names:
+            continue
+        if columns := _first(fields, left, names):
+            found[ours] = Choice(_only(fields, columns, ours), "name")
+    return found
+
+
+def _identifier(fields: Sequence[Field], has_names: bool) -> Choice:
+    """Find what names objects in a table that names nothing else: by UCD, as ``id``, or the only column."""
+    if not has_names and len(fields) == 1:
+        return Choice(0, "position")
+    if has_names:
+        for name, choice in _id(fields):
+            if name == "id":
+                return choice
+        if by_ucd := [
+            i for i, field in enumerate(fields) if field.ucd.lower().partition(";")[0] == "meta.id"
+        ]:
+            return Choice(_only(fields, by_ucd, "object"), "ucd")
+    raise UploadRefused(
+        f"no column names objects or alerts; {_have(fields)}",
+        "Call it objectId or candid, or write COLUMNS=object:name or COLUMNS=alert:number.",
+    )
+
+
+def _place(fields: Sequence[Field], has_names: bool) -> tuple[dict[str, Choice], str]:
+    """Columns of the position; the first two where the file names none."""
+    if has_names:
+        return _position(fields, has_names)
+    if len(fields) < 2:
+        raise _no_position(fields, has_names)
+    return {"ra": Choice(0, "position"), "dec": Choice(1, "position")}, ""
 
 
 def _position(fields: Sequence[Field], has_names: bool) -> tuple[dict[str, Choice], str]:
@@ -194,8 +287,11 @@ def _by_name(fields: Sequence[Field]) -> tuple[list[int], list[int]] | None:
 
 
 def _first(fields: Sequence[Field], among: Sequence[int], names: Sequence[str]) -> list[int]:
-    """Columns of the first of `names` that any has, with a prefix (``coord.ra``) where none has it alone."""
-    spelled: tuple[Callable[[str], str], ...] = (_plain, lambda name: _plain(name).rpartition(".")[2])
+    """Columns of the first of `names` that any has, else with a prefix: ``coord.ra``, ``i:ra``."""
+    spelled: tuple[Callable[[str], str], ...] = (
+        _plain,
+        lambda name: _plain(name).replace(":", ".").rpartition(".")[2],
+    )
     for spell in spelled:
         called: dict[str, list[int]] = {}
         for index in among:
@@ -237,13 +333,13 @@ def _settings(fields: Sequence[Field]) -> Iterator[tuple[str, Choice]]:
             yield name, Choice(_only(fields, found, name), "name")
 
 
-def _no_position(fields: Sequence[Field], has_names: bool) -> UploadRefused:
+def _no_position(fields: Sequence[Field], has_names: bool) -> _NoPosition:
     if not has_names:
-        return UploadRefused(
+        return _NoPosition(
             f"the first line names no columns, and has {len(fields)} of them; ra and dec are two",
             "Begin with a line of names, such as id,ra,dec.",
         )
-    return UploadRefused(
+    return _NoPosition(
         f"no columns are right ascension and declination, by UCD or by name; {_have(fields)}",
         "Call them ra and dec, or write COLUMNS=ra:RAJ2000,dec:DEJ2000.",
     )

@@ -10,6 +10,8 @@ from dali.errors import UsageError, quoted
 from soda.table import PARAMETERS
 
 POSITION = ("ra", "dec")
+#: What names an alert, or an object of which there are some.
+STAMPED = ("object", "alert")
 #: Settings that are looked for by name. Words that catalogues use for what was measured (``flux``, ``mask``,
 #: ``q``, ``background`` …) are settings only where COLUMNS says so.
 SETTINGS = (
@@ -39,13 +41,13 @@ SETTINGS = (
     "photscale",
 )
 #: What is of the whole job, or is the row's position.
-_NOT_OF_A_ROW = frozenset(("ID", "POS", "CIRCLE", "POLYGON", "CENTER", "RUNID", "BAND", "TIME", "POL"))
+_NOT_OF_A_ROW = frozenset(("ID", "POS", "CIRCLE", "POLYGON", "CENTER", "RUNID", "BAND", "POL"))
 _BY_MAPPING = tuple(
     name
     for name in (parameter.name.lower() for parameter in PARAMETERS if parameter.name not in _NOT_OF_A_ROW)
     if name not in SETTINGS
 )
-OUR_NAMES = (*POSITION, "id", *SETTINGS, *_BY_MAPPING)
+OUR_NAMES = (*POSITION, "id", *STAMPED, "kind", *SETTINGS, *_BY_MAPPING)
 #: More columns than this are not used: what is kept of a row has a bound.
 MAX_USED = 24
 

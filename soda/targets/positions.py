@@ -82,6 +82,11 @@ def read_positions(columns: Sequence[Column], fields: Sequence[Field], frame: st
     return Positions(ra.degrees + 0.0, dec.degrees + 0.0, faults, warnings)  # no -0.0
 
 
+def no_positions(rows: int) -> Positions:
+    """Positions of a table that has none: nobody is at fault."""
+    return Positions(np.full(rows, np.nan), np.full(rows, np.nan), {}, [])
+
+
 def _is_equatorial(frame: str) -> bool:
     return frame.lower() in _AS_ICRS or frame.lower().startswith(("fk4", "fk5"))
 

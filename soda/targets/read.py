@@ -17,11 +17,11 @@ from dali.tables import unguarded_csv_cell
 from dali.xtypes import MAX_NUMBER_LENGTH, format_number
 from soda.targets.columns import Chosen, choose
 from soda.targets.formats import open_source
-from soda.targets.mapping import POSITION, ColumnMapping
-from soda.targets.positions import read_positions
+from soda.targets.mapping import POSITION, STAMPED, ColumnMapping
+from soda.targets.positions import Positions, no_positions, read_positions
 from soda.targets.seen import seen_columns
-from soda.targets.source import MAX_CELL, Body, Source, Wanted, as_texts, what_is_wrong
-from soda.targets.table import RowFault, TargetLimits, TargetTable, UploadRefused
+from soda.targets.source import MAX_CELL, Body, Column, Field, Source, Wanted, as_texts, what_is_wrong
+from soda.targets.table import RowFault, Subject, TargetLimits, TargetTable, UploadRefused
 from soda.targets.text import TextSource
 from soda.targets.units import plain_unit, size_unit
 
@@ -33,6 +33,8 @@ _BARE = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MANGLED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2}")
 #: Columns that ledgers, manifests and tables of failed rows have, and no other table all of them.
 OUR_MARKS = frozenset(("row", "status", "error_code", "error_message"))
+#: Columns that are no settings.
+_VERBATIM = (*POSITION, *STAMPED, "id")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -43,6 +45,7 @@ def read_targets(
     mapping: ColumnMapping,
     limits: TargetLimits,
     head: int = 0,
+    subject: Subject = "places",
 ) -> TargetTable:
     """Read an uploaded table of targets.
 
@@ -54,6 +57,8 @@ def read_targets(
         What the client says of it: a hint where the content does not tell.
     head
         Columns of the file are shown with the values of so many rows; 0 not to show them.
+    subject
+        What the job's surveys are of: alerts have no need of places.
 
     Raises
     ------
@@ -72,10 +77,10 @@ def read_targets(
         raise UploadRefused("the file is empty")
     source = open_source(path, file_name, media_type.partition(";")[0].strip().lower(), limits)
     if not head:
-        return _read(source, choose(source.fields, source.has_names, mapping))
+        return _read(source, choose(source.fields, source.has_names, mapping, subject))
     chosen = Chosen({}, "")
     try:
-        chosen = choose(source.fields, source.has_names, mapping)
+        chosen = choose(source.fields, source.has_names, mapping, subject)
         table = _read(source, chosen)
     except UploadRefused as refused:
         refused.seen = seen_columns(source, chosen, head)
@@ -86,7 +91,7 @@ def read_targets(
 def _read(source: Source, chosen: Chosen) -> TargetTable:
     body = source.read(
         [
-            Wanted(one.index, source.fields[one.index].name, name not in (*POSITION, "id"))
+            Wanted(one.index, source.fields[one.index].name, name not in _VERBATIM)
             for name, one in chosen.columns.items()
         ]
     )
@@ -101,26 +106,29 @@ def _read(source: Source, chosen: Chosen) -> TargetTable:
 def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
     columns = dict(zip(chosen.columns, body.columns, strict=True))
     fields = {name: source.fields[one.index] for name, one in chosen.columns.items()}
-    positions = read_positions(
-        [columns[name] for name in POSITION], [fields[name] for name in POSITION], chosen.frame
-    )
+    faults: dict[int, str] = {}
+    objects, alerts = (_identifiers(name, columns, fields, faults) for name in STAMPED)
+    positions = _positions(columns, fields, chosen.frame, body.rows, (objects, alerts))
     numbers = np.arange(1, body.rows + 1, dtype=np.int64)
     lines = numbers if body.lines is None else body.lines
-    faults = dict(positions.faults) | dict(body.faults)
-    ids = as_texts(columns["id"]) if "id" in columns else [""] * body.rows
+    faults |= dict(positions.faults) | dict(body.faults)
+    ids = as_texts(columns["id"]) if "id" in columns else list(alerts or objects) or [""] * body.rows
     if _is_ours(source):
         ids = _unguarded(ids)
     _check_ids(ids, fields["id"].name if "id" in fields else "id", faults)
     settings: dict[str, list[str]] = {}
-    for name in columns.keys() - {*POSITION, "id"}:
+    for name in columns.keys() - {*_VERBATIM}:
         settings[name] = _with_unit(name, _unguarded(as_texts(columns[name])), fields[name].unit)
         _check_setting(settings[name], fields[name].name, faults)
     bad = list(faults)
     positions.ra_deg[bad] = positions.dec_deg[bad] = np.nan
     said = [RowFault(row + 1, int(lines[row]), faults[row]) for row in sorted(faults)]
     about_all = list(positions.warnings)
-    if chosen.columns["ra"].how == "position":
-        about_all.append("the first line has no names: columns 1 and 2 were taken as ra and dec, in degrees")
+    if any(one.how == "position" for one in chosen.columns.values()):
+        taken = "columns 1 and 2 were taken as ra and dec, in degrees"
+        if "object" in chosen.columns:
+            taken = "column 1 was taken for identifiers of objects"
+        about_all.append(f"the first line has no names: {taken}")
     warnings = [RowFault(0, 0, sentence, is_warning=True) for sentence in about_all]
     return TargetTable(
         numbers=numbers,
@@ -132,7 +140,46 @@ def _table(source: Source, chosen: Chosen, body: Body) -> TargetTable:
         faults=(*warnings, *_id_warnings(ids, lines), *said),
         columns={name: field.name for name, field in fields.items()},
         found_by={name: one.how for name, one in chosen.columns.items()},
+        objects=objects,
+        alerts=alerts,
     )
+
+
+def _positions(
+    columns: Mapping[str, Column],
+    fields: Mapping[str, Field],
+    frame: str,
+    rows: int,
+    identifiers: Sequence[Sequence[str]],
+) -> Positions:
+    """Positions of all rows; those of rows that have none, and name something else, are no fault."""
+    if "ra" not in columns:
+        return no_positions(rows)
+    places = [columns[name] for name in POSITION]
+    positions = read_positions(places, [fields[name] for name in POSITION], frame)
+    named = [*identifiers, columns.get("obs_publisher_did", ())]
+    for row in list(positions.faults):
+        says_nothing = all(str(column[row]).strip() in ("", "nan") for column in places)
+        if says_nothing and any(len(texts) and str(texts[row]) for texts in named):
+            del positions.faults[row]
+    return positions
+
+
+def _identifiers(
+    name: str, columns: Mapping[str, Column], fields: Mapping[str, Field], faults: dict[int, str]
+) -> list[str]:
+    """Read what names objects, or alerts, as texts; those that have lost digits are faults."""
+    if name not in columns:
+        return []
+    column = columns[name]
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+        exact = 2.0 ** (np.finfo(column.dtype).nmant + 1)
+        for row in np.flatnonzero(np.abs(column) > exact).tolist():
+            faults[row] = (
+                f"{fields[name].name} is a floating-point number of too many digits, which it has lost; "
+                "write it as a whole number, or as a text"
+            )
+    return [text.strip() for text in as_texts(column)]
 
 
 def _unguarded(texts: list[str]) -> list[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dali.errors import UsageError
+
+#: What the rows of a table name: places, or alerts and objects, or some of them these and some those.
+Subject = Literal["places", "alerts", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,10 @@ class TargetTable:
     ids
         The client's names, verbatim; "" where there is none.
     ra_deg, dec_deg
-        ICRS; NaN where the row is rejected.
+        ICRS; NaN where the row is rejected, or names an alert or an object and no place.
+    objects, alerts
+        Identifiers of objects and of alerts as they were written, "" where there is none; () where the table
+        has no such column.
     settings
         Per-row values by our name (``survey``, ``band``, ``size`` …), as read; "" where nothing is said. A
         bare number whose column has a unit is followed by it: ``30arcsec``.
@@ -118,6 +125,8 @@ class TargetTable:
     columns: Mapping[str, str]
     found_by: Mapping[str, str]
     seen: Sequence[SeenColumn] = ()
+    objects: Sequence[str] = ()
+    alerts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -125,4 +134,4 @@ class TargetTable:
     @property
     def rejected(self) -> int:
         """Number of rows that are rejected."""
-        return int(np.isnan(self.ra_deg).sum())
+        return len({fault.number for fault in self.faults if not fault.is_warning})

@@ -27,6 +27,9 @@ _LATEX, _ROW_END = "&", "\\\\"
 _MOST_BEFORE = 40
 MOST_NAME = 500
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+#: Where a line is one text: what identifies something has two digits in a row, and names of columns have not.
+_IDENTIFIER = re.compile(r"[A-Za-z_-]*[0-9]{2}[A-Za-z0-9_.+:-]*", re.ASCII)
+_DID = re.compile(r"ivo://[^?]+\?.+", re.IGNORECASE)
 _SEXAGESIMAL = re.compile(r"[+-]?[0-9]{1,3}[:hd ][0-9]{1,2}[:m ][0-9.]+s?")
 #: A name with what it is measured in: ``ra [deg]``, ``Dec (J2000)``.
 _BRACKETS = re.compile(r"([^\[(]+?)\s*[\[(]([^\])]*)[\])]")
@@ -69,7 +72,11 @@ class TextSource:
         check_columns(len(names), limits, records[0][0])
         units: Sequence[str] = ()
         self.has_names, self._skipped = True, 1
-        if any(_is_value(name) for name in names):
+        if len(names) == 1 and _DID.fullmatch(names[0].strip()):
+            self._skipped, names = 0, ["obs_publisher_did"]
+        elif any(_is_value(name) for name in names) or (
+            len(names) == 1 and _IDENTIFIER.fullmatch(names[0].strip())
+        ):
             self._skipped = 0
             names, units, self.has_names = self._names_of(head, len(names))
         elif len(records) > 1 and head.ruled == self._before + 2:  # names, units, rule: as VizieR writes

@@ -55,6 +55,10 @@ class TooManyRows(JobRefused):
         self.most = most
 
 
+class NoSuchAlert(NotFound):
+    """A row names an alert, or an object, that is not there: the survey and its bands are."""
+
+
 def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
     """Tell why a request cannot be answered."""
     match fault:

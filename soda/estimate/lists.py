@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soda.estimate.verdicts import Fault, Found, Verdict, spoken, verdict_of
 from soda.lists.lots import lots_of
@@ -42,14 +43,14 @@ def found_of_list(looked: Looked) -> Found:
         verdicts=verdicts.tolist(),
         fractions=np.where(is_made | (verdicts == Verdict.UNKNOWN), units["fraction"], 0.0).tolist(),
         faults=sorted(_faults(looked), key=lambda fault: fault.row),
-        images=int(np.count_nonzero(images >= 0)),
+        images=int(np.count_nonzero(images >= 0)) + len(np.unique(units["alert"][units["alert"] >= 0])),
         size=int(units["bytes_out"][is_made].sum()),
         numbers=table.numbers[targets].tolist(),
         ids=[table.ids[target] for target in targets.tolist()] if any(table.ids) else (),
         products=_products(looked),
         targets=len(table),
-        ra_deg=table.ra_deg[targets].tolist(),
-        dec_deg=table.dec_deg[targets].tolist(),
+        ra_deg=_places(units["ra"], table.ra_deg[targets]),
+        dec_deg=_places(units["dec"], table.dec_deg[targets]),
     )
 
 
@@ -62,13 +63,20 @@ def tasks_of_list(looked: Looked) -> list[Expected]:
 def first_request(looked: Looked) -> CutoutRequest | None:
     """Return what is asked of the first target that has a place; None if none has."""
     units, table = looked.units, looked.table
-    for unit in np.flatnonzero(units["product"] >= 0)[:1].tolist():
+    stamped = [number for number, product in enumerate(units.products) if product.is_of_alerts]
+    for unit in np.flatnonzero((units["product"] >= 0) & ~np.isin(units["product"], stamped))[:1].tolist():
         product = units.products[int(units["product"][unit])]
         size = on_grid(units.sizes[int(units["size"][unit])], product.request.mosaic.pixscale_deg)
         target = int(units["target"][unit])
         box = CenteredBox(float(table.ra_deg[target]), float(table.dec_deg[target]), size)
         return replace(product.request, stencil=box)
     return None
+
+
+def _places(of_alerts: NDArray[np.float64], of_targets: NDArray[np.float64]) -> list[float]:
+    """Tell one coordinate of all rows: that of the alert, else that of the target."""
+    places: list[float] = np.where(np.isnan(of_alerts), of_targets, of_alerts).tolist()
+    return places
 
 
 def _products(looked: Looked) -> list[str]:

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from dali.errors import AuthorizationError, NotFound, ProtocolError
+from soda.refusals import NoSuchAlert
 from soda.rows import PlannedRow
 
 
@@ -145,7 +146,8 @@ def verdict_of(fault: ProtocolError) -> Verdict:
     """Say what a fault means for its row."""
     if isinstance(fault, AuthorizationError):
         return Verdict.NO_RIGHTS
-    return Verdict.BAND_MISSING if isinstance(fault, NotFound) else Verdict.REJECTED
+    is_missing = isinstance(fault, NotFound) and not isinstance(fault, NoSuchAlert)
+    return Verdict.BAND_MISSING if is_missing else Verdict.REJECTED
 
 
 def spoken(error: ProtocolError) -> str:

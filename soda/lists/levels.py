@@ -6,18 +6,20 @@ Texts are read by the parsers of every other request, each text once however man
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dali.errors import ProtocolError, UsageError, quoted
 from dali.parameters import Parameters
 from soda.habits import DEFAULT_SIZE, parse_bands, side_of
-from soda.lists.products import Product, labelled, products_of
+from soda.lists.alerts import stamps_of
+from soda.lists.products import Product, is_of_each, labelled, products_of
 from soda.params import ManyCutouts, parse_box_size, parse_dataset, parse_media_type, parse_products
 from soda.refusals import refusal
 from soda.table import BY_NAME, FITS, PARAMETERS, PICTURE_TYPES
 from surveys.access import Reader
+from surveys.alerts.planner import refuse_meaningless
 from surveys.errors import RequestFault
 from surveys.identifiers import Identifiers
 from surveys.planner import check_access
@@ -25,7 +27,7 @@ from surveys.sky.stencil import Size
 from surveys.survey import Survey
 
 #: Columns that say what is cut, and of which size.
-DATASET_COLUMNS = ("obs_publisher_did", "survey", *(BAND_COLUMNS := ("band", "bands", "filter")))
+DATASET_COLUMNS = ("obs_publisher_did", "survey", "kind", *(BAND_COLUMNS := ("band", "bands", "filter")))
 SIZE_COLUMNS = ("size", "radius", "width", "height", "xsize", "ysize")
 #: Columns that have another name than their parameter.
 _CALLED = {"format": "RESPONSEFORMAT"}
@@ -155,13 +157,14 @@ class Levels:
         types = self._types(formats)
         found: list[Product] = []
         for media_type in types:
-            datasets, filters = self._datasets(said, media_type)
-            values = {**of_job, **{name: (text,) for name, text in options.items()}}
-            if filters:
-                values["FILTER"] = filters
-            bands = tuple((name, said[name]) for name in BAND_COLUMNS if filters and said.get(name))
-            many = self._parse(_fitting(values, media_type, types), media_type, datasets)
-            found += (replace(one, own=(*own, *bands)) for one in products_of(many, media_type))
+            for datasets, filters in self._datasets(said, media_type):
+                values = {**of_job, **{name: (text,) for name, text in options.items()}}
+                if filters:
+                    values["FILTER"] = filters
+                bands = tuple((name, said[name]) for name in BAND_COLUMNS if filters and said.get(name))
+                many = self._parse(_fitting(values, media_type, types), media_type, datasets)
+                self._check_stamps(many)
+                found += (replace(one, own=(*own, *bands)) for one in products_of(many, media_type))
         return labelled(found)
 
     def _types(self, formats: Sequence[str]) -> tuple[str, ...]:
@@ -178,8 +181,8 @@ class Levels:
             self._asked[key] = parse_products(given, datasets)
         return replace(self._asked[key], datasets=datasets)
 
-    def _datasets(self, said: Texts, media_type: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Datasets of a row, and the bands of them that one picture is made of."""
+    def _datasets(self, said: Texts, media_type: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Datasets of a row, and the bands of them that one product is of: of alerts, then of images."""
         named = [name for name in ("obs_publisher_did", "survey") if said.get(name)]
         texts = [said[name] for name in BAND_COLUMNS if said.get(name)]
         if len(texts) > 1:
@@ -195,10 +198,17 @@ class Levels:
                 "the row names no dataset, and the job has no ID",
                 "Send ID with the job, or a column obs_publisher_did or survey.",
             )
-        checked = [self._check(dataset) for dataset in bases]
-        if not texts:
-            return tuple(dict.fromkeys(checked)), ()
-        return self._of_bands(checked, texts[0], media_type, is_own=bool(named))
+        images = []
+        for base in bases:
+            survey = self._open(base)
+            if survey.kind == "alerts":
+                yield stamps_of(base, survey, said), parse_bands(texts[0], survey) if texts else ()
+            else:
+                images.append(self._check(base, survey))
+        if images and texts:
+            yield self._of_bands(images, texts[0], media_type, is_own=bool(named))
+        elif images:
+            yield tuple(dict.fromkeys(images)), ()
 
     def _of_bands(
         self, bases: Sequence[str], text: str, media_type: str, *, is_own: bool
@@ -221,13 +231,27 @@ class Levels:
                 found |= dict.fromkeys(f"{name}/{label}" for label in labels)
         return tuple(found), filters
 
-    def _check(self, dataset: str) -> str:
-        """See that there is such a survey, and such a band of it, and that the caller may read it."""
-        name, *rest = dataset.split("/")
+    def _open(self, dataset: str) -> Survey:
+        """See that there is such a survey, and that the caller may read it."""
         try:
-            survey = self._survey(name)
+            survey = self._survey(dataset.partition("/")[0])
             check_access(dataset, survey, self._reader)
-            if rest:
+        except RequestFault as fault:
+            raise refusal(fault, self._identifiers) from fault
+        return survey
+
+    def _check_stamps(self, many: ManyCutouts) -> None:
+        """Refuse what has no meaning for stamps, where these are asked for."""
+        if any(is_of_each(dataset) for dataset in many.datasets):
+            try:
+                refuse_meaningless(many.common)
+            except RequestFault as fault:
+                raise refusal(fault, self._identifiers) from fault
+
+    def _check(self, dataset: str, survey: Survey) -> str:
+        """See that there is such a band of a survey of images."""
+        try:
+            if rest := dataset.split("/")[1:]:
                 survey.band(rest[0])
         except RequestFault as fault:
             raise refusal(fault, self._identifiers) from fault

@@ -54,20 +54,22 @@ def has_ended(units: Units) -> NDArray[np.bool_]:
 
 
 def lots_of(table: TargetTable, units: Units) -> Iterator[Lot]:
-    """Gather units: first those that are copied of one image, by it, then the others."""
+    """Gather units: first those that are copied of one file, by it, then the others."""
     left = ~has_ended(units)
     # What is larger is made strip by strip, and may have to be inflated: it is given more memory.
-    is_light = left & (units["artifact"] >= 0) & (units["bytes_out"] <= IN_MEMORY_BYTES)
+    is_read = (units["artifact"] >= 0) | (units["alert"] >= 0)
+    is_light = left & is_read & (units["bytes_out"] <= IN_MEMORY_BYTES)
     yield from _gathered(table, units, np.flatnonzero(is_light), "light")
     yield from _gathered(table, units, np.flatnonzero(left & ~is_light), "heavy")
 
 
 def _gathered(table: TargetTable, units: Units, which: NDArray[np.int64], kind: Kind) -> Iterator[Lot]:
-    """Put rows of one image, or of one part of the sky, next to each other, and cut them into lots."""
+    """Put rows of one file, or of one part of the sky, next to each other, and cut them into lots."""
     dec = np.floor(table.dec_deg[units["target"][which]] / _PATCH_DEG)
     ra = np.floor(table.ra_deg[units["target"][which]] / _PATCH_DEG)
     copied, nearest = units["artifact"][which], units["nearest"][which]
-    order = which[np.lexsort((which, ra, dec, nearest, copied))]
+    # Alerts of one file have keys that follow each other, in the order of its rows.
+    order = which[np.lexsort((which, ra, dec, units["alert"][which], nearest, copied))]
     start, seconds, size = 0, 0.0, 0
     costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
     for end, (unit_s, unit_bytes) in enumerate(costs):

@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import TypeVar
+from urllib.parse import quote_plus
 
 from dali.xtypes import format_numbers
 from soda.combinations import numbered
 from soda.params import ManyCutouts, on_grid, with_bands
 from soda.spelling import canonical_query, spell_size
-from soda.table import FITS, JPEG, PNG
+from soda.table import ARRAY, FITS, JPEG, PNG, WEBP
 from surveys.identifiers import Identifiers
 from surveys.request import CutoutRequest
 from surveys.sky.stencil import CenteredBox, Size
 
 #: Words for media types, in ids of results and in the ledger.
-FORMATS = {FITS: "fits", "image/fits": "fits", PNG: "png", JPEG: "jpeg"}
+FORMATS = {FITS: "fits", "image/fits": "fits", PNG: "png", JPEG: "jpeg", WEBP: "webp", ARRAY: "json"}
 MAX_LABEL = 64
+#: Stands for the alert, or the object, that a row names, in the dataset of a product: ``survey/*/kind``.
+EACH = "*"
 T = TypeVar("T")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~-]+")
@@ -61,8 +64,15 @@ class Product:
         return self.request.dataset.partition("/")[0]
 
     @property
+    def is_of_alerts(self) -> bool:
+        """Whether it is of the alert, or of the object, that a row names, and not of a place."""
+        return is_of_each(self.request.dataset)
+
+    @property
     def bands(self) -> tuple[str, ...]:
         """Labels of the bands that are asked for; () where all there are is meant."""
+        if self.is_of_alerts:
+            return self.request.filters
         if rest := self.request.dataset.split("/")[1:]:
             return (rest[0],)
         picture = self.request.picture
@@ -71,7 +81,14 @@ class Product:
     @property
     def has_all_bands(self) -> bool:
         """Whether its file has all `bands`: of several that are asked for a file has those with data."""
+        if self.is_of_alerts:
+            return False
         return len(self.bands) == 1 or (self.request.picture is not None and bool(self.request.picture.bands))
+
+
+def is_of_each(dataset: str) -> bool:
+    """Whether a dataset is that of the alert, or of the object, that each row names."""
+    return dataset.split("/")[1:2] == [EACH]
 
 
 def products_of(many: ManyCutouts, media_type: str) -> Iterator[Product]:
@@ -123,9 +140,10 @@ def _short_names(datasets: Sequence[str]) -> dict[str, str]:
     if len(datasets) == 1:
         return {datasets[0]: ""}
     names: dict[str, str] = {}
+    parts_of = {dataset: [part for part in dataset.split("/") if part != EACH] for dataset in datasets}
     for part in (slice(1, 2), slice(-1, None), slice(0, 2), slice(None)):
         names = {
-            dataset: _UNSAFE.sub("_", "-".join(dataset.split("/")[part])) or dataset for dataset in datasets
+            dataset: _UNSAFE.sub("_", "-".join(parts[part] or parts)) for dataset, parts in parts_of.items()
         }
         if len({name.lower() for name in names.values()}) == len(datasets):
             break
@@ -136,7 +154,7 @@ _made: Callable[..., CutoutRequest] = CutoutRequest
 
 
 class Spelling:
-    """Writes the requests of one product, at many places, in their canonical spelling.
+    """Writes the requests of one product, at many places or of many alerts, in their canonical spelling.
 
     It is that of `soda.spelling.canonical_query`, of which all but the place is spelled once.
     """
@@ -148,6 +166,7 @@ class Spelling:
         first, _, *others, _ = (getattr(product.request, one.name) for one in fields(CutoutRequest))
         self._dataset, self._others = first, tuple(others)
         self._head = f"{did}&CENTER="
+        self._did = did
         self._tail = f"&{rest}" if rest else ""
         self._sizes: dict[Size, tuple[Size, str]] = {}
 
@@ -157,6 +176,12 @@ class Spelling:
         center = format_numbers(ra_deg, dec_deg).replace(" ", "+")
         canonical = f"sync?{self._head}{center}&SIZE={spelled}{self._tail}"
         return _made(self._dataset, CenteredBox(ra_deg, dec_deg, box), *self._others, canonical)
+
+    def named(self, name: str) -> CutoutRequest:
+        """Request of an alert or of an object, ``alert/123`` or ``object/ZTF18abc``."""
+        dataset = self._dataset.replace(EACH, name, 1)
+        did = self._did.replace(quote_plus(EACH), quote_plus(name, safe=":/?@,~"), 1)
+        return _made(dataset, None, *self._others, f"sync?{did}{self._tail}")
 
     def _size(self, size: Size) -> tuple[Size, str]:
         box = on_grid(size, self._pixscale_deg)

@@ -64,6 +64,8 @@ class ListRow:
         The user's name of the target.
     facts
         What is known of it before it is made.
+    name
+        The alert or the object that it is of, ``alert/123``; "" of one of a place.
     """
 
     product: int
@@ -73,6 +75,7 @@ class ListRow:
     suffix: str
     label: str
     facts: Mapping[str, Any]
+    name: str = ""
 
     @property
     def ra_deg(self) -> float:
@@ -97,6 +100,8 @@ class ListRow:
             payload["box"] = [self.box.x0, self.box.x1, self.box.y0, self.box.y1]
         if self.suffix:
             payload["suffix"] = self.suffix
+        if self.name:
+            payload["name"] = self.name
         return payload
 
     @classmethod
@@ -112,6 +117,7 @@ class ListRow:
             payload.get("suffix", ""),
             payload["label"],
             payload["facts"],
+            payload.get("name", ""),
         )
 
 

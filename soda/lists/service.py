@@ -14,16 +14,18 @@ from dali.caller import Caller
 from dali.errors import ProtocolError, ServiceUnavailable, UsageError
 from dali.parameters import Parameters
 from soda.engine import Engine
-from soda.lists.levels import Levels, Resolved
+from soda.lists.alerts import with_names
+from soda.lists.levels import SIZE_COLUMNS, Levels, Resolved
+from soda.lists.planning import UnitPlanner
 from soda.lists.request import ListRequest, parse_list
 from soda.lists.rows import LIST, VERSION
 from soda.lists.split import split_list, too_many_units
-from soda.lists.units import UnitPlanner, Units, units_of, wrong_targets
+from soda.lists.units import Units, units_of, wrong_targets
 from soda.lists.work import run_list
 from soda.making import DATABASE_RETRY_S, database_away
 from soda.price import BYTE_S, CUTOUT_S, LISTED_S
 from soda.refusals import TableRefused, TooManyRows
-from soda.targets import TargetLimits, TargetTable, UploadRefused, read_targets
+from soda.targets import Subject, TargetLimits, TargetTable, UploadRefused, read_targets
 from surveys.sky.overlap import box_shape
 from surveys.sky.stencil import Size
 from uws import pace
@@ -115,6 +117,8 @@ class Lists:
         """
         request = replace(parse_list(parameters, self._engine.identifiers, uploads), caller=caller)
         self._levels(request, self._engine.asked_by(caller)).check()
+        if self._subject(request) == "alerts":
+            _refuse_boxes(request, "RADIUS" if "RADIUS" in parameters.values else "SIZE")
         return request
 
     def plan(self, request: ListRequest) -> JobPlan:
@@ -200,14 +204,16 @@ class Lists:
     def _read(self, request: ListRequest, head: int = 0) -> TargetTable:
         upload = request.upload
         try:
-            return read_targets(
+            table = read_targets(
                 upload.path(),
                 upload.file_name,
                 upload.media_type,
                 request.mapping,
                 self._limits.targets,
                 head,
+                self._subject(request),
             )
+            return with_names(table, self._engine.catalog.survey)
         except OSError as error:  # its file went just now, or its disk is away
             raise ServiceUnavailable(
                 "the table of targets cannot be had now", retry_after_s=DATABASE_RETRY_S
@@ -215,6 +221,14 @@ class Lists:
         except UploadRefused as refused:
             # No job is made for it (section 2.2.3.1 of UWS).
             raise TableRefused(refused) from refused
+
+    def _subject(self, request: ListRequest) -> Subject:
+        """Tell what the surveys of a job are of, as far as it names them."""
+        names = {dataset.partition("/")[0] for dataset in request.job.datasets}
+        of_alerts = {self._engine.catalog.survey(name).kind == "alerts" for name in names}
+        if True not in of_alerts:
+            return "places"
+        return "both" if False in of_alerts else "alerts"
 
     def _refuse_wrong(self, request: ListRequest, table: TargetTable, resolved: Resolved) -> None:
         """Refuse a list for targets that are wrong, if they all are, or if that is asked for."""
@@ -262,6 +276,23 @@ class Lists:
             scale_deg = scale_deg or self._engine.catalog.survey(name).pixel_scale_deg
         width, height = box_shape(first, scale_deg or _PIXEL_DEG)
         return width * height
+
+
+def _refuse_boxes(request: ListRequest, name: str) -> None:
+    """Refuse sizes where all products are stamps of alerts.
+
+    Raises
+    ------
+    UsageError
+        If the job says one, or says which column has them.
+    """
+    said = [column.upper() for column in SIZE_COLUMNS if request.mapping.names.get(column)]
+    if request.job.size is not None or said:
+        raise UsageError(
+            f"{name if request.job.size is not None else said[0]} is that of boxes about places; stamps of "
+            "alerts have their own size",
+            "Leave it out.",
+        )
 
 
 #: Used where nothing else is configured.

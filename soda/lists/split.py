@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from soda.engine import Engine
+from soda.lists.alerts import names_of
 from soda.lists.levels import Resolved
 from soda.lists.lots import Lot, has_ended, lots_of
 from soda.lists.names import Namer, places_of
+from soda.lists.outcomes import verdict_of
+from soda.lists.planning import UnitPlanner
 from soda.lists.products import Product, Spelling
 from soda.lists.rows import CommonWriter, ListRow
-from soda.lists.units import UnitPlanner, Units, units_of
-from soda.lists.work import verdict_of
+from soda.lists.units import Units, units_of
 from soda.making import said
 from soda.params import on_grid
 from soda.refusals import TooManyRows
@@ -77,6 +79,7 @@ class _Split:
         self._engine = engine
         self._said = [_ProductFacts(product, engine) for product in units.products]
         self._has_ended = has_ended(units)
+        self._row_names = names_of(table) if any(one.is_of_alerts for one in units.products) else []
         self._labels, self._suffixes = self._names()
         self.seconds = float(units["seconds"][~self._has_ended].sum())
 
@@ -116,6 +119,7 @@ class _Split:
                 suffix=self._suffixes[unit],
                 label=self._table.ids[self._target(unit)],
                 facts=self._facts(unit),
+                name=self._name(unit),
             )
             rows.append(Row(unit, self._labels[unit], row.to_payload()))
         told = pace.told(lot.work, lot.seconds, len(rows), lot.size)
@@ -124,13 +128,25 @@ class _Split:
     def _target(self, unit: int) -> int:
         return int(self._units["target"][unit])
 
+    def _name(self, unit: int) -> str:
+        """Alert or object that a unit is of; "" of one of a place."""
+        if not self._row_names:
+            return ""
+        product = int(self._units["product"][unit])
+        is_of_alerts = product >= 0 and self._units.products[product].is_of_alerts
+        return self._row_names[self._target(unit)] if is_of_alerts else ""
+
     def _facts(self, unit: int) -> dict[str, Any]:
         """Tell what is known of a row before it is made."""
         table, units, target = self._table, self._units, self._target(unit)
         facts: dict[str, Any] = {"row": int(table.numbers[target])}
-        ra, dec = float(table.ra_deg[target]), float(table.dec_deg[target])
+        ra, dec = float(units["ra"][unit]), float(units["dec"][unit])
+        if ra != ra:
+            ra, dec = float(table.ra_deg[target]), float(table.dec_deg[target])
         if ra == ra:
             facts |= {"ra": ra, "dec": dec}
+        if name := self._name(unit):
+            return facts | self._said[int(units["product"][unit])].of_name(name)
         if (product := int(units["product"][unit])) >= 0:
             facts |= self._said[product].of_size(units.sizes[int(units["size"][unit])])
         elif own := {name: text for name, texts in table.settings.items() if (text := texts[target])}:
@@ -140,6 +156,8 @@ class _Split:
     def _no_overlap(self, unit: int) -> str:
         target = self._target(unit)
         spelling = self._said[int(self._units["product"][unit])].spelling
+        if name := self._name(unit):
+            return no_overlap(spelling.named(name), self._engine.identifiers)
         size = self._units.sizes[int(self._units["size"][unit])]
         ra, dec = float(self._table.ra_deg[target]), float(self._table.dec_deg[target])
         return no_overlap(spelling.request(ra, dec, size), self._engine.identifiers)
@@ -148,10 +166,12 @@ class _Split:
         """Name the results of all units, and tell their files apart."""
         table, units = self._table, self._units
         right = sorted(set(units["target"][units["product"] >= 0].tolist()))
+        placed = [target for target in right if table.ra_deg[target] == table.ra_deg[target]]
         places = dict(
-            zip(right, places_of(table.ra_deg[right].tolist(), table.dec_deg[right].tolist()), strict=True)
+            zip(placed, places_of(table.ra_deg[placed].tolist(), table.dec_deg[placed].tolist()), strict=True)
         )
-        namer = Namer(units.products, list(places.values()))
+        names = [self._row_names[target].lower() for target in right] if self._row_names else []
+        namer = Namer(units.products, [*places.values(), *names])
         labels: list[str] = []
         suffixes: list[str] = []
         pairs = zip(units["target"].tolist(), units["product"].tolist(), strict=True)
@@ -162,7 +182,11 @@ class _Split:
                 labels.append(f"r{row}")
                 suffixes.append("")
                 continue
-            suffixes += namer.suffixes(places[target], row, products)
+            place = places.get(target, "")
+            if self._row_names:
+                suffixes += namer.suffixes_of_both(place, self._row_names[target].lower(), row, products)
+            else:
+                suffixes += namer.suffixes(place, row, products)
             if len(products) == 1:
                 labels.append(f"r{row}")
             else:
@@ -187,6 +211,10 @@ class _ProductFacts:
         self._facts |= {"format": product.format, "dataset": product.request.dataset}
         if product.own:
             self._facts["own"] = dict(product.own)
+
+    def of_name(self, name: str) -> dict[str, Any]:
+        """Facts of a row of an alert, or of an object."""
+        return {**self._facts, "dataset": self.spelling.named(name).dataset}
 
     def of_size(self, size: Size) -> dict[str, Any]:
         """Facts of a row with a box of this size."""

@@ -9,11 +9,13 @@ from itertools import groupby
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from dali.errors import AuthorizationError, ProtocolError, ServiceUnavailable
+from dali.errors import ServiceUnavailable
 from soda.engine import Engine
 from soda.lists.facts import Facts, image_facts, made_facts, places, planned_places, share
+from soda.lists.outcomes import failed, with_suffix
 from soda.lists.rows import Common, ListRow, PlannedImage
-from soda.making import DATABASE_RETRY_S, database_away, said, told
+from soda.lists.stamp_work import StampWork
+from soda.making import DATABASE_RETRY_S, database_away, told
 from soda.refusals import NO_ROOM, refusal, unreadable
 from soda.rows import no_overlap
 from surveys.bulk.plans import plan_of
@@ -32,8 +34,12 @@ def run_list(work: Work, engine: Engine) -> Iterator[Outcome]:
     """Make the cutouts of the rows of a task, one outcome for each, in their order."""
     task = _Task(Common.of(work.common, engine.identifiers), engine)
     rows = [(row, ListRow.of(row)) for row in work.rows]
-    for image, group in groupby(rows, lambda pair: pair[1].image):
+    stamps = StampWork(task.common, engine)
+    for (is_of_alerts, image), group in groupby(rows, lambda pair: (bool(pair[1].name), pair[1].image)):
         of_image = list(group)
+        if is_of_alerts:
+            yield from stamps.outcomes(of_image)
+            continue
         if image is None:
             for row, asked in of_image:
                 yield task.outcome(row, asked, None)
@@ -65,13 +71,13 @@ class _Task:
     """The rows of one task."""
 
     def __init__(self, common: Common, engine: Engine) -> None:
-        self._common = common
+        self.common = common
         self._engine = engine
         self._images: dict[int, Facts] = {}
 
     def copied(self, image: int, rows: list[ListRow]) -> _Copied | None:
         """Look up an image and the places of rows in it; None if it is no longer what it was."""
-        planned = self._common.images[image]
+        planned = self.common.images[image]
         try:
             record = self._record(planned)
             if not planned.is_still(record):
@@ -93,16 +99,16 @@ class _Task:
         try:
             return self._make(row, asked, copy)
         except (OperationalError, InterfaceError, NoConnection):
-            return _failed(asked, database_away(), transient=True)
+            return failed(asked, database_away(), transient=True)
         except RequestFault as refused:
-            return _failed(asked, refusal(refused, self._engine.identifiers))
+            return failed(asked, refusal(refused, self._engine.identifiers))
         except NoRoom:
             fault = ServiceUnavailable(NO_ROOM, retry_after_s=DATABASE_RETRY_S)
-            return _failed(asked, fault, transient=True)
+            return failed(asked, fault, transient=True)
 
     def _make(self, row: Row, asked: ListRow, copy: _Copy | None) -> Outcome:
-        spelling = self._common.spellings[asked.product]
-        request = spelling.request(asked.ra_deg, asked.dec_deg, self._common.sizes[asked.size])
+        spelling = self.common.spellings[asked.product]
+        request = spelling.request(asked.ra_deg, asked.dec_deg, self.common.sizes[asked.size])
         dataset = request.dataset
         try:
             try:
@@ -114,7 +120,7 @@ class _Task:
                 dataset = plan.pieces[0].dataset if plan.pieces else dataset
                 return self._cut(plan, row, asked, None)
         except (StaleImage, BrokenImage) as fault:
-            return _failed(asked, unreadable(fault.dataset or dataset))
+            return failed(asked, unreadable(fault.dataset or dataset))
 
     def _plan(self, request: CutoutRequest, asked: ListRow, copy: _Copy | None) -> CutoutPlan:
         if copy is None or asked.box is None:
@@ -151,7 +157,7 @@ class _Task:
         file = File(
             row.result_id,
             with_suffix(result.file_name, asked.suffix),
-            self._common.products[asked.product].media_type,
+            self.common.products[asked.product].media_type,
             told(result, plan.pieces[0].dataset),
         )
         verdict = "clipped" if clipped else "ok"
@@ -171,27 +177,3 @@ class _Task:
         if found is None:
             found = self._images[record.artifact_id] = image_facts(record, self._engine.catalog)
         return found
-
-
-def with_suffix(file_name: str, suffix: str) -> str:
-    """Tell a file from another of its name."""
-    if not suffix:
-        return file_name
-    stem, dot, ending = file_name.rpartition(".")
-    return f"{stem}{suffix}{dot}{ending}"
-
-
-def verdict_of(fault: ProtocolError) -> str:
-    """Word of the ledger for a row that cannot be made."""
-    return "no_rights" if isinstance(fault, AuthorizationError) else "failed"
-
-
-def _failed(asked: ListRow, fault: ProtocolError, *, transient: bool = False) -> Outcome:
-    return Outcome(
-        RowStatus.FAILED,
-        message=said(fault),
-        transient=transient,
-        verdict=verdict_of(fault),
-        label=asked.label,
-        facts=asked.facts,
-    )

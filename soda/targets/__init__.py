@@ -11,12 +11,13 @@ from dali.tables import guarded_csv_cell
 from soda.targets.cells import slug
 from soda.targets.mapping import ColumnMapping, parse_mapping
 from soda.targets.read import read_targets
-from soda.targets.table import RowFault, SeenColumn, TargetLimits, TargetTable, UploadRefused
+from soda.targets.table import RowFault, SeenColumn, Subject, TargetLimits, TargetTable, UploadRefused
 
 __all__ = [
     "ColumnMapping",
     "RowFault",
     "SeenColumn",
+    "Subject",
     "TargetLimits",
     "TargetTable",
     "UploadRefused",

@@ -162,11 +162,11 @@ def _how(survey: Survey) -> str:
 
 def _check(request: CutoutRequest, survey: Survey, name: AlertName) -> None:
     """Refuse what cannot be made of stamps, whichever they are."""
-    _refuse_meaningless(request)
+    refuse_meaningless(request)
     _check_stencil(request, survey, name)
 
 
-def _refuse_meaningless(request: CutoutRequest) -> None:
+def refuse_meaningless(request: CutoutRequest) -> None:
     """Refuse what has a meaning for images alone.
 
     Raises

@@ -89,6 +89,11 @@ class ListJob:
         json.dumps([[dict(report.facts), report.label] for report in ended], allow_nan=False)
         return [_through_json(task) for task in tasks], ended, expansion
 
+    def make(self, tasks: Sequence[TaskPlan]) -> list[Outcome]:
+        """Make the rows of tasks."""
+        works = [Work("job", "", task.rows, task.common) for task in tasks]
+        return [outcome for work in works for outcome in self.kind.run(work)]
+
     def run(self) -> dict[str, Outcome | RowReport]:
         """Make all of it; what became of its rows in the order of their numbers, by result."""
         tasks, ended, _ = self.split()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from surveys.alerts.cards import (
     stamp_header,
 )
 from surveys.alerts.cut import Cut, cut_stamp
+from surveys.alerts.made import Made
 from surveys.alerts.reading import Epoch
 from surveys.alerts.stored import StampHdu
-from surveys.errors import TooLarge
 from surveys.fits.checksum import Checksum
 from surveys.fits.hdus import CHECKSUM, HduHeader, lines_of, padded
 from surveys.fits.header import Value, card, history
@@ -28,61 +28,21 @@ from surveys.fits.table import Column, Table, width_of
 from surveys.request import CutoutRequest
 from surveys.survey import Survey
 
-#: Of a file of many stamps, which is put together in memory.
-MOST_BYTES = 128 << 20
-
 _NOTHING = StampHdu(0, "", {}, 8, (), b"")
 
 
-@dataclass(slots=True)
-class FitsFile:
-    """A file that is being written, HDU by HDU.
+def write_hdu(made: Made, header: HduHeader, data: bytes) -> None:
+    """Write an HDU.
 
-    Parameters
-    ----------
-    chunks, size
-        What was written.
-    valid, pixels
-        Of its images: pixels with data, and all.
-    remarks
-        What is to be known of it.
+    Raises
+    ------
+    TooLarge
+        If the file becomes too large.
     """
-
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
-    valid: int = 0
-    pixels: int = 0
-    remarks: list[str] = field(default_factory=list)
-
-    def add(self, header: HduHeader, data: bytes) -> None:
-        """Write an HDU.
-
-        Raises
-        ------
-        TooLarge
-            If the file becomes too large.
-        """
-        self.size += header.size + padded(len(data))
-        if self.size > MOST_BYTES:
-            raise TooLarge(
-                f"this file would be of more than {MOST_BYTES >> 20} MB, which is the limit of one file of "
-                "stamps: choose epochs by TIME or FILTER, or name one kind of stamp"
-            )
-        total = Checksum()
-        if header.has_checksum:
-            total.add(np.frombuffer(data, np.uint8))
-        self.chunks += [header.write({}, total.value), data, bytes(padded(len(data)) - len(data))]
-
-    def count(self, hdu: StampHdu) -> None:
-        """Count the pixels of an image."""
-        if not hdu.shape:
-            return
-        stored = hdu.stored
-        self.pixels += stored.size
-        if hdu.blank is not None:
-            self.valid += int(np.count_nonzero(stored != hdu.blank))
-        else:
-            self.valid += int(np.isfinite(stored).sum()) if hdu.bitpix < 0 else stored.size
+    total = Checksum()
+    if header.has_checksum:
+        total.add(np.frombuffer(data, np.uint8))
+    made.write(header.write({}, total.value), data, bytes(padded(len(data)) - len(data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +59,7 @@ class FileMaker:
     survey: Survey
     site: Site
 
-    def stamp(self, epoch: Epoch, kind: str) -> FitsFile:
+    def stamp(self, epoch: Epoch, kind: str) -> Made:
         """Make a file of one stamp.
 
         Raises
@@ -109,23 +69,34 @@ class FileMaker:
         RequestFault
             If the region cannot be cut out of it.
         """
-        file = FitsFile()
+        file = Made()
         stamp = epoch.the(kind)
         hdus = stamp.hdus
         image = stamp.image(hdus)
-        cut = cut_stamp(put_right(image, self.survey), self.request, self.survey, epoch.record.dataset)
+        cut = self._cut(image, epoch)
         further = [self._cut_alike(hdu, image, cut) for hdu in self._further(hdus, image)]
         facts = [*alert_facts(epoch.record, kind, self.site, cut.hdu.text), *cut.facts, *self._made()]
         remarks = [f"{self.site.creator}: {kind} stamp of {epoch.record.dataset}", *cut.remarks]
         header = stamp_header(cut.hdu, facts, remarks, checksum=self._checksum)
-        file.add(as_primary(header, kind.upper(), followed=bool(further)), cut.hdu.data)
+        write_hdu(file, as_primary(header, kind.upper(), followed=bool(further)), cut.hdu.data)
         file.count(cut.hdu)
         file.remarks += cut.remarks
         for hdu in further:
-            file.add(further_header(hdu, "", None, checksum=self._checksum), hdu.data)
+            write_hdu(file, further_header(hdu, "", None, checksum=self._checksum), hdu.data)
         return file
 
-    def alert(self, epoch: Epoch, kinds: Sequence[str]) -> FitsFile:
+    def image(self, epoch: Epoch, kind: str) -> Cut:
+        """Take the image of a stamp, or the region of it that is asked for.
+
+        Raises
+        ------
+        BrokenImage, RequestFault
+            As of a file.
+        """
+        stamp = epoch.the(kind)
+        return self._cut(stamp.image(stamp.hdus), epoch)
+
+    def alert(self, epoch: Epoch, kinds: Sequence[str]) -> Made:
         """Make a file of the stamps of an alert: the first is the primary HDU, the others follow.
 
         Raises
@@ -133,11 +104,11 @@ class FileMaker:
         BrokenImage, TooLarge
             As elsewhere.
         """
-        file = FitsFile()
+        file = Made()
         self._epoch(file, epoch, kinds, None)
         return file
 
-    def object(self, epochs: Sequence[Epoch], kinds: Sequence[str]) -> FitsFile:
+    def object(self, epochs: Sequence[Epoch], kinds: Sequence[str]) -> Made:
         """Make a file of all epochs of an object: a table of them, and an extension for each stamp.
 
         Raises
@@ -145,10 +116,10 @@ class FileMaker:
         BrokenImage, TooLarge
             As elsewhere.
         """
-        file = FitsFile()
-        file.add(self._object_header(epochs, kinds), b"")
+        file = Made()
+        write_hdu(file, self._object_header(epochs, kinds), b"")
         table = epochs_table(epochs, checksum=self._checksum)
-        file.add(table.header, epochs_data(table, epochs))
+        write_hdu(file, table.header, epochs_data(table, epochs))
         for number, epoch in enumerate(epochs, start=1):
             self._epoch(file, epoch, kinds, number)
         return file
@@ -169,11 +140,14 @@ class FileMaker:
             return []
         return [hdu for hdu in hdus if hdu is not image and (hdu.number or hdu.data)]
 
+    def _cut(self, image: StampHdu, epoch: Epoch) -> Cut:
+        return cut_stamp(put_right(image, self.survey), self.request, self.survey, epoch.record.dataset)
+
     def _cut_alike(self, hdu: StampHdu, image: StampHdu, cut: Cut) -> StampHdu:
         """Cut what lies on the pixels of the image as the image is cut."""
         return cut.also(hdu) if hdu.is_image and hdu.shape == image.shape else hdu
 
-    def _epoch(self, file: FitsFile, epoch: Epoch, kinds: Sequence[str], number: int | None) -> None:
+    def _epoch(self, file: Made, epoch: Epoch, kinds: Sequence[str], number: int | None) -> None:
         """Write the stamps of an alert, then what else is asked for of them.
 
         Parameters
@@ -200,11 +174,11 @@ class FileMaker:
                 header = as_primary(header, kind.upper(), followed=followed)
             else:
                 header = header.as_extension(kind.upper(), _version(number))
-            file.add(header, image.data)
+            write_hdu(file, header, image.data)
             file.count(image)
         for kind, hdu in further:
             header = further_header(hdu, f"{kind.upper()}_", number, checksum=self._checksum)
-            file.add(header, hdu.data)
+            write_hdu(file, header, hdu.data)
 
     def _object_header(self, epochs: Sequence[Epoch], kinds: Sequence[str]) -> HduHeader:
         """Header of the first HDU of an object's file, which has no pixels."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from surveys.alert import AlertName, AlertRecord
-from surveys.alerts.files import FileMaker, FitsFile
-from surveys.alerts.reading import Epoch, StampCatalog, read_epochs, records_of
+from surveys.alerts.arrays import What, arrays_of
+from surveys.alerts.files import FileMaker
+from surveys.alerts.made import Made
+from surveys.alerts.reading import StampCatalog, read_epochs, records_of
+from surveys.errors import RequestFault
 from surveys.fits.naming import safe_name
 from surveys.fits.provenance import Site
 from surveys.plan import CutoutPlan
@@ -89,29 +91,40 @@ class StampProduct:
         RequestFault
             If the request asks for what these stamps do not have.
         """
+        request, what = self.plan.request, self._what
+        if request.stencil is not None and what != "kind":
+            raise RequestFault(
+                "a region is cut out of one stamp: name an alert and a kind of stamp, or leave the region out"
+            )
         epochs = read_epochs(self.plan.stamps, self.records, self.survey, catalog)
-        return self._file(epochs)
+        maker = FileMaker(request, self.survey, self.site)
+        if self.plan.is_stored:
+            stored = epochs[0].the(self.name.kind).stored
+            return Stamped(stored.fits, FITS, stored.gzip)
+        if request.array:
+            return _stamped(arrays_of(epochs, self._kinds, maker, what), JSON)
+        match what:
+            case "kind":
+                return _stamped(maker.stamp(epochs[0], self.name.kind), FITS)
+            case "alert":
+                return _stamped(maker.alert(epochs[0], self._kinds), FITS)
+            case "object":
+                return _stamped(maker.object(epochs, self._kinds), FITS)
+
+    @property
+    def _what(self) -> What:
+        """Whether it is of one stamp, of an alert or of an object."""
+        if self.name.what == "object":
+            return "object"
+        return "kind" if self.name.kind else "alert"
 
     @property
     def _kinds(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kind for stamp in self.plan.stamps for kind in stamp.kinds))
 
-    def _file(self, epochs: Sequence[Epoch]) -> Stamped:
-        maker = FileMaker(self.plan.request, self.survey, self.site)
-        if self.name.what == "object":
-            return _stamped(maker.object(epochs, self._kinds))
-        (epoch,) = epochs
-        if not self.name.kind:
-            return _stamped(maker.alert(epoch, self._kinds))
-        if self.plan.is_stored:
-            stored = epoch.the(self.name.kind).stored
-            return Stamped(stored.fits, FITS, stored.gzip)
-        return _stamped(maker.stamp(epoch, self.name.kind))
 
-
-def _stamped(file: FitsFile) -> Stamped:
-    covered = file.valid / file.pixels if file.pixels else 0.0
-    return Stamped(b"".join(file.chunks), FITS, None, covered, tuple(dict.fromkeys(file.remarks)))
+def _stamped(made: Made, media_type: str) -> Stamped:
+    return Stamped(b"".join(made.chunks), media_type, None, made.covered, tuple(dict.fromkeys(made.remarks)))
 
 
 def describe_stamps(plan: CutoutPlan, catalog: StampCatalog, site: Site) -> StampProduct:

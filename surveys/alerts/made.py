@@ -1,0 +1,66 @@
+"""What is made of many stamps, piece by piece, with a bound on all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from surveys.alerts.stored import StampHdu
+from surveys.errors import TooLarge
+
+#: Of a product of stamps, which is put together in memory.
+MOST_BYTES = 128 << 20
+
+
+@dataclass(slots=True)
+class Made:
+    """A product that grows.
+
+    Parameters
+    ----------
+    chunks, size
+        What was written.
+    valid, pixels
+        Of its images: pixels with data, and all.
+    remarks
+        What is to be known of it, a sentence each.
+    """
+
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    valid: int = 0
+    pixels: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def covered(self) -> float:
+        """Share of the pixels that have data."""
+        return self.valid / self.pixels if self.pixels else 0.0
+
+    def write(self, *chunks: bytes) -> None:
+        """Write some bytes.
+
+        Raises
+        ------
+        TooLarge
+            If the product becomes too large.
+        """
+        self.size += sum(len(chunk) for chunk in chunks)
+        if self.size > MOST_BYTES:
+            raise TooLarge(
+                f"this would be of more than {MOST_BYTES >> 20} MB, which is the limit of one product of "
+                "stamps: choose epochs by TIME or FILTER, or name one kind of stamp"
+            )
+        self.chunks += chunks
+
+    def count(self, image: StampHdu) -> None:
+        """Count the pixels of an image."""
+        if not image.shape:
+            return
+        stored = image.stored
+        self.pixels += stored.size
+        if image.blank is not None:
+            self.valid += int(np.count_nonzero(stored != image.blank))
+        else:
+            self.valid += int(np.isfinite(stored).sum()) if image.bitpix < 0 else stored.size

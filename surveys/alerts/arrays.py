@@ -15,7 +15,6 @@ from surveys.alerts.reading import Epoch
 from surveys.alerts.stored import StampHdu
 from surveys.fits.provenance import Site
 
-
 What = Literal["kind", "alert", "object"]
 
 

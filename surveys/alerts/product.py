@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from surveys.alert import AlertName, AlertRecord
 from surveys.alerts.arrays import What, arrays_of
 from surveys.alerts.files import FileMaker
 from surveys.alerts.made import Made
-from surveys.alerts.reading import StampCatalog, read_epochs, records_of
+from surveys.alerts.pictures import Painter
+from surveys.alerts.reading import Epoch, StampCatalog, read_epochs, records_of
 from surveys.errors import RequestFault
 from surveys.fits.naming import safe_name
 from surveys.fits.provenance import Site
+from surveys.picture.avm import Caption
 from surveys.plan import CutoutPlan
 from surveys.survey import Survey
 
@@ -103,6 +106,8 @@ class StampProduct:
             return Stamped(stored.fits, FITS, stored.gzip)
         if request.array:
             return _stamped(arrays_of(epochs, self._kinds, maker, what), JSON)
+        if request.picture is not None:
+            return self._drawn(epochs, Painter(maker, request.picture, self._caption()))
         match what:
             case "kind":
                 return _stamped(maker.stamp(epochs[0], self.name.kind), FITS)
@@ -110,6 +115,32 @@ class StampProduct:
                 return _stamped(maker.alert(epochs[0], self._kinds), FITS)
             case "object":
                 return _stamped(maker.object(epochs, self._kinds), FITS)
+
+    def _drawn(self, epochs: Sequence[Epoch], painter: Painter) -> Stamped:
+        """Make a picture."""
+        match self._what:
+            case "kind":
+                picture = painter.stamp(epochs[0], self.name.kind)
+            case "alert":
+                picture = painter.alert(epochs[0], self._kinds)
+            case "object" if self.media_type == "image/webp":
+                picture = painter.animation(epochs, self._kinds)
+            case "object":
+                picture = painter.strip(epochs, self._kinds)
+        made = picture.made
+        remarks = tuple(dict.fromkeys(made.remarks))
+        return Stamped(picture.content, picture.media_type, None, made.covered, remarks, picture.recipe)
+
+    def _caption(self) -> Caption:
+        survey = self.survey
+        return Caption(
+            title=self.file_name.rpartition(".")[0],
+            credit=survey.credit or survey.publisher.name,
+            facility=survey.facility_name,
+            instrument=survey.instrument_name,
+            reference_url=survey.publisher.url,
+            dataset=self.site.did_prefix + self.plan.request.dataset,
+        )
 
     @property
     def _what(self) -> What:

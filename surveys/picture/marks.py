@@ -187,7 +187,7 @@ class _Sheet:
             self._text(line, (self.margin, self.margin + number * 1.25 * self.font_px), "lt", WHITE)
 
     def _lines(self, text: str) -> list[str]:
-        font = _font(self.font_px)
+        font = font_of(self.font_px)
         room = self.width - 2 * self.margin
         lines: list[str] = []
         for paragraph in text.splitlines():
@@ -199,15 +199,15 @@ class _Sheet:
                     longer = word
                 line = longer
             lines.append(line)
-        return [_shortened(line, font, room) for line in lines]
+        return [shortened(line, font, room) for line in lines]
 
     def _width(self, text: str) -> float:
-        return float(_font(self.font_px).getlength(text))
+        return float(font_of(self.font_px).getlength(text))
 
     def _text(self, text: str, at: Point, anchor: str, colour: Colour, size: float = 1.0) -> None:
         font_px = max(9.0, size * self.font_px)
         room = font_px * 1.6 + 6
-        width = float(_font(round(font_px)).getlength(text)) + room
+        width = float(font_of(round(font_px)).getlength(text)) + room
         layer = _Layer(self, (at[0] - width, at[1] - room, at[0] + width, at[1] + room))
         layer.text(text, at, anchor, font_px)
         layer.lay(colour)
@@ -251,7 +251,7 @@ class _Layer:
 
     def text(self, text: str, at: Point, anchor: str, font_px: float) -> None:
         """Text; `anchor` as Pillow has it."""
-        font, placed = _font(round(font_px * self.fine)), self._placed(at)
+        font, placed = font_of(round(font_px * self.fine)), self._placed(at)
         self._drawings[0].text(placed, text, fill=255, font=font, anchor=anchor)
         rim = max(1, round(self._rim_px * self.fine))
         self._drawings[1].text(
@@ -275,7 +275,8 @@ class _Layer:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font of all texts on pictures, of some pixels."""
     # Of matplotlib's data, for which it need not be imported: Pillow's own font knows no ′ and no ″.
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
@@ -284,7 +285,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _shortened(line: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+def shortened(line: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """Leave out the end of a line for which there is no room."""
     if font.getlength(line) <= room:
         return line
     while line and font.getlength(f"{line}…") > room:

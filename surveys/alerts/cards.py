@@ -58,8 +58,10 @@ def alert_facts(record: AlertRecord, kind: str, site: Site, text: str) -> list[t
         Cards of the stamp itself: a frame or a scale of time that it has stays.
     """
     own = dict(split_cards(text))
-    facts: list[tuple[str, Value, str]] = [
-        ("OBJECT", record.object_id, "object that the alert is of"),
+    facts: list[tuple[str, Value, str]] = []
+    if record.object_id:
+        facts.append(("OBJECT", record.object_id, "object that the alert is of"))
+    facts += [
         ("CANDID", record.candid, "number of the alert"),
         ("RA", record.ra_deg, "[deg] position of the alert, ICRS"),
         ("DEC", record.dec_deg, "[deg] position of the alert, ICRS"),

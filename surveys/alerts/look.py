@@ -9,21 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surveys.alert import AlertRecord
-from surveys.errors import RequestFault
+from surveys.alerts.options import look_of_stamp
 from surveys.kernels import area
 from surveys.lake import Orientation
 from surveys.picture.levels import sky_of
-from surveys.picture.look import Look, choose_look
+from surveys.picture.look import Look
 from surveys.picture.render import cite, colour_pixels
 from surveys.recipe import Recipe
-from surveys.request import CutoutRequest, Cuts, PictureOptions
+from surveys.request import Cuts, PictureOptions
 from surveys.survey import Survey
 
 Image = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-
-#: What a picture of stamps can be; the last one of several epochs.
-MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 #: Measured levels, in standard deviations of the sky: how far black is below it, how far white is above it at
 #: least, and the scale of asinh. A difference shows what became fainter too.
@@ -45,51 +42,6 @@ class Painted:
 
     pixels: Bytes
     recipe: str
-
-
-def check_stamp_look(request: CutoutRequest, survey: Survey) -> None:
-    """Refuse what pictures of stamps do not know, and what contradicts itself; needs no pixel.
-
-    Raises
-    ------
-    RequestFault
-        Naming the parameter.
-    """
-    options = request.picture
-    if options is None:
-        return
-    meaningless = (
-        ("RGB", bool(options.bands)),
-        ("ALGORITHM", bool(options.algorithm)),
-        ("VARIANT", bool(options.variant)),
-        ("Q", options.q is not None),
-        ("MINIMUM", bool(options.minimum)),
-        ("CONTRAST", options.contrast is not None),
-        ("SATURATION", options.saturation is not None),
-    )
-    for word, is_given in meaningless:
-        if is_given:
-            raise RequestFault(
-                f"{word} is for colour pictures of several bands; a stamp is of one band: leave it out"
-            )
-    if options.orient == "north":
-        raise RequestFault("ORIENT=north: stamps are not resampled; leave ORIENT out")
-    look_of_stamp(options, survey, request.filters[0] if len(request.filters) == 1 else "")
-
-
-def look_of_stamp(options: PictureOptions, survey: Survey, band: str) -> Look:
-    """Decide how the stamp of a band is shown.
-
-    Raises
-    ------
-    RequestFault
-        As of pictures of images.
-    """
-    if not band:
-        # Of an unknown band nothing is known but that it is one.
-        survey, band = replace(survey, recipes=()), survey.bands[0].label
-    still = replace(options, media_type=MEDIA_TYPES[0]) if options.media_type in MEDIA_TYPES else options
-    return choose_look(still, survey, [band])
 
 
 def turned(values: Image, orientation: Orientation) -> Image:

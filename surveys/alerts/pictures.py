@@ -12,17 +12,9 @@ from PIL import Image
 
 from surveys.alerts.cards import iso_of
 from surveys.alerts.files import FileMaker
-from surveys.alerts.look import (
-    check_stamp_look,
-    cited,
-    levelled,
-    look_of_stamp,
-    paint,
-    resized,
-    turned,
-    zeropoints,
-)
+from surveys.alerts.look import cited, levelled, paint, resized, turned, zeropoints
 from surveys.alerts.made import Made
+from surveys.alerts.options import check_stamp_look, look_of_stamp
 from surveys.alerts.placing import placed
 from surveys.alerts.reading import Epoch
 from surveys.alerts.sheet import MOST_PIXELS, Sheet, lay_out

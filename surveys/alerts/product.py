@@ -173,10 +173,7 @@ def describe_stamps(plan: CutoutPlan, catalog: StampCatalog, site: Site) -> Stam
     name = None if survey.lake is None else AlertName.parse(request.dataset, survey.lake)
     if name is None:
         raise ValueError(f"{request.dataset} names neither an alert nor an object")
-    parts = [records[0].object_id]
-    if name.what == "alert":
-        parts.append(str(records[0].candid))
-    if name.kind:
-        parts.append(name.kind)
-    file_name = safe_name("_".join(parts), SUFFIXES[media_type])
+    number = str(records[0].candid) if name.what == "alert" else ""
+    parts = (survey.name, records[0].object_id, number, name.kind)
+    file_name = safe_name("_".join(part for part in parts if part), SUFFIXES[media_type])
     return StampProduct(file_name, media_type, name, plan, records, survey, site)

@@ -134,10 +134,9 @@ class Sheet:
                 at = (left + self.panel_width / 2, top - self._text / 2)
                 pen.text(at, fitting[0], fill=ink, font=font, anchor="mm")
         if title:
-            room = self.width - self._left - _GAP
-            pen.text(
-                (self._left, self._text / 2), shortened(title, font, room), fill=ink, font=font, anchor="lm"
-            )
+            left, above = self._margin
+            text = shortened(title, font, self.width - left - self._left - _GAP)
+            pen.text((left + self._left, above + self._text / 2), text, fill=ink, font=font, anchor="lm")
         for line in range(0, self.columns, self.per_line):
             for row, name in enumerate(row_names):
                 self._name_row(sheet, name, self.corner(line, row)[1])

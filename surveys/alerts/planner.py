@@ -15,13 +15,15 @@ from surveys.index.catalog import Catalog
 from surveys.lake import Lake
 from surveys.plan import Cost, CutoutPlan, Stamp
 from surveys.planning.limits import Limits
-from surveys.request import AS_DECLARED, CutoutRequest
+from surveys.request import AS_DECLARED, CutoutRequest, PictureOptions
 from surveys.survey import Survey
 
 #: Side of a stamp whose size is not declared, pixels; of the products only making tells the true one.
 SIDE_PX = 64
 #: Of a FITS stamp beside its pixels, and of a pixel: as it is stored, and as a number in JSON.
 HEADER_BYTES, PIXEL_BYTES, NUMBER_BYTES = 5760, 4, 20
+#: Side of a stamp in a picture of several, at least.
+PANEL_PX = 120
 
 
 def lake_of(survey: Survey) -> Lake:
@@ -97,7 +99,7 @@ def plan_records(
     if not records:
         return CutoutPlan(request, generation, (), Cost(0, 0, 0))
     kinds = kinds_of(name, survey)
-    cost = _cost(request, survey, len(records) * len(kinds))
+    cost = _cost(request, survey, len(records), len(kinds))
     _check_cost(cost, len(records), name, kinds, limits)
     stamps = tuple(Stamp(one.id, one.dataset, kinds, one.file.size, one.file.version) for one in records)
     return CutoutPlan(request, generation, (), cost, stamps)
@@ -178,7 +180,6 @@ def refuse_meaningless(request: CutoutRequest) -> None:
     asked: tuple[tuple[str, bool], ...] = (
         ("POL", bool(request.pol)),
         ("MASK", request.mask),
-        ("CHECKSUM", request.checksum),
         ("LAYOUT", request.layout != "mef"),
         ("EDGE", request.edge != "auto" and request.stencil is None),
         ("COMBINE", mosaic.combine != usual.combine),
@@ -237,17 +238,30 @@ def stamp_side_px(survey: Survey) -> int:
     return max(1, round(2.0 * radius_deg / scale_deg)) if radius_deg and scale_deg else SIDE_PX
 
 
-def _cost(request: CutoutRequest, survey: Survey, stamps: int) -> Cost:
+def _cost(request: CutoutRequest, survey: Survey, epochs: int, kinds: int) -> Cost:
     """Estimate what a product takes: the true sizes of stamps stand in their files alone."""
-    pixels = stamp_side_px(survey) ** 2
-    drawn, size = pixels, HEADER_BYTES + PIXEL_BYTES * pixels
+    side, stamps = stamp_side_px(survey), epochs * kinds
+    pixels = side**2 * stamps
+    drawn, size = pixels, HEADER_BYTES * stamps + PIXEL_BYTES * pixels
     if (picture := request.picture) is not None:
-        side = stamp_side_px(survey)
-        drawn = (picture.width or picture.height or side) * (picture.height or picture.width or side)
-        size = drawn
+        drawn = size = _drawn(picture, side, epochs, kinds)
     elif request.array:
         size = NUMBER_BYTES * pixels
-    return Cost(pixels * stamps, drawn * stamps, size * stamps)
+    return Cost(pixels, drawn, size)
+
+
+def _drawn(picture: PictureOptions, side: int, epochs: int, kinds: int) -> int:
+    """Pixels of a picture: WIDTH and HEIGHT are of the whole of it."""
+    width, height = picture.width or picture.height, picture.height or picture.width
+    if epochs * kinds == 1:
+        return (width or side) * (height or side)
+    frames = epochs if picture.media_type == "image/webp" else 1
+    if picture.width and picture.height:
+        return picture.width * picture.height * frames
+    # Panels are enlarged until they fill the width, or are large enough to be seen.
+    columns = kinds if frames > 1 else epochs if epochs > 1 else kinds
+    panel = max(side, PANEL_PX, (width or 0) // columns)
+    return panel**2 * epochs * kinds
 
 
 def _check_cost(cost: Cost, epochs: int, name: AlertName, kinds: Sequence[str], most: Limits) -> None:

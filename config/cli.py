@@ -220,7 +220,9 @@ def check(name: str, stamps: int, seed: int | None) -> None:
 @click.option("--detail", metavar="WORD", help="full: weight, mask and psf too.")
 @click.option("--checksum", is_flag=True, help="Write CHECKSUM and DATASUM.")
 @click.option(
-    "--format", metavar="WORD", help="fits, png or jpeg.  [default: by the name of the output, else fits]"
+    "--format",
+    metavar="WORD",
+    help="fits, png or jpeg; of alerts webp and json too.  [default: by the name of the output, else fits]",
 )
 @click.option("--rgb", metavar="R,G,B", help="Bands of a colour picture: i,r,g.")
 @click.option("--recipe", metavar="NAME", help="Recipe of the survey for pictures, or auto.")

@@ -34,7 +34,7 @@ class NoOverlap(Exception):
 
 
 #: What a file is by the end of its name.
-FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".json": "json"}
 
 #: Options that are called otherwise than their parameters.
 _PARAMETERS = {"format": "responseformat"}

@@ -30,13 +30,15 @@ CLOSED = 'access = { groups = ["members"] }\n'
 
 @dataclass(frozen=True)
 class RealAlert:
-    """An alert as pyarrow reads it."""
+    """An alert as pyarrow reads it; `time` as the lake has it."""
 
     survey: str
     candid: int
     object_id: str
     ra_deg: float
     dec_deg: float
+    time: float
+    band: str
     stamps: Mapping[str, bytes]
 
     @property
@@ -81,7 +83,9 @@ def _alert(survey: str, row: Mapping[str, Any]) -> RealAlert:
         source = row["diaSource"]
         name = str(source["diaObjectId"] or "")
         stamps = {kind: row[f"cutout{kind}"] for kind in kinds}
-        return RealAlert(survey, row["diaSourceId"], name, source["ra"], source["dec"], stamps)
+        place = source["ra"], source["dec"], source["midpointMjdTai"]
+        return RealAlert(survey, row["diaSourceId"], name, *place, source["band"], stamps)
     candidate = row["candidate"]
     stamps = {kind: row[f"cutout{kind}"]["stampData"] for kind in kinds}
-    return RealAlert(survey, row["candid"], row["objectId"], candidate["ra"], candidate["dec"], stamps)
+    place = candidate["ra"], candidate["dec"], candidate["jd"]
+    return RealAlert(survey, row["candid"], row["objectId"], *place, "gri"[candidate["fid"] - 1], stamps)

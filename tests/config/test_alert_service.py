@@ -34,7 +34,8 @@ NEEDS_MORE = {
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Flask:
-    return make_alert_service(tmp_path_factory.mktemp("alerts"), real_data)
+    environ = {"FOUNTAIN_SYNC__MAX_PIXELS": "1000000"}
+    return make_alert_service(tmp_path_factory.mktemp("alerts"), real_data, environ)
 
 
 @pytest.fixture

@@ -47,6 +47,8 @@ from portal.explore import views as explore_views
 from portal.status import StatusKeeper
 from sia import views as sia_views
 from soda import views as soda_views
+from soda.broker import views as broker_views
+from soda.broker.call import Broker
 from soda.descriptor import ASYNC, SYNC, Descriptors, Endpoint
 from soda.engine import Engine as SodaEngine
 from soda.estimate.service import EstimateService
@@ -266,6 +268,7 @@ def _data_resources(
     index = parts.catalog, parts.identifiers, parts.descriptors
     habits = Habits(parts.surveys, parts.identifiers, parts.rights)
     yield soda_views.make_blueprint(sync, parts.previews, habits, base_url)
+    yield broker_views.make_blueprint(Broker(parts.soda, sync), base_url)
     query = make_query(settings.sia, settings.sync, *index, parts.rights.reader)
     yield sia_views.make_blueprint(query, base_url)
     yield hips_views.make_blueprint(hips, base_url)

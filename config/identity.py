@@ -41,7 +41,7 @@ SESSION = "fountain.session"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: Resources that are only read, by POST too. Their work is done for whoever asks: not for a page of another
 #: site, in the name of its visitor.
-_READ = frozenset(("/sync", "/cutout", "/preview", "/query", "/links", "/estimate"))
+_READ = frozenset(("/sync", "/cutout", "/preview", "/query", "/links", "/estimate", "/api/v1/cutouts"))
 #: Answered although the service is for those alone who are known: how it is, and how to be known.
 _OPEN = (
     "/availability",

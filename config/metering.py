@@ -19,6 +19,7 @@ from config.settings import Settings
 from dali.addresses import is_within, network_of
 from dali.caller import Caller, caller_in
 from dali.errors import ProtocolError, TooManyRequests
+from soda.broker.call import PATH as BROKER
 from soda.service import SENT, Sent
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 #: Key of the WSGI environment: why a request is refused, which the application says.
 REFUSED = "fountain.refused"
 #: What is asked for by these counts, by whatever method; of jobs it is their making alone.
-CUTOUTS = frozenset(("/sync", "/cutout"))
+CUTOUTS = frozenset(("/sync", "/cutout", BROKER))
 METERED = CUTOUTS | {"/preview", "/estimate", "/query", "/links", "/explore", "/surveys", "/position"}
 #: What begins a login, which is kept for a while.
 LOGINS = "/login/"

@@ -50,7 +50,7 @@ WITHIN_S = 1.0
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Rules whose successful answers are cutouts.
-CUTOUTS = frozenset({"/sync", "/cutout"})
+CUTOUTS = frozenset({"/sync", "/cutout", "/api/v1/cutouts"})
 
 #: Name, help and label of what workers count.
 _TALLIES: Mapping[Counted, tuple[str, str, str]] = {

@@ -32,6 +32,8 @@ _VOTABLE_ERRORS = "fountain.votable_errors"
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+#: What lies below this speaks JSON, whatever its clients say that they accept.
+_JSON_PATHS = "/api/"
 
 
 def answer_errors_as(request: Request, votable_type: str | None) -> None:
@@ -56,7 +58,8 @@ def _body(error: ProtocolError, request: Request) -> tuple[str | bytes, str]:
     request_id = str(request.environ.get(REQUEST_ID, "-"))
     if votable_type := request.environ.get(_VOTABLE_ERRORS):
         return error_document(fault_message(error, request_id)), votable_type
-    if request.accept_mimetypes.best_match(["text/plain", JSON]) == JSON:
+    is_json = request.path.startswith(_JSON_PATHS)
+    if is_json or request.accept_mimetypes.best_match(["text/plain", JSON]) == JSON:
         return error_json(error, request_id), JSON
     return error_text(error, request_id), TEXT
 

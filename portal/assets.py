@@ -24,6 +24,7 @@ _NOT_FOR_ROBOTS = (
     "/sync",
     "/async",
     "/cutout",
+    "/api",
     "/preview",
     "/estimate",
     "/query",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from portal.interface.schemas import (
@@ -19,12 +19,15 @@ from portal.interface.schemas import (
 )
 from portal.jobs.acts import ACTS
 from portal.texts import HABITS
+from soda.broker.call import ARGUMENTS
+from soda.broker.call import PATH as BROKER
 from soda.habits import OWN
 from soda.table import JOB_PARAMETERS, PARAMETERS, SodaParameter
 
 JSON = "application/json"
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 STREAM = "text/event-stream"
+ANYTHING: Schema = {}
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
@@ -102,7 +105,9 @@ _RUN = (
     Asked("NOTIFY", TEXT, "Who is told what becomes of it: mail, none, or a URL"),
 )
 _CUTOUT = dict.fromkeys(("application/fits", "image/png", "image/jpeg"), _FILE)
-_GIVEN = {200: Told("The cutout", _CUTOUT), 204: Told("There are no data in the region")}
+#: Of stamps of alerts there is more.
+_SENT = {**_CUTOUT, "image/webp": _FILE, JSON: ANYTHING}
+_GIVEN = {200: Told("The cutout", _SENT), 204: Told("There are no data in the region")}
 _SYNC = tuple(_soda(parameter) for parameter in PARAMETERS)
 _JOB = tuple(_soda(parameter) for parameter in JOB_PARAMETERS)
 _PLANNED = (
@@ -112,6 +117,15 @@ _PLANNED = (
     Asked("AFTER", WHOLE, "After this row"),
 )
 _BY_ID = "/async/{job_id}"
+_STAMPS = {
+    200: Told(
+        "The arrays of the stamps, in a list also of one; or the file; of a GET of nothing the arguments",
+        {JSON: ANYTHING, "application/octet-stream": _FILE},
+    )
+}
+_STAMP = tuple(
+    Asked(name, TEXT, told, is_required=is_needed) for name, (is_needed, told) in ARGUMENTS.items()
+)
 
 OPERATIONS: Sequence[Operation] = (
     Operation(
@@ -133,6 +147,25 @@ OPERATIONS: Sequence[Operation] = (
         _GIVEN,
         _SYNC,
         (FORM,),
+    ),
+    Operation(
+        "get",
+        BROKER,
+        "stamps",
+        "Stamps of an alert, by the call that users of a broker know",
+        "cutouts",
+        _STAMPS,
+        tuple(replace(asked, is_required=False) for asked in _STAMP),
+    ),
+    Operation(
+        "post",
+        BROKER,
+        "stampsByBody",
+        "Stamps of an alert, asked for by a JSON object or a form",
+        "cutouts",
+        _STAMPS,
+        _STAMP,
+        (JSON, FORM),
     ),
     Operation(
         "get",

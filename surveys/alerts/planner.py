@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from surveys.access import Reader
 from surveys.alert import AlertName, AlertRecord
-from surveys.errors import RequestFault, TooLarge, UnknownDataset
+from surveys.errors import RequestFault, TooLarge
+from surveys.index.alerts.facts import unnamed
 from surveys.index.catalog import Catalog
 from surveys.lake import Lake
 from surveys.plan import Cost, CutoutPlan, Stamp
@@ -63,7 +64,8 @@ def plan_stamps(
     """
     name = AlertName.parse(request.dataset, lake_of(survey))
     if name is None:
-        raise _unnamed(request.dataset, survey, catalog, reader)
+        known = catalog.alerts if survey.access.may_read_all(reader) else None
+        raise unnamed(survey, request.dataset, known)
     _check(request, survey, name)
     records: Sequence[AlertRecord]
     if name.what == "alert":
@@ -115,51 +117,13 @@ def name_of(dataset: str, survey: Survey) -> AlertName:
     """
     name = AlertName.parse(dataset, lake_of(survey))
     if name is None:
-        raise UnknownDataset(f"there is no dataset {dataset!r}: {_how(survey)}")
+        raise unnamed(survey, dataset, None)
     return name
 
 
 def kinds_of(name: AlertName, survey: Survey) -> tuple[str, ...]:
     """Kinds of stamps that an identifier means."""
     return (name.kind,) if name.kind else tuple(kind.name for kind in lake_of(survey).stamps)
-
-
-def _unnamed(dataset: str, survey: Survey, catalog: Catalog, reader: Reader) -> RequestFault:
-    """Say how alerts are named; of a bare name, whether it is that of an alert or of an object."""
-    _, *rest = dataset.split("/")
-    if not rest:
-        return RequestFault(
-            f"{survey.name} is a survey of alerts, which is not cut by regions: {_how(survey)}"
-        )
-    if len(rest) > 1 or rest[0].lower() in ("", "alert", "object"):
-        return UnknownDataset(f"there is no dataset {dataset!r}: {_how(survey)}")
-    ways = (f"{survey.name}/alert/{rest[0]}", f"{survey.name}/object/{rest[0]}")
-    sentence = f"{rest[0]!r} may be an alert or an object of {survey.name}: write {ways[0]} or {ways[1]}"
-    if not survey.access.may_read_all(reader):
-        return RequestFault(sentence)
-    there = [way for way in ways if _is_there(way, survey, catalog)]
-    if not there:
-        return UnknownDataset(f"{survey.name} has neither an alert nor an object {rest[0]!r}: {_how(survey)}")
-    return RequestFault(f"{sentence}; there is {' and '.join(there)}")
-
-
-def _is_there(dataset: str, survey: Survey, catalog: Catalog) -> bool:
-    try:
-        name = name_of(dataset, survey)
-        if name.what == "alert":
-            return bool(catalog.alerts.alert(survey, name.candid))
-        return bool(catalog.alerts.epochs(survey, name.key))
-    except UnknownDataset:
-        return False
-    except TooLarge:
-        return True
-
-
-def _how(survey: Survey) -> str:
-    return (
-        f"name an alert or an object, {survey.name}/alert/<number> or {survey.name}/object/<name>; "
-        "/query?POS=… finds alerts by place"
-    )
 
 
 def _check(request: CutoutRequest, survey: Survey, name: AlertName) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from surveys.errors import ImageRefused, UnknownDataset
 from surveys.lake import Lake
@@ -87,7 +87,8 @@ class LakeFiles:
         Parameters
         ----------
         named
-            Below the root, or whole: with the root, or one of the other beginnings that the lake is known as.
+            Below the root, or whole: with the root, or one of the other beginnings that the lake is known as;
+            of a URL among these, its path alone is enough.
 
         Raises
         ------
@@ -95,7 +96,9 @@ class LakeFiles:
             If it is elsewhere: another scheme or folder, or by ``..`` or its like.
         """
         path = named
-        for beginning in (self._lake.root, *self._lake.known_as):
+        beginnings = (self._lake.root, *self._lake.known_as)
+        paths = [urlsplit(beginning).path for beginning in beginnings if "://" in beginning]
+        for beginning in (*beginnings, *filter(None, paths)):
             if named.startswith(f"{beginning}/"):
                 path = named[len(beginning) + 1 :]
                 break

@@ -96,6 +96,9 @@ CASES: dict[tuple[str, str], Case] = {
     ("/sync", "POST"): Case(READ, data=CUTOUT),
     ("/cutout", "GET"): Case(READ, query=WORDS),
     ("/preview", "GET"): Case(READ, query={"ID": SECRET}),
+    # Of alerts, of which there are none here; tests/soda/alerts has some.
+    ("/api/v1/cutouts", "GET"): Case(NO_WAY, query={"candid": "1", "kind": "All"}, never=True),
+    ("/api/v1/cutouts", "POST"): Case(NO_WAY, data={"candid": "1", "kind": "All"}, never=True),
     ("/estimate", "GET"): Case(ALL, query=CUTOUT, shows='"images": 1'),
     ("/estimate", "POST"): Case(ALL, data=CUTOUT, shows='"images": 1'),
     ("/query", "GET"): Case(ALL, query={"COLLECTION": "Secret"}, shows="secret/g/a"),

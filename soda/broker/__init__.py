@@ -1,0 +1,1 @@
+"""Stamps of alerts by the call that users of a broker know."""

@@ -11,6 +11,7 @@ from config import (
     account_commands,
     admin_commands,
     aladin,
+    alert_commands,
     job_commands,
     limits,
     operations,
@@ -18,6 +19,7 @@ from config import (
     sky_viewers,
 )
 from config.batch.command import batch
+from config.indexing import run_index, tell_index
 from config.terminal import console, database, declared_survey, progress_bar, read_settings
 from config.token_file import option as token_option
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from config.settings import Settings
-    from surveys.index.report import IndexReport
-    from surveys.survey import Survey
 
 #: The survey of the demo's alerts, and their folder.
 DEMO_ALERTS = "demo-alerts"
@@ -115,7 +115,7 @@ def demo(workers: int | None) -> None:
         report = make_demo(settings.data.path / "demo", workers=workers, progress=progress)
     click.echo(f"{report.made} of {report.files} files made, {report.size / 1e6:.0f} MB in {report.folder}")
     with database(settings) as engine:
-        _report(_index(engine, declared_survey(settings, "demo"), workers))
+        tell_index(run_index(engine, declared_survey(settings, "demo"), workers))
         _make_overviews(settings, "demo", workers)
         _make_demo_alerts(settings, engine)
     circle = format_numbers(DEMO.ra_deg, DEMO.dec_deg, DEMO.radius_deg)
@@ -132,6 +132,7 @@ def survey() -> None:
 
 
 survey.add_command(sky_viewers.hips)
+survey.add_command(alert_commands.import_avro)
 
 
 @survey.command()
@@ -153,8 +154,8 @@ def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> 
 
     settings = read_settings()
     with database(settings) as engine:
-        report = _index(engine, declared_survey(settings, name), workers or available_cores(), file, checksum)
-        _report(report)
+        declared = declared_survey(settings, name)
+        tell_index(run_index(engine, declared, workers or available_cores(), file, checksum))
         _make_overviews(settings, name, workers or available_cores())
 
 
@@ -327,17 +328,6 @@ def upgrade() -> None:
     click.echo("The tables are up to date.")
 
 
-def _index(
-    engine: Engine, declared: Survey, workers: int, file: Path | None = None, checksum: bool = False
-) -> IndexReport:
-    from surveys.index.ingest import index_survey
-
-    with progress_bar(f"indexing {declared.name}") as progress:
-        return index_survey(
-            engine, declared, workers=workers, progress=progress, only_file=file, checksum=checksum
-        )
-
-
 def _make_demo_alerts(settings: Settings, engine: Engine) -> None:
     """Make and index the alerts of the demo sky, where Parquet can be written."""
     from config.demo.alerts import can_be_made, make_alerts
@@ -350,7 +340,7 @@ def _make_demo_alerts(settings: Settings, engine: Engine) -> None:
     report = make_alerts(settings.data.path / DEMO_ALERTS)
     made = "made" if report.made else "kept"
     click.echo(f"{report.alerts} alerts in {report.files} files {made} in {report.folder}")
-    _report(_index(engine, declared_survey(settings, DEMO_ALERTS), 1))
+    tell_index(run_index(engine, declared_survey(settings, DEMO_ALERTS), 1))
 
 
 def _make_overviews(settings: Settings, name: str, workers: int) -> None:
@@ -378,16 +368,3 @@ def _make_overviews(settings: Settings, name: str, workers: int) -> None:
         click.echo(f"no overview: {failure}", err=True)
     all_of_them = report.made + report.kept
     click.echo(f"{declared.name}: {all_of_them} overviews ({report.made} new, {report.removed} removed)")
-
-
-def _report(report: IndexReport) -> None:
-    for refusal in report.refused:
-        click.echo(f"left out: {refusal}", err=True)
-    if report.unreadable:
-        click.echo(
-            f"{report.unreadable} folders could not be listed; what was known of them is kept", err=True
-        )
-    click.echo(
-        f"{report.survey}: {report.files} files ({report.added} new, {report.changed} changed, "
-        f"{report.vanished} gone), {len(report.refused)} left out"
-    )

@@ -52,7 +52,7 @@ def _gunzip(stored: memoryview, size: int) -> memoryview:
 
 def _by_pyarrow(codec: int, stored: memoryview, size: int) -> memoryview:
     name = _NAMES[codec]
-    if codec == SNAPPY and _snappy_size(stored) != size:
+    if codec == SNAPPY and snappy_size(stored) != size:
         raise Malformed  # what is not filled would be whatever memory had
     try:
         if codec == BROTLI:
@@ -67,7 +67,7 @@ def _by_pyarrow(codec: int, stored: memoryview, size: int) -> memoryview:
     return unpacked
 
 
-def _snappy_size(stored: memoryview) -> int:
+def snappy_size(stored: memoryview) -> int:
     """Bytes that a block of snappy says it has, as it begins."""
     number = 0
     for place, byte in enumerate(stored[:5]):

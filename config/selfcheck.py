@@ -1,4 +1,7 @@
-"""A first cutout of the demo survey through HTTP: proof that the service works, and something to look at."""
+"""A first cutout of the demo survey through HTTP: proof that the service works, and something to look at.
+
+Its alerts are there where Parquet can be read.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from urllib.request import urlopen
 
 import click
 
-from config.demo.recipe import DEMO
+from config.demo.recipe import DEMO, DEMO_OBJECT
 from dali.xtypes import format_numbers
 
 TIMEOUT_S = 30
@@ -43,3 +46,16 @@ class SelfCheck:
         click.echo(
             f"Self-check: a cutout of {len(content)} bytes came from\n  {asked}\nand was saved as {saved}"
         )
+        self._look_at_alerts()
+
+    def _look_at_alerts(self) -> None:
+        """Fetch the epochs of an object, where the demo has alerts."""
+        asked = f"{self.url}/sync?ID={quote(f'{self.base}?{DEMO_OBJECT}', safe=':/?')}&RESPONSEFORMAT=webp"
+        try:
+            with urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310  # our own http URL
+                content = answer.read()
+        except OSError:
+            return
+        saved = self.folder / "first-object.webp"
+        saved.write_bytes(content)
+        click.echo(f"A supernova of its alerts, from\n  {asked}\nwas saved as {saved}")

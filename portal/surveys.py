@@ -73,10 +73,12 @@ class SurveysShown:
         self._kept: Lru[tuple[str, int], dict[str, Any]] = Lru(_KEPT)
 
     def open_to(self, caller: Caller) -> list[Survey]:
-        """List the surveys of which a caller may read some, those without images last."""
+        """List the surveys of which a caller may read some: of images first, empty ones last."""
         reader = self._reader_of(caller)
         found = [survey for survey in self._catalog.surveys if survey.access.may_enter(reader)]
-        return sorted(found, key=lambda survey: not self._catalog.generation(survey.name))
+        return sorted(
+            found, key=lambda survey: (not self._catalog.generation(survey.name), survey.lake is not None)
+        )
 
     def told(self, caller: Caller, place: Place | None = None, radius_deg: float = 0.0) -> dict[str, Any]:
         """Tell of all of them; with a place, which bands have images there."""

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import replace
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from config.demo import DEMO, RECIPE, make_demo
+from config.demo import DEMO, DEMO_OBJECT, RECIPE, make_demo
+from config.demo.alerts import ALERTS, make_alerts
 from config.demo.make import STAMP
 from config.demo.recipe import BANDS, tile_wcs, tiles_of
 from config.demo.sky import ZEROPOINT, group_sources
 from config.demo.tile import GAIN, SATURATION
 from surveys.declaration import read_survey
 from surveys.simulation import Image, Profile, make_sources, render, tangent_plane
+from tests.conftest import REPOSITORY
 
 # Large overlaps and many stars, nothing large among them: there are some to measure on two tiles.
 SMALL = replace(
@@ -364,3 +371,82 @@ def test_thin_galaxy_points_the_same_way_on_every_tile() -> None:
         tip_x, tip_y = tile.all_world2pix(*tip, 0)
         expected = np.arctan2(tip_y - y, tip_x - x)
         assert np.sin(measured - expected) == pytest.approx(0, abs=2e-3)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    assert make_alerts(folder).made
+    return folder
+
+
+def rows_of(lake: Path) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted(lake.rglob("*.parquet")) for row in pq.ParquetFile(path).read().to_pylist()
+    ]
+
+
+def stamp(row: dict[str, Any], kind: str) -> Image:
+    with fits.open(BytesIO(gzip.decompress(row[f"cutout{kind}"]["stampData"]))) as hdus:
+        return np.array(hdus[0].data)[::-1]
+
+
+def test_alerts_of_the_demo_brighten_and_fade_in_the_middle_of_their_stamps(lake: Path) -> None:
+    rows = rows_of(lake)
+    y, x = np.indices((63, 63)) - 31
+    like_a_star = np.exp(-(x**2 + y**2) / 1.5)
+    assert len({row["objectId"] for row in rows}) == ALERTS.supernovae + ALERTS.variables
+    assert len({row["candid"] for row in rows}) == len(rows)
+    for row in rows:
+        science, template, difference = (stamp(row, kind) for kind in ("Science", "Template", "Difference"))
+        # Each is rounded to single precision by itself.
+        assert np.allclose(science - template, difference, atol=1e-3 * np.abs(science).max())
+        flux = float((like_a_star * difference).sum())
+        assert (flux > 0) == (row["candidate"]["isdiffpos"] == "t")
+    first = sorted(
+        (row for row in rows if row["objectId"] == "FS26aaaaaaa"), key=lambda row: row["candidate"]["jd"]
+    )
+    light = [-row["candidate"]["magpsf"] for row in first]
+    assert 0 < int(np.argmax(light)) < len(light) - 1
+
+
+def test_alerts_of_the_demo_are_in_its_spiral(lake: Path) -> None:
+    """The template, turned north up, is the sky there."""
+    plane = tangent_plane(RECIPE.groups[0].ra_deg, RECIPE.groups[0].dec_deg)
+    sky = group_sources(RECIPE, RECIPE.groups[0], plane)
+    row = next(
+        row for row in rows_of(lake) if row["objectId"] == "FS26aaaaaaa" and row["candidate"]["fid"] == 2
+    )
+    grid = tangent_plane(row["candidate"]["ra"], row["candidate"]["dec"])
+    grid.wcs.crpix, grid.wcs.cdelt = [32, 32], [-1 / 3600, 1 / 3600]
+    grid.wcs.set()
+    truth = render(sky, BANDS.index("r"), plane, grid, (63, 63), 2.0, 1.0)
+    turned = stamp(row, "Template")
+    assert np.corrcoef(truth.ravel(), turned.ravel())[0, 1] > 0.99
+    assert np.corrcoef(truth.ravel(), turned[::-1].ravel())[0, 1] < 0.97
+    away = SkyCoord(row["candidate"]["ra"], row["candidate"]["dec"], unit="deg").separation(
+        SkyCoord(DEMO.ra_deg, DEMO.dec_deg, unit="deg")
+    )
+    assert away.arcsec < 20
+
+
+def test_alerts_of_the_demo_are_the_same_whenever_they_are_made(tmp_path: Path) -> None:
+    few = replace(ALERTS, supernovae=2, variables=1, nights=6)
+    make_alerts(tmp_path, few)
+    before = digests(tmp_path)
+    assert not make_alerts(tmp_path, few).made
+    assert digests(tmp_path) == before
+    (tmp_path / next(name for name in before if name.endswith(".parquet"))).unlink()
+    assert make_alerts(tmp_path, few).made
+    assert digests(tmp_path) == before
+    make_alerts(tmp_path, replace(few, nights=4))
+    assert {row["objectId"] for row in rows_of(tmp_path)} <= {"FS26aaaaaaa", "FS26aaaaaab", "FS26aaaaaac"}
+    assert digests(tmp_path).keys() < before.keys()
+
+
+def test_the_object_that_is_shown_first_is_among_them(lake: Path) -> None:
+    survey, word, name = DEMO_OBJECT.split("/")
+    declared = read_survey(REPOSITORY / "config" / "surveys" / f"{survey}.toml", lake.parent)
+    assert declared.lake is not None
+    assert word == "object"
+    assert name in {row["objectId"] for row in rows_of(lake)}

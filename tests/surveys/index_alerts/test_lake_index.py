@@ -268,7 +268,7 @@ def test_what_a_dead_indexer_left_is_cleared_away(engine: Engine, root: Path) ->
     night(root, 10, 30, "b.parquet")
     edition = LakeEdition(engine, survey, datetime.now(UTC))
     edition.end_files(list(edition.known_files().values()))
-    for file in LakeFiles(survey.lake or pytest.fail()).walk():
+    for file in LakeFiles(survey.lake or pytest.fail("no lake")).walk():
         edition.add(scan_file(survey, file))
     assert rows(engine)[0] == 3
     (root / "b.parquet").unlink()

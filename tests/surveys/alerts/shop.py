@@ -60,7 +60,7 @@ def shop_of(survey: Survey, database: Path) -> Iterator[Shop]:
 
 def _rows(path: Path) -> Iterator[tuple[int, str, Stamps]]:
     for row in pq.ParquetFile(path).read().to_pylist():
-        stored = {kind: row[f"cutout{kind}"] for kind in KINDS}
+        stored = {kind: row.get(f"cutout{kind}") for kind in KINDS}
         stamps = {kind: one["stampData"] if isinstance(one, dict) else one for kind, one in stored.items()}
         if "candid" in row:
             yield row["candid"], row["objectId"], stamps

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,22 +95,25 @@ class CutoutFacts:
         What describing or making it has shown, a sentence each.
     recipe
         Of a picture: by what it was made, with all numbers; "" before it is made.
+    beyond
+        What became of a region beyond a stamp, which shows when it is made.
     """
 
     plan: CutoutPlan
     covered: float | None = None
     found: tuple[str, ...] = ()
     recipe: str = ""
+    beyond: Literal["", "clipped", "padded"] = ""
 
     @property
     def clipped(self) -> bool:
         """Whether the region reaches beyond the data."""
-        return self.plan.clipped
+        return self.plan.clipped or self.beyond != ""
 
     @property
     def padded(self) -> bool:
         """Whether pixels that no image has stand in the product."""
-        return self.plan.padded
+        return self.plan.padded or self.beyond == "padded"
 
     @property
     def resampled(self) -> bool:
@@ -327,7 +330,7 @@ def _stamp(plan: CutoutPlan, catalog: Catalog, site: Site) -> CutoutResult:
     stamps = cast("StampCatalog", catalog)
     product = describe_stamps(plan, stamps, site)
     made = product.make(stamps)
-    facts = CutoutFacts(plan, made.covered, made.remarks, made.recipe)
+    facts = CutoutFacts(plan, made.covered, made.remarks, made.recipe, made.beyond)
     content = made.content
     return CutoutResult(product, lambda: iter((content,)), len(content), facts, made.media_type, made.gzip)
 

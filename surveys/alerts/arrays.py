@@ -81,8 +81,7 @@ def _stamps(epoch: Epoch, kinds: Sequence[str], maker: FileMaker, made: Made) ->
 
 def _stamp(epoch: Epoch, kind: str, maker: FileMaker, made: Made) -> Iterator[bytes]:
     cut = maker.image(epoch, kind)
-    made.remarks += cut.remarks
-    made.count(cut.hdu)
+    made.note(cut)
     yield array_json(values_of(cut.hdu))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -27,6 +28,9 @@ _REFERENCE = re.compile(r"CRVAL([12])[A-Z]?")
 _PIXEL_CARD = re.compile(r"(?:CRPIX|LTV)([12])[A-Z]?")
 
 
+Beyond = Literal["", "clipped", "padded"]
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """What is left of a stamp.
@@ -39,14 +43,19 @@ class Cut:
         Pixels of the stamp that it has, which may stick out; None for all of it.
     facts
         Cards that tell so.
-    remarks
-        What is to be known of it.
+    beyond
+        What became of a part of the region beyond the stamp.
     """
 
     hdu: StampHdu
     box: PixelBox | None = None
     facts: list[tuple[str, Value, str]] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    beyond: Beyond = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known of it."""
+        return ["The region reaches beyond the stamp"] if self.beyond else []
 
     def also(self, hdu: StampHdu) -> StampHdu:
         """Cut another image of the same pixels alike."""
@@ -96,8 +105,9 @@ def cut_stamp(hdu: StampHdu, request: CutoutRequest, survey: Survey, dataset: st
         ("Y0", box.y0 + 1, "first row of this, in the stamp (1-based)"),
         ("CLIPPED", clipped, "the region reaches beyond the stamp"),
     ]
-    remarks = ["The region reaches beyond the stamp"] if clipped else []
-    return Cut(taken(hdu, box), box, facts, remarks)
+    padded = box.clip(wcs.nx, wcs.ny) != box
+    beyond: Beyond = "padded" if padded else "clipped" if clipped else ""
+    return Cut(taken(hdu, box), box, facts, beyond)
 
 
 def _box(

@@ -79,8 +79,7 @@ class FileMaker:
         remarks = [f"{self.site.creator}: {kind} stamp of {epoch.record.dataset}", *cut.remarks]
         header = stamp_header(cut.hdu, facts, remarks, checksum=self._checksum)
         write_hdu(file, as_primary(header, kind.upper(), followed=bool(further)), cut.hdu.data)
-        file.count(cut.hdu)
-        file.remarks += cut.remarks
+        file.note(cut)
         for hdu in further:
             write_hdu(file, further_header(hdu, "", None, checksum=self._checksum), hdu.data)
         return file

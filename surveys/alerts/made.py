@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from surveys.alerts.cut import Beyond, Cut
 from surveys.alerts.stored import StampHdu
 from surveys.errors import TooLarge
 
@@ -25,6 +26,8 @@ class Made:
         Of its images: pixels with data, and all.
     remarks
         What is to be known of it, a sentence each.
+    beyond
+        What became of a part of the region beyond a stamp.
     """
 
     chunks: list[bytes] = field(default_factory=list)
@@ -32,6 +35,7 @@ class Made:
     valid: int = 0
     pixels: int = 0
     remarks: list[str] = field(default_factory=list)
+    beyond: Beyond = ""
 
     @property
     def covered(self) -> float:
@@ -53,6 +57,12 @@ class Made:
                 "stamps: choose epochs by TIME or FILTER, or name one kind of stamp"
             )
         self.chunks += chunks
+
+    def note(self, cut: Cut) -> None:
+        """Note what is to be known of the image of a stamp."""
+        self.count(cut.hdu)
+        self.remarks += cut.remarks
+        self.beyond = cut.beyond
 
     def count(self, image: StampHdu) -> None:
         """Count the pixels of an image."""

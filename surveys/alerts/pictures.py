@@ -89,8 +89,7 @@ class Painter:
         self._check("image/webp", alone=True)
         options, survey, made = self.options, self.maker.survey, Made()
         cut = self.maker.image(epoch, kind)
-        made.count(cut.hdu)
-        made.remarks += cut.remarks
+        made.note(cut)
         values = turned(values_of(cut.hdu), self._orientation)
         rows, columns = values.shape
         view = view_of(PixelBox(0, columns, 0, rows), options, 1.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from surveys.alert import AlertName, AlertRecord
 from surveys.alerts.arrays import What, arrays_of
+from surveys.alerts.cut import Beyond
 from surveys.alerts.files import FileMaker
 from surveys.alerts.made import Made
 from surveys.alerts.pictures import Painter
@@ -38,6 +39,8 @@ class Stamped:
         What is to be known of it, a sentence each.
     recipe
         Of a picture: by what it was made.
+    beyond
+        What became of a part of the region beyond a stamp.
     """
 
     content: bytes
@@ -46,6 +49,7 @@ class Stamped:
     covered: float | None = None
     remarks: tuple[str, ...] = ()
     recipe: str = ""
+    beyond: Beyond = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,8 @@ class StampProduct:
                 picture = painter.strip(epochs, self._kinds)
         made = picture.made
         remarks = tuple(dict.fromkeys(made.remarks))
-        return Stamped(picture.content, picture.media_type, None, made.covered, remarks, picture.recipe)
+        how = picture.recipe, made.beyond
+        return Stamped(picture.content, picture.media_type, None, made.covered, remarks, *how)
 
     def _caption(self) -> Caption:
         survey = self.survey
@@ -155,7 +160,8 @@ class StampProduct:
 
 
 def _stamped(made: Made, media_type: str) -> Stamped:
-    return Stamped(b"".join(made.chunks), media_type, None, made.covered, tuple(dict.fromkeys(made.remarks)))
+    remarks = tuple(dict.fromkeys(made.remarks))
+    return Stamped(b"".join(made.chunks), media_type, None, made.covered, remarks, beyond=made.beyond)
 
 
 def describe_stamps(plan: CutoutPlan, catalog: StampCatalog, site: Site) -> StampProduct:

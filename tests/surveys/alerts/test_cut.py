@@ -58,7 +58,7 @@ def cut(
     made = shop.make(f"alert/{alert}/Science", stencil=stencil, **asked)
     (hdu,) = opened(made.tobytes())
     hdu.verify("exception")
-    return hdu, made.facts.remarks
+    return hdu, made.facts
 
 
 def box(width: int, height: int, x: float = 7.0, y: float = 6.0) -> CenteredBox:
@@ -68,11 +68,11 @@ def box(width: int, height: int, x: float = 7.0, y: float = 6.0) -> CenteredBox:
 
 
 def test_a_box_is_what_astropy_cuts(shop: Shop) -> None:
-    hdu, remarks = cut(shop, box(5, 7, 10.0, 6.0))
+    hdu, facts = cut(shop, box(5, 7, 10.0, 6.0))
     judge = Cutout2D(PIXELS, (10, 6), (7, 5), WCS(fits.Header(PLACED)))
     assert np.array_equal(hdu.data, judge.data)
     assert (hdu.header["X0"], hdu.header["Y0"], hdu.header["CLIPPED"]) == (9, 4, False)
-    assert remarks == ()
+    assert (facts.remarks, facts.clipped, facts.padded) == ((), False, False)
     ours = WCS(hdu.header).pixel_to_world_values([0, 2.5, 4], [0, 1, 6])
     assert np.allclose(ours, judge.wcs.pixel_to_world_values([0, 2.5, 4], [0, 1, 6]), rtol=0, atol=1e-11)
 
@@ -86,14 +86,16 @@ def test_a_circle_takes_each_pixel_it_touches(shop: Shop) -> None:
 
 def test_what_sticks_out_is_padded_or_clipped_or_refused(shop: Shop) -> None:
     corner = box(6, 6, 0.5, 0.5)
-    padded, remarks = cut(shop, corner)
+    padded, facts = cut(shop, corner)
     assert padded.data.shape == (6, 6)
     assert np.isnan(padded.data[:2]).all()
     assert np.isnan(padded.data[:, :2]).all()
     assert np.array_equal(padded.data[2:, 2:], PIXELS[:4, :4])
     assert padded.header["CLIPPED"] is True
-    assert remarks == ("The region reaches beyond the stamp",)
-    clipped, _ = cut(shop, corner, edge="clip")
+    assert facts.remarks == ("The region reaches beyond the stamp",)
+    assert (facts.clipped, facts.padded, facts.covered) == (True, True, 16 / 36)
+    clipped, facts = cut(shop, corner, edge="clip")
+    assert (facts.clipped, facts.padded, facts.covered) == (True, False, 1.0)
     assert np.array_equal(clipped.data, PIXELS[:4, :4])
     place = WCS(clipped.header).pixel_to_world_values(0, 0)
     assert np.allclose(place, WCS(fits.Header(PLACED)).pixel_to_world_values(0, 0), rtol=0, atol=1e-11)

@@ -22,7 +22,7 @@ application() {
     python3 -m venv "$folder"
     # Nothing is built but the project itself: there is no C compiler, here or in the image.
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
-        --only-binary=:all: "${source}[pg,s3]"
+        --only-binary=:all: "${source}[pg,s3,parquet]"
     "$folder/bin/python" -m pip check
     # The image is not changed when it is there, and what cannot be used cannot be misused.
     "$folder/bin/python" -m pip uninstall --quiet --yes pip setuptools

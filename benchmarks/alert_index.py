@@ -91,7 +91,7 @@ def _file(first: int, end: int) -> LakeScan:
     numbers = np.arange(first, end, dtype=np.int64)
     objects = numbers // EPOCHS
     ra = np.rint(objects * 137.50776405 % 360 * DEGREE).astype(np.int64)
-    dec = np.degrees(np.arcsin(1.98 * (objects * 0.618033988749895 % 1) - 0.99))
+    dec = np.degrees(np.arcsin(1.98 * (objects * 0.414213562373095 % 1) - 0.99))
     dec_units = np.rint(dec * DEGREE).astype(np.int64)
     alerts = Alerts(
         row=numbers - first,

@@ -142,7 +142,7 @@ survey.add_command(alert_commands.import_avro)
     "--checksum", is_flag=True, help="Keep a SHA-256 of every file, and compare by it. Reads all bytes."
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes that read headers.  [default: one for each core]"
+    "--workers", type=click.IntRange(1), help="Processes that read files.  [default: one for each core]"
 )
 def index(name: str, file: Path | None, checksum: bool, workers: int | None) -> None:
     """Bring the index of survey NAME up to date with its files.
@@ -169,7 +169,7 @@ def list_surveys() -> None:
     settings = read_settings()
     with database(settings):
         parts = assemble(settings)
-        table = Table("survey", "title", "kind", "images", "refused files", "indexed", box=None)
+        table = Table("survey", "title", "kind", "images or alerts", "refused files", "indexed", box=None)
         for declared in parts.surveys:
             held = parts.catalog.holdings(declared.name)
             images = "  ".join(f"{band} {count}" for band, count in held.images.items()) or "none"
@@ -184,7 +184,10 @@ def list_surveys() -> None:
 @click.option("--stamps", type=click.IntRange(1), default=10, show_default=True, help="Number of cutouts.")
 @click.option("--seed", type=int, default=None, help="Choose the same cutouts again.")
 def check(name: str, stamps: int, seed: int | None) -> None:
-    """Cut random stamps of survey NAME and compare their pixels and sky coordinates with astropy's."""
+    """Cut random stamps of survey NAME and compare their pixels and sky coordinates with astropy's.
+
+    Of a survey of alerts, the stamps of random ones are compared with what pyarrow reads, byte for byte.
+    """
     from config.app import assemble
     from surveys.check import check_survey
 
@@ -192,12 +195,14 @@ def check(name: str, stamps: int, seed: int | None) -> None:
     with database(settings):
         parts = assemble(settings)
         checks = check_survey(parts.catalog, parts.source, name, stamps=stamps, seed=seed)
+        is_lake = parts.catalog.survey(name).lake is not None
         parts.engine.dispose()
+    the_same, judge = ("stamps", "pyarrow") if is_lake else ("pixels", "astropy")
     for checked in checks:
         offset = "" if checked.offset_mas is None else f", positions within {checked.offset_mas:.2g} mas"
-        click.echo(f"{checked.dataset}: {checked.problem or f'pixels the same{offset}'}")
+        click.echo(f"{checked.dataset}: {checked.problem or f'{the_same} the same{offset}'}")
     wrong = sum(checked.problem is not None for checked in checks)
-    click.echo(f"{len(checks) - wrong} of {len(checks)} stamps are as astropy reads them")
+    click.echo(f"{len(checks) - wrong} of {len(checks)} stamps are as {judge} reads them")
     if wrong or not checks:
         raise SystemExit(1)
 

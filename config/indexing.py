@@ -36,7 +36,8 @@ def tell_index(report: IndexReport) -> None:
         click.echo(
             f"{report.unreadable} folders could not be listed; what was known of them is kept", err=True
         )
+    alerts = "" if report.alerts is None else f", {report.alerts} alerts read"
     click.echo(
         f"{report.survey}: {report.files} files ({report.added} new, {report.changed} changed, "
-        f"{report.vanished} gone), {len(report.refused)} left out"
+        f"{report.vanished} gone){alerts}, {len(report.refused)} left out"
     )

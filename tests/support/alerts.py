@@ -121,7 +121,7 @@ class MadeAlert:
     @property
     def dec_deg(self) -> float:
         """See `ra_deg`."""
-        turn = (self.number // self.epochs * 0.618033988749895) % 1
+        turn = (self.number // self.epochs * 0.414213562373095) % 1
         place = float(np.degrees(np.arcsin(1.98 * turn - 0.99)))
         return round(place + 1e-6 * (self.number % self.epochs), 7)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Engine, select
 
 from surveys.alert import AlertRecord, LakeFile
 from surveys.errors import StaleImage, SurveyError, TooLarge, UnknownDataset
+from surveys.index.alerts.holdings import LakeHoldings, count_held
 from surveys.index.alerts.queries import (
     BY_CANDID,
     BY_ID,
@@ -24,6 +23,7 @@ from surveys.index.alerts.queries import (
     LAST_FILE,
     PAGES,
     Reads,
+    from_json,
 )
 from surveys.index.alerts.units import DAY, DEGREE, digest_of
 from surveys.index.tables import SurveyRow
@@ -42,7 +42,8 @@ MOST_EPOCHS = 20_000
 _ALERTS_KEPT = 20_000
 _OBJECTS_KEPT = 4_000
 _FILES_KEPT = 4_000
-_PAGES_KEPT = 1_000
+#: Bytes.
+_PAGES_KEPT = 64 << 20
 #: An object of more alerts than this is not kept.
 _FEW = 200
 #: Keys of one query.
@@ -52,22 +53,6 @@ _BIGGEST = 2**63 - 1
 _LARGE = 2**28
 
 Records = tuple[AlertRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LakeHoldings:
-    """How much the index has of a survey of alerts.
-
-    `alerts` are counted by the band, in the order declared, "" for those of none; `refused` counts the files
-    of which something was refused; times are MJD, None without any alert.
-    """
-
-    alerts: Mapping[str, int]
-    files: int
-    refused: int
-    first_mjd: float | None
-    last_mjd: float | None
-    last_modified: datetime | None
 
 
 class SurveyIndex(Protocol):
@@ -108,7 +93,7 @@ class AlertCatalog:
         self._by_id: Lru[int, AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_object: Lru[tuple[str, int, str], Records] = Lru(_OBJECTS_KEPT)
         self._files: Lru[int, tuple[LakeFile, tuple[str, ...]]] = Lru(_FILES_KEPT)
-        self._pages: Lru[tuple[int, str], tuple[ColumnPages | None]] = Lru(_PAGES_KEPT)
+        self._pages: Lru[tuple[int, str], tuple[ColumnPages | None]] = Lru(_PAGES_KEPT, _bytes_of)
 
     @cached_property
     def lakes(self) -> LakeSource:
@@ -242,19 +227,34 @@ class AlertCatalog:
 
         return search(self, survey, wanted, self._known(survey))
 
+    def holdings(self, survey: Survey) -> LakeHoldings:
+        """Count what the index has of a survey."""
+        with self._reading.connect() as connection:
+            query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
+            modified = connection.execute(query).scalar()
+        return count_held(survey, self._held(survey), modified)
+
     def covers(self, survey: Survey) -> Iterator[bytes]:
         """Where the alerts lie, of each file (see `surveys.index.alerts.cover`)."""
         return (bytes(cover) for (cover,) in self.reads.rows(COVERS, **self._known(survey)) if cover)
 
     def sample(self, survey: Survey) -> AlertRecord | None:
         """Return some alert of a survey, of an object if one is near; None where there is none."""
-        known = self._known(survey)
-        for first_id, rows in self.reads.rows(LAST_FILE, **known):
-            keys = {"after": first_id - 1, "last": first_id + rows - 1, "most": 100}
-            found = self.reads.rows(BY_KEY, **known, **keys, first_mjd=0, last_mjd=_BIGGEST)
-            alerts = [self.record_of(row) for row in found]
-            return next((alert for alert in alerts if alert.object_id), next(iter(alerts), None))
+        for first_id, rows in self.reads.rows(LAST_FILE, **self._known(survey)):
+            found = self._after(survey, first_id - 1, first_id + rows - 1, 100)
+            return next((alert for alert in found if alert.object_id), next(iter(found), None))
         return None
+
+    def random(self, survey: Survey, count: int, rng: Random) -> list[AlertRecord]:
+        """Return some alerts of a survey, any of which may be there twice; none where there is none."""
+        files = [(first, rows) for *_, time, first, rows in self._held(survey) if time is not None]
+        found: list[AlertRecord] = []
+        for first, rows in rng.choices(files, [rows for _, rows in files], k=count) if files else []:
+            # What follows was refused, perhaps.
+            after = first - 1 + rng.randrange(rows)
+            some = self._after(survey, after, first + rows - 1, 1)
+            found += some or self._after(survey, first - 1, first + rows - 1, 1)
+        return found
 
     def refresh(self) -> None:
         """Forget which generations count, since one of them has shown to be old."""
@@ -271,47 +271,24 @@ class AlertCatalog:
         Returns
         -------
         bool
-            False where nothing was done: others index the survey, or the file is a large one.
+            False where nothing was done: others index the survey, the file is a large one, or the alert gone.
         """
         from surveys.parquet.arrow import pyarrow
 
-        pyarrow()
-        from surveys.index.alerts.ingest import reindex_file
-
-        name, _, candid = dataset.split("/")[:3]
-        survey = self._index.survey(name)
-        file = self.alert(survey, int(candid)).file
-        if file.size > _LARGE:
-            return False
         try:
+            pyarrow()
+            from surveys.index.alerts.ingest import reindex_file
+
+            name, _, candid = dataset.split("/")[:3]
+            survey = self._index.survey(name)
+            file = self.alert(survey, int(candid)).file
+            if file.size > _LARGE:
+                return False
             reindex_file(self._writing, survey, file.path)
         except SurveyError:
             return False
         self.refresh()
         return True
-
-    def holdings(self, survey: Survey) -> LakeHoldings:
-        """Count what the index has of a survey."""
-        counts = {band.label: 0 for band in survey.bands}
-        times: list[int] = []
-        rows = self.reads.rows(HELD, **self._known(survey))
-        with self._reading.connect() as connection:
-            query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
-            modified = connection.execute(query).scalar()
-        refused = 0
-        for bands, reasons, first, last, *_ in rows:
-            for label, count in _from_json(bands):
-                counts[label] = counts.get(label, 0) + count
-            refused += bool(_from_json(reasons))
-            times += [time for time in (first, last) if time is not None]
-        return LakeHoldings(
-            counts,
-            len(rows),
-            refused,
-            min(times) / DAY if times else None,
-            max(times) / DAY if times else None,
-            modified,
-        )
 
     def record_of(self, row: Sequence[Any]) -> AlertRecord:
         """Make an alert of a row of the statements that find some."""
@@ -333,6 +310,14 @@ class AlertCatalog:
         """Parameters that say what of the index counts."""
         generation = self._index.generation(survey.name)
         return {"survey_id": self._index.key_of(survey.name), "generation": generation}
+
+    def _held(self, survey: Survey) -> Sequence[Sequence[Any]]:
+        return self.reads.rows(HELD, **self._known(survey))
+
+    def _after(self, survey: Survey, after: int, last: int, most: int) -> list[AlertRecord]:
+        """Alerts of a range of keys, after one of them."""
+        keys = {"after": after, "last": last, "most": most, "first_mjd": 0, "last_mjd": _BIGGEST}
+        return list(map(self.record_of, self.reads.rows(BY_KEY, **self._known(survey), **keys)))
 
     def _object(self, survey: Survey, object_id: str) -> Records:
         generation, name = self._index.generation(survey.name), object_id.lower()
@@ -395,13 +380,14 @@ def _in_order(alerts: Iterable[AlertRecord]) -> Records:
 def _file_of(row: Sequence[Any]) -> tuple[LakeFile, tuple[str, ...]]:
     """File of a row, and the labels of the bands that its alerts name by their places."""
     key, path, size, version, first_id, rows, bands, survey = row[:8]
-    labels = tuple(label for label, _ in _from_json(bands))
+    labels = tuple(label for label, _ in from_json(bands))
     return LakeFile(key, survey, path, size, version, first_id, rows), labels
 
 
-def _from_json(stored: Any) -> Any:
-    """JSON as a driver hands it over: PostgreSQL's reads it, SQLite's does not."""
-    return json.loads(stored) if isinstance(stored, str) else stored
+def _bytes_of(found: tuple[ColumnPages | None]) -> int:
+    """How much pages take in memory, about."""
+    pages = found[0]
+    return 500 if pages is None else 500 + 32 * len(pages.offsets) + 24 * len(pages.codecs)
 
 
 def _is_64_bits(number: int) -> bool:

@@ -214,3 +214,8 @@ class Reads:
             cursor = connection.cursor()
             cursor.execute(statement.sqlite, values)
             return cursor.fetchall()
+
+
+def from_json(stored: Any) -> Any:
+    """JSON as a driver hands it over: PostgreSQL's reads it, SQLite's does not."""
+    return json.loads(stored) if isinstance(stored, str) else stored

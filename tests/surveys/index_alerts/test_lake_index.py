@@ -266,9 +266,11 @@ def test_what_a_dead_indexer_left_is_cleared_away(engine: Engine, root: Path) ->
     index_lake(engine, survey)
     before = rows(engine)
     night(root, 10, 30, "b.parquet")
+    lake = survey.lake
+    assert lake is not None
     edition = LakeEdition(engine, survey, datetime.now(UTC))
     edition.end_files(list(edition.known_files().values()))
-    for file in LakeFiles(survey.lake or pytest.fail("no lake")).walk():
+    for file in LakeFiles(lake).walk():
         edition.add(scan_file(survey, file))
     assert rows(engine)[0] == 3
     (root / "b.parquet").unlink()

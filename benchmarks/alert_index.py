@@ -82,7 +82,7 @@ def fill(engine: Engine, survey: Survey, first: int, count: int) -> None:
     """Write a generation of so many more alerts, as if their files had been read."""
     edition = LakeEdition(engine, survey, datetime.now(UTC))
     for start in range(first, first + count, IN_A_FILE):
-        edition.add(_file(start, min(start + IN_A_FILE, first + count)))
+        edition.add([_file(start, min(start + IN_A_FILE, first + count))])
     edition.publish("")
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from config.cli import main
 from config.cutouts import pairs_of
+from tests.support.alerts import write_lake
 from tests.support.service import BASE, index_all, pixels_of, settings_of, write_surveys
 
 Run = Callable[..., Result]
@@ -82,6 +83,53 @@ def test_survey_index_list_check(run: Run) -> None:
     checked = run("survey", "check", "tiny", "--stamps", "3", "--seed", "1")
     assert checked.exit_code == 0, checked.output
     assert "3 of 3 stamps are as astropy reads them" in checked.output
+
+
+ALERTS = """
+title = "Alerts"
+kind = "alerts"
+root = "lake"
+path = "**/*.parquet"
+pixel_scale = 1.01
+stamp_radius = 32.0
+[bands]
+g = { em_min_m = 3.7e-7, em_max_m = 5.6e-7, word = "1" }
+r = { em_min_m = 5.5e-7, em_max_m = 7.3e-7, word = "2" }
+[columns]
+object = "objectId"
+candidate = "candid"
+ra = "candidate.ra"
+dec = "candidate.dec"
+time = { column = "candidate.jd", format = "jd", scale = "utc" }
+band = "candidate.fid"
+[stamps]
+Science = "cutoutScience.stampData"
+Template = "cutoutTemplate.stampData"
+"""
+
+
+def test_a_lake_of_alerts_is_indexed_listed_and_checked(run: Run, folder: Path) -> None:
+    (folder / "declarations" / "alerts.toml").write_text(ALERTS)
+    first, second = write_lake(folder / "lake", 12, files=2, row_group_size=2)
+    indexed = run("survey", "index", "alerts", "--workers", "1")
+    assert indexed.exit_code == 0, indexed.output
+    assert "alerts: 2 files (2 new, 0 changed, 0 gone), 12 alerts read, 0 left out" in indexed.output
+    listed = run("survey", "list", COLUMNS="160")
+    assert "g 4  r 4   4" in listed.output
+    checked = run("survey", "check", "alerts", "--stamps", "5", "--seed", "1")
+    assert checked.exit_code == 0, checked.output
+    assert "5 of 5 stamps are as pyarrow reads them" in checked.output
+    second.write_bytes(b"no Parquet")
+    again = run("survey", "index", "alerts", "--file", str(second))
+    assert f"left out: {second.name}" in again.output
+    assert "(0 new, 1 changed, 0 gone), 0 alerts read, 1 left out" in again.output
+    summed = run("survey", "index", "alerts", "--checksum")
+    assert summed.exit_code == 1
+    assert "no checksums are kept" in summed.output
+    first.write_bytes(first.read_bytes()[:-1] + b"X")
+    stale = run("survey", "check", "alerts", "--stamps", "2", "--seed", "1")
+    assert stale.exit_code == 1
+    assert "0 of 2 stamps" in stale.output
 
 
 def test_broken_files_are_reported_and_left_out(run: Run, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from surveys.errors import ImageRefused, SurveyError
 from surveys.index.alerts.scan import LakeScan, scan_file
-from surveys.index.alerts.store import KnownLakeFile, LakeEdition
+from surveys.index.alerts.store import CHUNK, KnownLakeFile, LakeEdition
 from surveys.index.lock import index_lock
 from surveys.index.processes import DIED, in_processes
 from surveys.index.report import IndexReport, Progress, Refusal
@@ -25,8 +25,11 @@ from surveys.survey import Survey
 #: Raised when the same file would be read differently: then every file is read anew.
 READING = 1
 
-#: Fewer bytes than these are read here: starting other processes takes longer.
-_WORTH_PROCESSES = 50_000_000
+#: Fewer bytes and files than these are read here: starting other processes takes longer.
+_WORTH_PROCESSES = 2 * 10**9
+_MANY_FILES = 500
+#: Files of one transaction.
+_MOST_TOGETHER = 100
 
 
 def index_lake(
@@ -72,18 +75,19 @@ def index_lake(
         )
         edition.end_files([*news.vanished, *news.changed])
         refused = {path: file.refused for path, file in news.kept.items()}
-        alerts = 0
+        alerts = done = 0
         scans = in_processes(
             partial(scan_file, survey),
             news.todo,
-            workers if sum(file.size for file in news.todo) > _WORTH_PROCESSES else 1,
+            workers if _is_much(news.todo) else 1,
             lambda file: LakeScan(file, refused=((None, DIED),)),
             ahead=2,
         )
-        for done, scan in enumerate(scans, start=1):
-            edition.add(scan)
-            refused[scan.found.path] = scan.refused
-            alerts += len(scan.alerts)
+        for batch in _batches(scans):
+            edition.add(batch)
+            refused |= {scan.found.path: scan.refused for scan in batch}
+            alerts += sum(len(scan.alerts) for scan in batch)
+            done += len(batch)
             if progress is not None:
                 progress(done, len(news.todo))
         if news.todo or news.vanished or news.digest != edition.declaration:
@@ -178,6 +182,24 @@ def _look_at(lake: Lake, edition: LakeEdition, path: str, digest: str) -> _News:
         if (found.size, found.version) == (same.size, same.version):
             return _News([], [], [], {path: same}, 0, [], digest)
     return _News([found], known, [], {}, 0, [], digest)
+
+
+def _is_much(todo: Sequence[StoredFile]) -> bool:
+    return len(todo) > _MANY_FILES or sum(file.size for file in todo) > _WORTH_PROCESSES
+
+
+def _batches(scans: Iterable[LakeScan]) -> Iterator[list[LakeScan]]:
+    """Files that are added together: each transaction waits for the disk."""
+    batch: list[LakeScan] = []
+    alerts = 0
+    for scan in scans:
+        batch.append(scan)
+        alerts += len(scan.alerts)
+        if alerts >= CHUNK or len(batch) >= _MOST_TOGETHER:
+            yield batch
+            batch, alerts = [], 0
+    if batch:
+        yield batch
 
 
 def _told(rows: int | None, reason: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from surveys.index.alerts.bulk import copy_rows, delete_pairs
+from surveys.index.alerts.columns import Alerts
 from surveys.index.alerts.cover import cover_of
 from surveys.index.alerts.scan import LakeScan
 from surveys.index.alerts.tables import (
@@ -95,21 +96,19 @@ class LakeEdition:
                     .values(gen_to=self.generation)
                 )
 
-    def add(self, scan: LakeScan) -> None:
-        """Add a file and its alerts."""
+    def add(self, scans: Sequence[LakeScan]) -> None:
+        """Add files and their alerts: of small files all at once, of a large one a part after the other."""
         with self._engine.begin() as connection:
-            # A key for each row, of which there is one at least: the first keys of files differ.
-            first_id = _next_keys(connection, max(scan.rows, 1))
-            file_id = inserted_key(connection, LakeFileRow, **self._file(scan, first_id))
-            for kind, packed in scan.pages.items():
-                connection.execute(insert(LakePagesRow).values(file_id=file_id, kind=kind, packed=packed))
-        alerts = scan.alerts
-        ids = first_id + alerts.row
-        for start in range(0, len(alerts), CHUNK):
-            some = slice(start, start + CHUNK)
-            with self._engine.begin() as connection:
-                copy_rows(connection, AlertRow, [ids[some].tolist(), *alerts.columns(some)])
-        self._lookups.add(ids, scan)
+            firsts = [self._add_file(connection, scan) for scan in scans]
+            together = sum(len(scan.alerts) for scan in scans) <= CHUNK
+            if together:
+                for first_id, scan in zip(firsts, scans, strict=True):
+                    _copy_alerts(connection, first_id, scan.alerts, slice(None))
+        for first_id, scan in zip(firsts, scans, strict=True):
+            for start in range(0, 0 if together else len(scan.alerts), CHUNK):
+                with self._engine.begin() as connection:
+                    _copy_alerts(connection, first_id, scan.alerts, slice(start, start + CHUNK))
+            self._lookups.add(first_id, scan.alerts)
         if self._lookups.waiting >= WAITING:
             self._lookups.write(self._engine)
 
@@ -125,6 +124,16 @@ class LakeEdition:
                 .values(generation=self.generation, last_modified=self._now, declaration=declaration)
             )
         self.current = self.generation
+
+    def _add_file(self, connection: Connection, scan: LakeScan) -> int:
+        """Add a file without its alerts: the key of its first row."""
+        # A key for each row, of which there is one at least: the first keys of files differ.
+        first_id = _next_keys(connection, max(scan.rows, 1))
+        file_id = inserted_key(connection, LakeFileRow, **self._file(scan, first_id))
+        pages = [{"file_id": file_id, "kind": kind, "packed": packed} for kind, packed in scan.pages.items()]
+        if pages:
+            connection.execute(insert(LakePagesRow), pages)
+        return first_id
 
     def _file(self, scan: LakeScan, first_id: int) -> dict[str, Any]:
         alerts = scan.alerts
@@ -192,8 +201,8 @@ class _Lookups:
         self._waiting: dict[type, list[tuple[Integers, Integers]]] = {}
         self.waiting = 0
 
-    def add(self, ids: Integers, scan: LakeScan) -> None:
-        alerts = scan.alerts
+    def add(self, first_id: int, alerts: Alerts) -> None:
+        ids = first_id + alerts.row
         digests, named = alerts.digests()
         for table, values, keys in (
             (AlertCandidRow, alerts.candid, ids),
@@ -213,6 +222,10 @@ class _Lookups:
                     copy_rows(connection, table, [values[some].tolist(), keys[some].tolist()])
         self._waiting = {}
         self.waiting = 0
+
+
+def _copy_alerts(connection: Connection, first_id: int, alerts: Alerts, some: slice) -> None:
+    copy_rows(connection, AlertRow, [(first_id + alerts.row[some]).tolist(), *alerts.columns(some)])
 
 
 def _next_keys(connection: Connection, count: int) -> int:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 
 from surveys.errors import ImageRefused, SurveyError, UnknownDataset
+from surveys.index.alerts import ingest, store
 from surveys.index.alerts.ingest import index_lake, reindex_file
 from surveys.index.alerts.scan import scan_file
 from surveys.index.alerts.store import LakeEdition
@@ -212,8 +213,25 @@ def test_readers_see_the_old_index_until_the_new_one_is_published(engine: Engine
             catalog.alerts.alert(survey, MadeAlert(25).candid)
 
     index_lake(engine, survey, progress=look)
-    assert seen == 2 * [set(range(10))]
+    assert seen == [set(range(10))]
     assert numbers(catalog, survey) == {*range(5, 12), *range(20, 30)}
+
+
+def test_a_file_of_more_alerts_than_a_transaction_takes(
+    engine: Engine, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "CHUNK", 7)
+    monkeypatch.setattr(ingest, "CHUNK", 7)
+    monkeypatch.setattr(store, "WAITING", 30)
+    survey = ztf_survey(root)
+    write_lake(root, 100, files=3, stamps=False)
+    index_lake(engine, survey)
+    catalog = Catalog(engine, [survey])
+    assert numbers(catalog, survey) == set(range(100))
+    assert len(catalog.alerts.by_candid(survey, [MadeAlert(n).candid for n in range(100)])) == 100
+    assert {len(found) for found in catalog.alerts.by_object(survey, [MadeAlert(50).object_id]).values()} == {
+        5
+    }
 
 
 def test_a_search_goes_on_in_the_generation_that_it_began_in(engine: Engine, root: Path) -> None:
@@ -270,8 +288,7 @@ def test_what_a_dead_indexer_left_is_cleared_away(engine: Engine, root: Path) ->
     assert lake is not None
     edition = LakeEdition(engine, survey, datetime.now(UTC))
     edition.end_files(list(edition.known_files().values()))
-    for file in LakeFiles(lake).walk():
-        edition.add(scan_file(survey, file))
+    edition.add([scan_file(survey, file) for file in LakeFiles(lake).walk()])
     assert rows(engine)[0] == 3
     (root / "b.parquet").unlink()
     report = index_lake(engine, survey)

@@ -37,7 +37,7 @@ def test_alerts_are_imported_indexed_and_read_as_they_were_sent(folder: Path) ->
     done = run(folder, "survey", "import-avro", "ztf-alerts", sent, "--workers", 1)
     assert done.exit_code == 0, done.output
     assert "10 Avro files, 10 alerts added in 1 files, 0 were there already, 0 left out" in done.output
-    assert "1 files (1 new, 0 changed, 0 gone), 0 left out" in done.output
+    assert "1 files (1 new, 0 changed, 0 gone), 10 alerts read, 0 left out" in done.output
     parts = assemble(load_settings(environ_of(folder)))
     try:
         survey = parts.catalog.survey("ztf-alerts")

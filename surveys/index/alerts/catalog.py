@@ -114,7 +114,7 @@ class AlertCatalog:
         key = (survey.name, self._index.generation(survey.name), candid)
 
         def read() -> AlertRecord:
-            found = self._with_candids(survey, [candid], key[1])
+            found = self.with_candids(survey, [candid], key[1])
             if not found:
                 raise UnknownDataset(f"there is no alert {candid} in {survey.name}")
             return found[candid]
@@ -172,7 +172,7 @@ class AlertCatalog:
         generation = self._index.generation(survey.name)
         found: dict[int, AlertRecord] = {}
         for start in range(0, len(candids), _AT_ONCE):
-            found |= self._with_candids(survey, candids[start : start + _AT_ONCE], generation)
+            found |= self.with_candids(survey, candids[start : start + _AT_ONCE], generation)
         return found
 
     def by_object(self, survey: Survey, object_ids: Sequence[str]) -> dict[str, Records]:
@@ -188,7 +188,7 @@ class AlertCatalog:
         found: dict[str, Records] = {}
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
-            found |= self._of_objects(survey, some, generation, MOST_EPOCHS * 10)
+            found |= self.of_objects(survey, some, generation, MOST_EPOCHS * 10)
         return found
 
     def in_file(self, survey: Survey, path: str, object_id: str | None, candid: int | None) -> Records:
@@ -323,7 +323,7 @@ class AlertCatalog:
         generation, name = self._index.generation(survey.name), object_id.lower()
 
         def read() -> Records:
-            found = self._of_objects(survey, [name], generation, MOST_EPOCHS)
+            found = self.of_objects(survey, [name], generation, MOST_EPOCHS)
             if name not in found:
                 raise UnknownDataset(f"there is no object {object_id!r} in {survey.name}")
             return found[name]
@@ -332,9 +332,8 @@ class AlertCatalog:
             (survey.name, generation, name), read, worth=lambda found: len(found) <= _FEW
         )
 
-    def _with_candids(
-        self, survey: Survey, candids: Sequence[int], generation: int
-    ) -> dict[int, AlertRecord]:
+    def with_candids(self, survey: Survey, candids: Sequence[int], generation: int) -> dict[int, AlertRecord]:
+        """Alerts of a generation by their numbers, which are not too many."""
         rows = self.reads.rows(
             BY_CANDID,
             keys=[candid for candid in candids if _is_64_bits(candid)],
@@ -351,10 +350,10 @@ class AlertCatalog:
             raise StaleImage("the alert is no longer in the index")
         return found
 
-    def _of_objects(
+    def of_objects(
         self, survey: Survey, names: Sequence[str], generation: int, most: int
     ) -> dict[str, Records]:
-        """Alerts of objects, which are named in lower case."""
+        """Alerts of a generation by their objects, which are named in lower case and not too many."""
         rows = self.reads.rows(
             BY_OBJECT,
             keys=sorted({digest_of(name) for name in names}),

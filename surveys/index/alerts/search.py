@@ -31,6 +31,9 @@ FIRST_PAGE = 100
 PAGE = 1_000
 #: A region is covered by at most so many ranges of cells; the rest is left to the positions.
 _MOST_RANGES = 128
+#: Objects that are looked up at a time, and how many alerts they may have together.
+_OBJECTS = 20
+MOST_OF_OBJECTS = 50_000
 
 
 def search(
@@ -57,7 +60,7 @@ def search(
     radius_deg = lake.stamp_radius_deg
     everywhere = any(shape.area_deg2 >= SPHERE_DEG2 * (1.0 - 1e-12) for shape in wanted.shapes)
     if wanted.datasets:
-        pages = _pages_by_name(catalog, survey, wanted.datasets)
+        pages = _pages_by_name(catalog, survey, wanted.datasets, known["generation"])
     elif wanted.targets:
         pages = _pages_by_object(catalog, survey, wanted.targets, values)
     elif wanted.shapes and not everywhere:
@@ -118,23 +121,27 @@ def _meeting(
 
 
 def _pages_by_name(
-    catalog: AlertCatalog, survey: Survey, datasets: Sequence[str]
+    catalog: AlertCatalog, survey: Survey, datasets: Sequence[str], generation: int
 ) -> Iterator[Sequence[AlertRecord]]:
     beginning = f"{survey.name.lower()}/alert/"
     numbers = [name.removeprefix(beginning) for name in datasets if name.startswith(beginning)]
     candids = sorted({candid for number in numbers if (candid := candid_of(number)) is not None})
     for start in range(0, len(candids), PAGE):
-        yield list(catalog.by_candid(survey, candids[start : start + PAGE]).values())
+        yield list(catalog.with_candids(survey, candids[start : start + PAGE], generation).values())
 
 
 def _pages_by_object(
-    catalog: AlertCatalog, survey: Survey, names: Sequence[str], values: Mapping[str, int]
+    catalog: AlertCatalog, survey: Survey, targets: Sequence[str], values: Mapping[str, int]
 ) -> Iterator[Sequence[AlertRecord]]:
-    """Alerts of objects; of so many that they are not looked up at once, with all others."""
-    try:
-        yield from catalog.by_object(survey, names).values()
-    except TooLarge:
-        yield from _pages_by_file(catalog, values)
+    """Alerts of objects, a few of these at a time; of so many that no page takes them, out of all others."""
+    names = sorted({name.lower() for name in targets})
+    for start in range(0, len(names), _OBJECTS):
+        some = names[start : start + _OBJECTS]
+        try:
+            yield from catalog.of_objects(survey, some, values["generation"], MOST_OF_OBJECTS).values()
+        except TooLarge:
+            for page in _pages_by_file(catalog, values):
+                yield [alert for alert in page if alert.object_id.lower() in some]
 
 
 def _pages_by_file(catalog: AlertCatalog, values: Mapping[str, int]) -> Iterator[Sequence[AlertRecord]]:

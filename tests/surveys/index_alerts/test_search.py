@@ -148,6 +148,25 @@ def test_identifiers_are_those_of_alerts(found: tuple[Catalog, Survey]) -> None:
     assert chosen(found, datasets=names, shapes=(near,)) == [5]
 
 
+def test_targets_are_objects_as_they_are_written(found: tuple[Catalog, Survey]) -> None:
+    names = [ALL[n].object_id for n in range(0, 100, 4)]
+    expected = sorted(n for start in range(0, 100, 4) for n in (start, start + 1))
+    assert chosen(found, targets=tuple(names)) == expected
+    assert chosen(found, targets=(names[0].lower(), "nobody", "")) == []
+    near = Circle(ALL[4].ra_deg, ALL[4].dec_deg, 0.01)
+    assert chosen(found, targets=tuple(names), shapes=(near,)) == [4, 5]
+    assert chosen(found, targets=(names[0],), datasets=(f"ztf/alert/{ALL[1].candid}",)) == [1]
+    assert chosen(found, targets=(names[0],), datasets=(f"ztf/alert/{ALL[9].candid}",)) == []
+
+
+def test_targets_of_more_alerts_than_a_page_takes(
+    found: tuple[Catalog, Survey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(ALL[n].object_id for n in range(0, 100, 2))
+    monkeypatch.setattr(search, "MOST_OF_OBJECTS", 10)
+    assert chosen(found, targets=names) == list(range(100))
+
+
 @pytest.mark.parametrize(
     ("wanted", "count"),
     [

@@ -257,7 +257,8 @@ class Painter:
 
 def values_of(image: StampHdu) -> Pixels:
     """Physical values of a stamp as pictures take them."""
-    return image.physical().astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        return image.physical().astype(np.float32, copy=False)
 
 
 def dates_of(epoch: Epoch) -> list[str]:

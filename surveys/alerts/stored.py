@@ -103,7 +103,10 @@ class StampHdu:
     def blank(self) -> int | None:
         """Stored value of a pixel without data, of integers."""
         blank = self.numbers.get("BLANK")
-        return int(blank) if self.bitpix > 0 and blank is not None else None
+        if self.bitpix < 0 or not isinstance(blank, int):
+            return None
+        limits = np.iinfo(_DTYPES[self.bitpix])
+        return blank if limits.min <= blank <= limits.max else None
 
     @property
     def scaling(self) -> tuple[float, float]:
@@ -116,7 +119,8 @@ class StampHdu:
         scale, zero = self.scaling
         if self.bitpix == -32 and (scale, zero) == (1.0, 0.0):
             return stored.astype(np.float32)
-        values: NDArray[np.float64] = stored.astype(np.float64) * scale + zero
+        with np.errstate(all="ignore"):
+            values: NDArray[np.float64] = stored.astype(np.float64) * scale + zero
         if self.blank is not None:
             values[stored == self.blank] = np.nan
         return values

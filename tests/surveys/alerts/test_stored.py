@@ -2,20 +2,27 @@
 
 import gzip
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from surveys.alert import AlertRecord, LakeFile
+from surveys.alerts.arrays import array_json, values_of
+from surveys.alerts.files import FileMaker
+from surveys.alerts.pictures import Painter
+from surveys.alerts.reading import Epoch
 from surveys.alerts.stored import MOST_BYTES, StampFault, image_of, open_stamp, read_hdus
+from surveys.errors import BrokenImage
+from surveys.fits.provenance import Site
+from surveys.picture.avm import Caption
+from surveys.request import CutoutRequest, PictureOptions
+from tests.support.alerts import ztf_survey
+from tests.surveys.alerts.shop import written
 
 RAMP = np.arange(12, dtype=np.float32).reshape(3, 4)
-
-
-def written(*hdus: fits.PrimaryHDU | fits.ImageHDU) -> bytes:
-    file = io.BytesIO()
-    fits.HDUList(list(hdus)).writeto(file)
-    return file.getvalue()
 
 
 PLAIN = written(fits.PrimaryHDU(RAMP))
@@ -141,3 +148,47 @@ def test_physical_values_are_those_of_astropy(dtype: str) -> None:
     theirs = fits.getdata(io.BytesIO(content)).astype(float)
     assert np.array_equal(ours, theirs, equal_nan=True)
     assert np.isnan(ours).sum() == (1 if dtype[0] != "f" else 0)
+
+
+def test_a_blank_that_no_pixel_can_have_is_none() -> None:
+    hdu = fits.PrimaryHDU(np.zeros((2, 2), np.int16))
+    for blank in ("99999", "1.5", "1E999"):
+        header = hdu.header.tostring(padding=False).replace(
+            "END".ljust(80), f"BLANK   = {blank:>20}".ljust(80)
+        )
+        content = (header + "END".ljust(80)).ljust(2880).encode() + bytes(2880)
+        assert image_of(read_hdus(content)).blank is None
+
+
+def test_damage_is_told_or_harmless(tmp_path: Path) -> None:
+    """Whatever bytes of a stamp are changed, either it is refused, or a file can be made of it."""
+    rng = np.random.default_rng(7)
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 2.0, "CRPIX1": 2.0}
+    cards |= {"CD1_1": -0.001, "CD2_2": 0.001, "BSCALE": 2.0, "BZERO": 1.0, "BLANK": 3}
+    hdu = fits.PrimaryHDU(np.arange(12, dtype=np.int16).reshape(3, 4))
+    hdu.header.update(cards)
+    whole = bytearray(written(hdu, fits.ImageHDU(RAMP, name="UNCERT")))
+    survey = ztf_survey(tmp_path)
+    record = AlertRecord(
+        1, "ztf", 1, "ZTF18a", 10.0, 2.0, 59000.0, "g", LakeFile(1, "ztf", "a", 1, "1", 1, 1)
+    )
+    maker = FileMaker(CutoutRequest("ztf/alert/1/Science", detail="full"), survey, Site())
+    options = PictureOptions("image/png")
+    painter = Painter(replace(maker, request=replace(maker.request, picture=options)), options, Caption())
+    ways = (maker.stamp, painter.stamp, lambda one, kind: array_json(values_of(maker.image(one, kind).hdu)))
+    rounds = 150
+    outcomes = {"made": 0, "refused": 0}
+    for _ in range(rounds):
+        content = bytearray(whole)
+        for place in rng.integers(0, 1500 if rng.random() < 0.8 else len(whole), rng.integers(1, 6)):
+            content[place] = (
+                rng.integers(0, 256) if rng.random() < 0.3 else ord(rng.choice(list("0198-E. '=")))
+            )
+        epoch = Epoch(record, {"Science": bytes(content)})
+        try:
+            for way in ways:
+                way(epoch, "Science")
+            outcomes["made"] += 1
+        except BrokenImage:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 10

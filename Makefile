@@ -70,6 +70,6 @@ $(BIN)/python:
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,docs,bench]'
 	touch $@ .venv/.run .venv/.docs .venv/.test
 
-var/.demo: .venv/.run config/surveys/demo.toml $(wildcard config/demo/*.py config/migrations/versions/*.py surveys/index/*.py)
+var/.demo: .venv/.run config/surveys/demo.toml config/surveys/demo-alerts.toml $(wildcard config/demo/*.py config/migrations/versions/*.py surveys/index/*.py surveys/index/alerts/*.py)
 	FOUNTAIN_DATA__FOLDER=var $(BIN)/fountain demo
 	touch $@

@@ -67,8 +67,8 @@ class PreviewService:
             check_access(dataset, survey, self._engine.asked_by(caller).reader)
             if survey.lake is not None:
                 raise UsageError(
-                    f"{dataset} is of a survey of alerts, and only images have previews",
-                    f"Its picture is sync?ID={did}&RESPONSEFORMAT=png.",
+                    f"{survey.name} is a survey of alerts, and only images have previews",
+                    "Ask for sync?ID=…&RESPONSEFORMAT=png.",
                 )
             if dataset.count("/") < 2:
                 raise UsageError(f"{dataset} is no image, and only images have previews", "Name an image.")

@@ -40,7 +40,15 @@ def check_stamp_look(request: CutoutRequest, survey: Survey) -> None:
             )
     if options.orient == "north":
         raise RequestFault("ORIENT=north: stamps are not resampled; leave ORIENT out")
-    look_of_stamp(options, survey, request.filters[0] if len(request.filters) == 1 else "")
+    faults = []
+    for label in request.filters or [band.label for band in survey.bands]:
+        try:
+            look_of_stamp(options, survey, label)
+        except RequestFault as fault:
+            faults.append(fault)
+        else:
+            return  # which bands there are shows when the alerts are read
+    raise faults[0]
 
 
 def look_of_stamp(options: PictureOptions, survey: Survey, band: str) -> Look:
@@ -52,7 +60,8 @@ def look_of_stamp(options: PictureOptions, survey: Survey, band: str) -> Look:
         As of pictures of images.
     """
     if not band:
-        # Of an unknown band nothing is known but that it is one.
-        survey, band = replace(survey, recipes=()), survey.bands[0].label
+        # Recipes that are for any band are for one that is unknown, too.
+        recipes = tuple(one for one in survey.recipes if not one.bands and not one.band_cuts)
+        survey, band = replace(survey, recipes=recipes), survey.bands[0].label
     still = replace(options, media_type=MEDIA_TYPES[0]) if options.media_type in MEDIA_TYPES else options
     return choose_look(still, survey, [band])

@@ -151,12 +151,28 @@ def test_a_recipe_of_the_survey_is_the_usual_one(tmp_path: Path) -> None:
         made = shop.make("alert/1/Science", **asked())
         assert np.array_equal(shown(made), ramp(1))  # ZTF's rows begin in the north
         assert made.facts.recipe.startswith("flat/3: grey of g")
+        assert shop.make("alert/1/Science", **asked(recipe="FLAT")).tobytes() == made.tobytes()
         measured = shop.make("alert/1/Science", **asked(recipe="auto"))
         assert not np.array_equal(shown(measured), ramp(1))
         inverted = shop.make("alert/1/Science", **asked(invert=True))
         assert np.array_equal(shown(inverted), 255 - ramp(1))
         coloured = shown(shop.make("alert/1/Science", **asked(colormap="viridis")), "RGB")
         assert (coloured[..., 0] != coloured[..., 2]).any()
+
+
+def test_a_recipe_is_for_the_bands_that_it_names(tmp_path: Path) -> None:
+    """The first alert is of g, the second of r: one picture may have stamps by a recipe and without."""
+    recipe = Recipe("red", 1, "grey", ("r",), unit="pixel", stretch="linear", cuts=Cuts("values", 0.0, 255.0))
+    survey = write_alerts(tmp_path / "lake", [{"Science": packed(ramp(1))}, {"Science": packed(ramp(2))}])
+    with shop_of(replace(survey, recipes=(recipe,)), tmp_path / "index") as shop:
+        assert np.array_equal(shown(shop.make("alert/2/Science", **asked(recipe="red"))), ramp(2))
+        with pytest.raises(RequestFault, match="RECIPE=red has levels for r, not for g"):
+            shop.make("alert/1/Science", **asked(recipe="red"))
+        told = shop.make("object/ZTF18aaaaaaa/Science", **asked()).facts.recipe
+        assert told.startswith("auto: grey of g")
+        assert told.endswith("1 further stamps likewise, with levels of their own")
+        only = shop.make("object/ZTF18aaaaaaa/Science", filters=("r",), **asked(recipe="red"))
+        assert only.facts.recipe.startswith("red/1: grey of r")
 
 
 def test_the_kinds_of_an_alert_stand_side_by_side(shop: Shop) -> None:

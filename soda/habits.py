@@ -95,6 +95,7 @@ class Habits:
         }
         read.faults.raise_any()
         if dataset is not None and position is not None:  # else there was a fault
+            self._expect_images(dataset, position)
             said |= {"ID": (self._identifiers.did(dataset),), "CENTER": (format_numbers(*position),)}
         said |= {name: read.parameters.all(name) for name in _SAME if read.given(name)}
         return Parameters({name: values for name, values in said.items() if values})
@@ -120,17 +121,31 @@ class Habits:
         except AccessDenied as fault:
             raise refusal(fault, self._identifiers) from fault
 
+    def _expect_images(self, dataset: str, position: Point) -> None:
+        """Lead whoever wants alerts at a place to those that there are."""
+        survey = self._surveys.get(dataset.partition("/")[0].lower())
+        if survey is not None and survey.lake is not None:
+            where, stamp = format_numbers(*position), self._identifiers.did(f"{survey.name}/alert/")
+            raise UsageError(
+                f"{survey.name} is a survey of alerts, which have stamps, and are not cut at a place",
+                f"Alerts there: /query?POS=CIRCLE {where} 0.01. A stamp: /sync?ID={stamp}<number>/Science.",
+            )
+
     def _labels(self, read: Reader, dataset: str) -> tuple[str, ...]:
         survey = self._surveys.get(dataset.partition("/")[0].lower())
         return () if survey is None else read.one("BANDS", lambda text: parse_bands(text, survey)) or ()
 
     def _known(self) -> str:
-        names = ", ".join(survey.name for survey in self._surveys.values() if survey.is_public)
+        names = ", ".join(survey.name for survey in self._surveys.values() if _is_offered(survey))
         return f"Surveys here: {names}." if names else ""
 
     def _how(self) -> str:
-        name = next((survey.name for survey in self._surveys.values() if survey.is_public), "demo")
+        name = next((survey.name for survey in self._surveys.values() if _is_offered(survey)), "demo")
         return f"Write /cutout?ra=150.1&dec=2.2&survey={name}&size=60arcsec. It takes {', '.join(NAMES)}."
+
+
+def _is_offered(survey: Survey) -> bool:
+    return survey.is_public and survey.lake is None
 
 
 def outside(cutout: CutoutRequest) -> NotFound:

@@ -14,7 +14,7 @@ from soda.refusals import refusal
 from surveys.errors import AccessDenied, BrokenImage, StaleImage, UnknownDataset
 from surveys.image import ImageRecord
 from surveys.planner import check_access
-from surveys.preview import make_preview
+from surveys.preview import MEDIA_TYPE, make_preview
 
 #: A change of the drawing changes every ETag.
 DRAWING = 1
@@ -47,6 +47,24 @@ class PreviewService:
         self._identifiers = engine.identifiers
         self._gate = gate
 
+    def of_stamps(self, parameters: Parameters) -> Parameters | None:
+        """Give the request for the same of `/sync`, where alerts are named; None where none are.
+
+        Raises
+        ------
+        UsageError
+            If there is more than an ID.
+        """
+        _expect_id_alone(parameters)
+        try:
+            dataset = self._identifiers.parse(parameters.one("ID") or "")
+            survey = self._catalog.survey(dataset.partition("/")[0])
+        except UnknownDataset:
+            return None
+        if survey.lake is None:
+            return None
+        return Parameters({"ID": parameters.all("ID"), "RESPONSEFORMAT": (MEDIA_TYPE,)})
+
     def find(self, parameters: Parameters, caller: Caller = ANONYMOUS) -> Preview:
         """Find the image, without reading a pixel.
 
@@ -55,9 +73,7 @@ class PreviewService:
         UsageError, NotFound, AuthorizationError
             If there is none to draw.
         """
-        faults = refuse_unknown(parameters, frozenset({"ID"}), ("ID",))
-        if faults:
-            raise faults[0]
+        _expect_id_alone(parameters)
         did = parameters.one("ID")
         if did is None:
             raise UsageError("ID is missing", f"Write ID={self._identifiers.did('survey/band/image')}.")
@@ -65,11 +81,6 @@ class PreviewService:
             dataset = self._identifiers.parse(did)
             survey = self._catalog.survey(dataset.partition("/")[0])
             check_access(dataset, survey, self._engine.asked_by(caller).reader)
-            if survey.lake is not None:
-                raise UsageError(
-                    f"{survey.name} is a survey of alerts, and only images have previews",
-                    "Ask for sync?ID=…&RESPONSEFORMAT=png.",
-                )
             if dataset.count("/") < 2:
                 raise UsageError(f"{dataset} is no image, and only images have previews", "Name an image.")
             record = self._catalog.record(dataset, self._catalog.generation(survey.name))
@@ -106,3 +117,8 @@ class PreviewService:
                     f"the image {record.dataset} cannot be read at the moment",
                     "Please report the request id to this service.",
                 ) from fault
+
+
+def _expect_id_alone(parameters: Parameters) -> None:
+    if faults := refuse_unknown(parameters, frozenset({"ID"}), ("ID",)):
+        raise faults[0]

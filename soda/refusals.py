@@ -17,6 +17,7 @@ from surveys.errors import (
     RequestFault,
     SeveralImages,
     StaleImage,
+    UnknownAlert,
     UnknownDataset,
 )
 from surveys.identifiers import Identifiers
@@ -62,6 +63,11 @@ class NoSuchAlert(NotFound):
 def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
     """Tell why a request cannot be answered."""
     match fault:
+        case UnknownAlert():
+            alert, thing = identifiers.did("survey/alert/number"), identifiers.did("survey/object/name")
+            return NotFound(
+                str(fault), f"IDs of alerts are {alert} and {thing}, or longer by a kind of stamp."
+            )
         case UnknownDataset():
             return NotFound(str(fault), f"IDs here are {identifiers.did('survey/band/image')}, or shorter.")
         case AccessDenied():
@@ -90,5 +96,6 @@ def out_of_reach(fault: StaleImage | BrokenImage, plan: CutoutPlan, fix: str = "
             "Try again a little later.",
             retry_after_s=REPLACED_RETRY_S,
         )
-    # It names the alert, and says what is wrong with it, and no file.
-    return ServerError(str(fault), fix)
+    # It says what is wrong, and where in no folder.
+    said = str(fault)
+    return ServerError(said if dataset in said else f"the alert {dataset} cannot be read: {said}", fix)

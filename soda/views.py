@@ -69,7 +69,12 @@ def make_blueprint(
 
     @blueprint.route("/preview")
     def preview() -> Response:
-        found = previews.find(read_parameters(request), caller_of())
+        parameters = read_parameters(request)
+        if (of_stamps := previews.of_stamps(parameters)) is not None:
+            asked = service.ask(of_stamps, Client(base_url(), caller_of(), watch_client(request)))
+            note(asked)
+            return cutout_response(asked, service, request)
+        found = previews.find(parameters, caller_of())
         request.environ[LOG_FIELDS] = {"dataset": found.record.dataset}
         return preview_response(found, previews, request)
 

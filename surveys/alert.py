@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from surveys.errors import UnknownDataset
+from surveys.errors import UnknownAlert
 from surveys.lake import Lake
 
 #: A 64-bit number, as alerts have.
@@ -141,11 +141,11 @@ class AlertName:
         kind = lake.stamp(kinds[0]) if kinds else None
         if len(kinds) > 1 or (kinds and kind is None):
             known = ", ".join(one.name for one in lake.stamps)
-            raise UnknownDataset(
+            raise UnknownAlert(
                 f"there is no stamp {'/'.join(kinds)!r} of {survey}/{what}/{key}; it has {known}"
             )
         if what == "alert" and candid_of(key) is None:
-            raise UnknownDataset(
+            raise UnknownAlert(
                 f"there is no alert {key!r} in {survey}: the number of an alert is a whole number of 64 bits"
             )
         return cls(survey, what, key, kind.name if kind else "")

@@ -5,6 +5,7 @@
     SurveyError
     ├── RequestFault             the request asks for what cannot be had
     │   ├── UnknownDataset       no such identifier
+    │   │   └── UnknownAlert     nor such an alert or object
     │   ├── AccessDenied         the caller may not read it
     │   ├── NeedsStencil         a survey or survey band has no "whole"
     │   ├── SeveralImages        more than one image is needed; they are named
@@ -29,6 +30,10 @@ class RequestFault(SurveyError):
 
 class UnknownDataset(RequestFault):
     """No dataset has this identifier."""
+
+
+class UnknownAlert(UnknownDataset):
+    """No alert, object or stamp of a survey of alerts has this identifier."""
 
 
 class AccessDenied(RequestFault):

@@ -13,7 +13,6 @@ from lxml import etree, html
 
 from tests.support.accounts import somebody
 from tests.support.alert_service import make_alert_service, real_alerts
-from tests.support.service import did
 
 #: Resources without a variable part that have no answer to a plain GET, and why.
 NEEDS_MORE = {
@@ -129,8 +128,6 @@ def test_coverage_and_record_have_the_cells_of_alerts(client: FlaskClient, real_
 def test_what_alerts_do_not_have_is_refused_with_the_way_to_it(client: FlaskClient) -> None:
     hips = client.get("/hips/ztf-alerts/g/properties")
     assert hips.status_code == 404
-    preview = client.get("/preview", query_string={"ID": did("ztf-alerts/alert/1")})
-    assert (preview.status_code, b"RESPONSEFORMAT=png" in preview.data) == (400, True)
 
 
 def test_closed_alerts_are_known_to_those_who_may_read_them(app: Flask, client: FlaskClient) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import Engine, select
 
 from surveys.alert import AlertRecord, LakeFile
-from surveys.errors import StaleImage, SurveyError, TooLarge, UnknownDataset
+from surveys.errors import StaleImage, SurveyError, TooLarge, UnknownAlert
 from surveys.index.alerts.holdings import LakeHoldings, count_held
 from surveys.index.alerts.queries import (
     BY_CANDID,
@@ -116,7 +116,7 @@ class AlertCatalog:
         def read() -> AlertRecord:
             found = self.with_candids(survey, [candid], key[1])
             if not found:
-                raise UnknownDataset(f"there is no alert {candid} in {survey.name}")
+                raise UnknownAlert(f"there is no alert {candid} in {survey.name}")
             return found[candid]
 
         return self._by_candid.get(key, read)
@@ -325,7 +325,7 @@ class AlertCatalog:
         def read() -> Records:
             found = self.of_objects(survey, [name], generation, MOST_EPOCHS)
             if name not in found:
-                raise UnknownDataset(f"there is no object {object_id!r} in {survey.name}")
+                raise UnknownAlert(f"there is no object {object_id!r} in {survey.name}")
             return found[name]
 
         return self._by_object.get(

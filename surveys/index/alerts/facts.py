@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from surveys.alert import AlertName, AlertRecord, candid_of
-from surveys.errors import TooLarge, UnknownDataset
+from surveys.errors import TooLarge, UnknownAlert, UnknownDataset
 from surveys.index.facts import DatasetFacts
 from surveys.lake import Lake
 from surveys.request import CutoutRequest, Interval
@@ -57,26 +57,27 @@ def describe_alerts(survey: Survey, lake: Lake, dataset: str, alerts: AlertCatal
     )
 
 
-def unnamed(survey: Survey, dataset: str, alerts: AlertCatalog | None) -> UnknownDataset:
+def unnamed(survey: Survey, dataset: str, alerts: AlertCatalog | None) -> UnknownAlert:
     """Say how alerts and objects are named, where an identifier does not say which of the two it means.
 
     `alerts`: tells what there is; None where that is not to be told.
     """
     _, *rest = dataset.split("/")
     alert, thing = f"{survey.name}/alert/", f"{survey.name}/object/"
-    if len(rest) != 1 or not rest[0] or rest[0].lower() in ("alert", "object"):
-        return UnknownDataset(
+    is_bare = len(rest) == 1 and rest[0].lower() not in ("", "alert", "object") and rest[0].isprintable()
+    if not is_bare:
+        return UnknownAlert(
             f"{survey.name} is a survey of alerts: name one, {alert}<number>, or an object, "
             f"{thing}<name>, for all that there are of it; /query?POS=… finds them by place"
         )
     key = rest[0]
     sentence = f"{key} may be an alert or an object of {survey.name}: write {alert}{key} or {thing}{key}"
     if alerts is None:
-        return UnknownDataset(sentence)
+        return UnknownAlert(sentence)
     there = [f"{alert}{key}"] if _is_alert(survey, key, alerts) else []
     there += [f"{thing}{key}"] if _is_object(survey, key, alerts) else []
     is_there = " and ".join(there) if there else "neither"
-    return UnknownDataset(f"{sentence} (there is {is_there})")
+    return UnknownAlert(f"{sentence} (there is {is_there})")
 
 
 def _is_alert(survey: Survey, key: str, alerts: AlertCatalog) -> bool:

@@ -26,6 +26,7 @@ MODULES = (
     "surveys.fits.compressed",
     "surveys.kernels.resample",
     "surveys.kernels.area",
+    "surveys.kernels.snappy",
     "surveys.picture.render",
 )
 

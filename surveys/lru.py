@@ -29,6 +29,11 @@ class Lru(Generic[K, V]):
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
+    def held(self, key: K) -> V | None:
+        """Give a value if it is kept; it stays as old as it was."""
+        with self._lock:
+            return self._values.get(key)
+
     def get(
         self,
         key: K,

@@ -20,6 +20,8 @@ _NOT_REGULAR = "it is not a regular file"
 class LocalReader:
     """A file held open. Closed when the last one who uses it lets go."""
 
+    is_remote = False
+
     def __init__(self, location: Path) -> None:
         # Not blocking: what was a file when it was looked at might be a pipe by now.
         self._fd = os.open(location, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -46,6 +46,10 @@ class LakeReader(Protocol):
     def size(self) -> int:
         """Bytes of the file."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether to read little now and then takes longer than to read much at once."""
+
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes.
 

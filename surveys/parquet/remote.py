@@ -32,6 +32,8 @@ _PACKAGES = {
 class RemoteReader:
     """A file of a remote lake."""
 
+    is_remote = True
+
     def __init__(self, store: RemoteStore, path: str, size: int, version: str) -> None:
         self._store = store
         self._path = path

@@ -23,15 +23,15 @@ class Page:
     Parameters
     ----------
     body
-        Values one after the other, each after its length; or their places in the `dictionary`.
+        Values one after the other, each after its length; or their places in the dictionary.
     rows
         Of the page.
     levels
         Which of them are null: those of another definition level than `level`. None if none is.
     level
         Definition level of a value that is there.
-    dictionary
-        Where the values are, of a page that has but their places.
+    by_place
+        Whether the body has places in a dictionary.
 
     Raises
     ------
@@ -45,53 +45,70 @@ class Page:
         rows: int,
         levels: Runs | None = None,
         level: int = 0,
-        dictionary: Page | None = None,
+        by_place: bool = False,
     ) -> None:
         self.rows = rows
+        self.by_place = by_place
         self._body = body
         self._levels = levels
         self._level = level
-        self._dictionary = dictionary
         stored = rows if levels is None else levels.count_of(level, rows)
         self._places: Runs | None = None
         self._starts: list[int] = []
-        if dictionary is None:
+        if not by_place:
             self._starts = _starts(body, stored)
         elif stored:
             self._places = Runs(body[1:], body[0] if body else 64, stored)
 
     @property
     def size(self) -> int:
-        """About what it takes in memory, the dictionary apart."""
+        """About what it takes in memory."""
         return len(self._body) + _NUMBER_BYTES * len(self._starts)
 
-    def value(self, row: int) -> bytes | None:
-        """Give the value of a row of the page, from 0; None where it is null.
+    def place(self, row: int) -> int | None:
+        """Tell where the value of a row is: in the dictionary, or in the page itself; None where it is null.
 
         Raises
         ------
         Malformed
-            If the dictionary does not have it, or it is of a level that there is none of.
+            If the row is of a level that there is none of.
         """
-        place = row
-        if self._levels is not None:
-            if (level := self._levels.at(row)) != self._level:
-                if level > self._level:
-                    raise Malformed
-                return None
-            place = self._levels.count_of(self._level, row)
-        if self._dictionary is not None and self._places is not None:
-            return self._dictionary.plain(self._places.at(place))
-        return self.plain(place)
+        place = row if self._levels is None else _place(self._levels, self._level, row)
+        return place if place is None or self._places is None else self._places.at(place)
 
-    def plain(self, place: int) -> bytes:
-        """Give the value at a place among those that are not null."""
+    def value(self, place: int) -> bytes:
+        """Give the value at a place among those that are not null.
+
+        Raises
+        ------
+        Malformed
+            If there is none.
+        """
         if not 0 <= place < len(self._starts) - 1:
             raise Malformed
         return bytes(self._body[self._starts[place] + _LENGTH.size : self._starts[place + 1]])
 
 
-def open_page(data: bytes, header: PageHeader, codec: int, level: int, dictionary: Page | None) -> Page:
+def place_among(levels: memoryview, level: int, rows: int, row: int) -> int | None:
+    """Tell how many values that are not null stand before that of a row; None where itself is null.
+
+    Raises
+    ------
+    Malformed
+        If the levels are none.
+    """
+    return _place(Runs(levels, level.bit_length(), rows), level, row)
+
+
+def _place(levels: Runs, level: int, row: int) -> int | None:
+    if (own := levels.at(row)) == level:
+        return levels.count_of(level, row)
+    if own > level:
+        raise Malformed
+    return None
+
+
+def open_page(data: bytes, header: PageHeader, codec: int, level: int) -> Page:
     """Unpack a page.
 
     Parameters
@@ -104,8 +121,6 @@ def open_page(data: bytes, header: PageHeader, codec: int, level: int, dictionar
         Of the compression, as Parquet numbers them.
     level
         Definition level of values that are there; 0 where none can be null.
-    dictionary
-        That of its row group.
 
     Raises
     ------
@@ -130,9 +145,9 @@ def open_page(data: bytes, header: PageHeader, codec: int, level: int, dictionar
         runs = None
     if header.encoding == PLAIN:
         return Page(body, header.values, runs, level)
-    if header.encoding not in (PLAIN_DICTIONARY, RLE_DICTIONARY) or dictionary is None:
+    if header.encoding not in (PLAIN_DICTIONARY, RLE_DICTIONARY):
         raise Malformed
-    return Page(body, header.values, runs, level, dictionary)
+    return Page(body, header.values, runs, level, by_place=True)
 
 
 def _parts(page: memoryview, level: int) -> tuple[memoryview, memoryview]:

@@ -32,6 +32,7 @@ class Held:
     """A file that is but bytes."""
 
     name = "a.parquet"
+    is_remote = False
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -245,11 +246,11 @@ def wrong_values() -> list[tuple[str, Callable[[], object]]]:
         ("fewer values than rows", lambda: Page(plain, 3)),
         ("a value beyond the page", lambda: Page(memoryview(word(1 << 31) + b"a"), 1)),
         ("more rows than the page can have", lambda: Page(memoryview(b"abcd"), 1 << 31)),
-        ("a place beyond the dictionary", lambda: Page(places, 2, dictionary=Page(plain, 2)).value(0)),
-        ("fewer places than rows", lambda: Page(places, 3, dictionary=Page(plain, 2))),
-        ("places of 64 bits", lambda: Page(memoryview(b"\x40\x02"), 1, dictionary=Page(plain, 2))),
-        ("no dictionary", lambda: open_page(header(0, 9, 9, 1, 8) + bytes(9), _head(9, 8), 0, 0, None)),
-        ("levels beyond the page", lambda: open_page(long + bytes(plain), _head(len(plain), 0), 0, 1, None)),
+        ("a place beyond the page", lambda: Page(plain, 2).value(2)),
+        ("fewer places than rows", lambda: Page(places, 3, by_place=True)),
+        ("places of 64 bits", lambda: Page(memoryview(b"\x40\x02"), 1, by_place=True)),
+        ("another encoding", lambda: open_page(header(0, 9, 9, 1, 7) + bytes(9), _head(9, 7), 0, 0)),
+        ("levels beyond the page", lambda: open_page(long + bytes(plain), _head(len(plain), 0), 0, 1)),
         ("a run of none", lambda: Runs(memoryview(b"\x00\x00"), 1, 1)),
         ("a length without end", lambda: Runs(memoryview(b"\xff" * 20), 1, 1)),
         ("runs that end too soon", lambda: Runs(memoryview(b"\x03"), 8, 8)),

@@ -21,6 +21,7 @@ _ID = PARAMETERS[0]
 _TOLD = tuple(parameter for parameter in PARAMETERS if parameter.name not in ("ID", "RUNID"))
 #: What stamps of alerts take, beside the grey of pictures and what picks epochs.
 _OF_STAMPS = (
+    "CHECKSUM",
     "DETAIL",
     "RECIPE",
     "WIDTH",

@@ -28,7 +28,8 @@ def describe_alerts(survey: Survey, lake: Lake, dataset: str, alerts: AlertCatal
     """
     name = AlertName.parse(dataset, lake)
     if name is None:
-        raise unnamed(survey, dataset, alerts)
+        # Where some are closed, what there is is not for everybody.
+        raise unnamed(survey, dataset, None if survey.access.datasets else alerts)
     if name.what == "alert":
         found: tuple[AlertRecord, ...] = (alerts.alert(survey, name.candid),)
         key = str(found[0].candid)

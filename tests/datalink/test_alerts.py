@@ -144,7 +144,7 @@ def test_every_offer_of_a_descriptor_is_taken(client: FlaskClient, alert: RealAl
     for dataset in (alert.dataset, f"ztf-alerts/object/{alert.object_id}"):
         described = services(ask(client, did(dataset)))["soda"]
         for name, param in inputs(described).items():
-            of_pictures = name not in ("DETAIL", "TIME", "BAND", "FILTER", "RESPONSEFORMAT", "ID")
+            of_pictures = name not in ("CHECKSUM", "DETAIL", "TIME", "BAND", "FILTER", "RESPONSEFORMAT", "ID")
             for value in options(param) if param.values and param.values.options else []:
                 asked = {"ID": did(dataset), name: value}
                 if of_pictures and name != "RESPONSEFORMAT":

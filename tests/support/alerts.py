@@ -40,7 +40,7 @@ _RUBIN = Columns(
 )
 
 
-def ztf_survey(root: Path, name: str = "ztf", **of_lake: Any) -> Survey:
+def ztf_survey(root: Path | str, name: str = "ztf", **of_lake: Any) -> Survey:
     """Survey of alerts as ZTF sends them, whose Parquet files lie in a folder."""
     lake = Lake(
         root=str(root),
@@ -67,7 +67,7 @@ def ztf_survey(root: Path, name: str = "ztf", **of_lake: Any) -> Survey:
     )
 
 
-def rubin_survey(root: Path, name: str = "rubin", **of_lake: Any) -> Survey:
+def rubin_survey(root: Path | str, name: str = "rubin", **of_lake: Any) -> Survey:
     """Survey of alerts as Rubin sends them."""
     made = ztf_survey(root, name)
     lake = Lake(

@@ -25,9 +25,10 @@ from surveys.survey import Survey
 #: Raised when the same file would be read differently: then every file is read anew.
 READING = 1
 
-#: Fewer bytes and files than these are read here: starting other processes takes longer.
+#: Fewer bytes and files than these are read here: starting other processes takes longer. A store that is
+#: reached by a URL lets each read wait.
 _WORTH_PROCESSES = 2 * 10**9
-_MANY_FILES = 500
+_MANY_FILES, _MANY_REMOTE_FILES = 500, 20
 #: Files of one transaction.
 _MOST_TOGETHER = 100
 
@@ -79,7 +80,7 @@ def index_lake(
         scans = in_processes(
             partial(scan_file, survey),
             news.todo,
-            workers if _is_much(news.todo) else 1,
+            workers if _is_much(lake, news.todo) else 1,
             lambda file: LakeScan(file, refused=((None, DIED),)),
             ahead=2,
         )
@@ -127,8 +128,12 @@ def reindex_file(engine: Engine, survey: Survey, path: str) -> IndexReport:
 
 
 def path_in(lake: Lake, file: Path) -> str:
-    """Path below the root of a lake of a file that is given by its own path, from here, or so already."""
-    root, place = Path(os.path.abspath(lake.root)), Path(os.path.abspath(file))
+    """Path below the root of a lake of a file that is given by its own path, or URL, or so already."""
+    if lake.is_remote:
+        # A path knows no empty parts: "s3://bucket/a" has become "s3:/bucket/a".
+        root, place = Path(lake.root), file
+    else:
+        root, place = Path(os.path.abspath(lake.root)), Path(os.path.abspath(file))
     return place.relative_to(root).as_posix() if place.is_relative_to(root) else file.as_posix()
 
 
@@ -184,8 +189,9 @@ def _look_at(lake: Lake, edition: LakeEdition, path: str, digest: str) -> _News:
     return _News([found], known, [], {}, 0, [], digest)
 
 
-def _is_much(todo: Sequence[StoredFile]) -> bool:
-    return len(todo) > _MANY_FILES or sum(file.size for file in todo) > _WORTH_PROCESSES
+def _is_much(lake: Lake, todo: Sequence[StoredFile]) -> bool:
+    many = _MANY_REMOTE_FILES if lake.is_remote else _MANY_FILES
+    return len(todo) > many or sum(file.size for file in todo) > _WORTH_PROCESSES
 
 
 def _batches(scans: Iterable[LakeScan]) -> Iterator[list[LakeScan]]:

@@ -92,6 +92,7 @@ class AlertCatalog:
         self._by_candid: Lru[tuple[str, int, int], AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_id: Lru[int, AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_object: Lru[tuple[str, int, str], Records] = Lru(_OBJECTS_KEPT)
+        self._holdings: Lru[tuple[str, int], LakeHoldings] = Lru(64)
         self._files: Lru[int, tuple[LakeFile, tuple[str, ...]]] = Lru(_FILES_KEPT)
         self._pages: Lru[tuple[int, str], tuple[ColumnPages | None]] = Lru(_PAGES_KEPT, _bytes_of)
 
@@ -229,10 +230,8 @@ class AlertCatalog:
 
     def holdings(self, survey: Survey) -> LakeHoldings:
         """Count what the index has of a survey."""
-        with self._reading.connect() as connection:
-            query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
-            modified = connection.execute(query).scalar()
-        return count_held(survey, self._held(survey), modified)
+        key = (survey.name, self._index.generation(survey.name))
+        return self._holdings.get(key, lambda: self._count(survey))
 
     def covers(self, survey: Survey) -> Iterator[bytes]:
         """Where the alerts lie, of each file (see `surveys.index.alerts.cover`)."""
@@ -310,6 +309,12 @@ class AlertCatalog:
         """Parameters that say what of the index counts."""
         generation = self._index.generation(survey.name)
         return {"survey_id": self._index.key_of(survey.name), "generation": generation}
+
+    def _count(self, survey: Survey) -> LakeHoldings:
+        with self._reading.connect() as connection:
+            query = select(SurveyRow.last_modified).where(SurveyRow.name == survey.name)
+            modified = connection.execute(query).scalar()
+        return count_held(survey, self._held(survey), modified)
 
     def _held(self, survey: Survey) -> Sequence[Sequence[Any]]:
         return self.reads.rows(HELD, **self._known(survey))

@@ -16,8 +16,14 @@ OPEN = {"open-alerts": LAKES["closed-alerts"]}
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Flask:
-    return make_alert_service(tmp_path_factory.mktemp("alerts"), real_data, more=OPEN)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the service, once `app` has made it."""
+    return tmp_path_factory.mktemp("alerts")
+
+
+@pytest.fixture(scope="session")
+def app(folder: Path, real_data: Path) -> Flask:
+    return make_alert_service(folder, real_data, more=OPEN)
 
 
 @pytest.fixture

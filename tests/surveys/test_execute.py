@@ -228,15 +228,14 @@ def test_real_images_give_the_pixels_and_the_sky_of_astropy(real_data: Path) -> 
             x_axis, y_axis = axes or (0, 1)
             catalog = FileCatalog()
             record = catalog.add(path, number, x_axis=x_axis, y_axis=y_axis)
-            for _ in range(3):
-                box = random_box(random, record.nx, record.ny)
-                content = execute(plan_of(record, box), catalog, source).tobytes()
-                with fits.open(BytesIO(content), do_not_scale_image_data=True) as product:
-                    wanted = pixels.take(range(box.y0, box.y1), pixels.ndim - 1 - y_axis)
-                    wanted = wanted.take(range(box.x0, box.x1), pixels.ndim - 1 - x_axis)
-                    assert same_bits(product[0].data, wanted), path.name
-                    if axes:
-                        assert_same_sky(product[0].header, header, box, axes=axes)
+            box = random_box(random, record.nx, record.ny)
+            content = execute(plan_of(record, box), catalog, source).tobytes()
+            with fits.open(BytesIO(content), do_not_scale_image_data=True) as product:
+                wanted = pixels.take(range(box.y0, box.y1), pixels.ndim - 1 - y_axis)
+                wanted = wanted.take(range(box.x0, box.x1), pixels.ndim - 1 - x_axis)
+                assert same_bits(product[0].data, wanted), path.name
+                if axes:
+                    assert_same_sky(product[0].header, header, box, axes=axes)
             on_sky += axes is not None
     assert on_sky > 90
 

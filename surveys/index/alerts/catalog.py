@@ -270,7 +270,8 @@ class AlertCatalog:
         Returns
         -------
         bool
-            False where nothing was done: others index the survey, the file is a large one, or the alert gone.
+            False where nothing was done: it is no alert, others index the survey, the file is a large one, or
+            the alert gone.
         """
         from surveys.parquet.arrow import pyarrow
 
@@ -280,6 +281,8 @@ class AlertCatalog:
 
             name, _, candid = dataset.split("/")[:3]
             survey = self._index.survey(name)
+            if survey.lake is None:  # images are indexed by whoever runs the service
+                return False
             file = self.alert(survey, int(candid)).file
             if file.size > _LARGE:
                 return False

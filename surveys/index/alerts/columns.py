@@ -135,8 +135,12 @@ def alerts_of(
 
 
 def _whole_numbers(column: pa.Array, name: str) -> tuple[Integers, NDArray[np.bool_]]:
+    column = _plain(column)
     try:
-        numbers = pc.cast(_plain(column), pa.int64())
+        # Of numbers with a fraction 53 bits are left.
+        if pa.types.is_floating(column.type):
+            raise pa.ArrowInvalid
+        numbers = pc.cast(column, pa.int64())
     except pa.ArrowException:
         raise ImageRefused(f"its column {name} is not of whole numbers of 64 bits") from None
     return np.asarray(numbers.fill_null(0)), np.asarray(numbers.is_valid())

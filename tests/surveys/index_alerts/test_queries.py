@@ -54,7 +54,7 @@ def test_the_file_of_an_alert_is_found_by_its_first_key(engine: Engine, tmp_path
     assert not any("ix_lake_file_survey_id" in step for step in steps)
 
 
-@pytest.mark.parametrize("files", [1, 300])
+@pytest.mark.parametrize("files", [1, 100])
 def test_a_question_is_one_query_however_many_files_there_are(
     tmp_path: Path, engine: Engine, files: int
 ) -> None:

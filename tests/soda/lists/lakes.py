@@ -36,9 +36,8 @@ Science = "cutoutScience.stampData"
 Template = "cutoutTemplate.stampData"
 Difference = "cutoutDifference.stampData"
 """
-_HEAD = 'title = "Alerts"\nkind = "alerts"\nroot = "ztf-lake"\npath = "**/*.parquet"\n'
-ZTF = _HEAD + _BANDS
-CLOSED = f'{_HEAD}access = {{ groups = ["members"] }}\n{_BANDS}'
+_HEAD = 'title = "Alerts"\nkind = "alerts"\nroot = "{root}"\npath = "**/*.parquet"\n'
+_CLOSED = 'access = { groups = ["members"] }\n'
 
 
 def write_lakes(folder: Path) -> None:
@@ -47,7 +46,8 @@ def write_lakes(folder: Path) -> None:
     write_lake(lake, ALERTS, FILES, row_group_size=8, epochs=EPOCHS)
     write_alerts(lake / "broken.parquet", [BROKEN], {"Science": b"not a gzip"})
     (folder / "declarations").mkdir(exist_ok=True)
-    for name, declaration in (("ztf", ZTF), ("closed", CLOSED)):
+    for name, access in (("ztf", ""), ("closed", _CLOSED)):
+        declaration = _HEAD.replace("{root}", str(lake)) + access + _BANDS
         (folder / "declarations" / f"{name}.toml").write_text(declaration)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks import (
     accuracy,
     alert_index,
+    alerts,
     cold,
     compressed,
     cutouts,
@@ -51,6 +52,7 @@ SECTIONS: dict[str, Callable[[Path], Iterable[Row]]] = {
     "estimates": estimates.rows,
     "lists": lists.rows,
     "index_lookup": lambda folder: index_lookup.measure(),
+    "alerts": alerts.rows,
     "alert_index": lambda folder: alert_index.measure(),
     "discovery": lambda folder: discovery.measure(),
 }

@@ -24,11 +24,13 @@ from benchmarks.service import FOUNTAIN, SETTLE_S, did_of, serving
 from benchmarks.table import Row, medians_ms
 from config.app import Parts, assemble
 from config.database import prepare
+from config.kernels import load_kernels
 from config.settings import load_settings
 from soda.lists.stamped import LookedUp
 from surveys.alerts.together import ReadTogether
 from surveys.index.catalog import Catalog
 from surveys.index.ingest import index_survey
+from surveys.parquet.source import LakeSource
 from surveys.request import CutoutRequest
 from tests.support.alerts import MadeAlert, alerts_table
 from uws.containers import ContainerWriter
@@ -74,6 +76,7 @@ Address = tuple[str, int]
 
 def rows(folder: Path) -> Iterator[Row]:
     """Measure; the lakes are made in `folder`."""
+    load_kernels()  # as a service does
     lakes, data = folder / "lakes", folder / "lakes-data"
     make_lakes(lakes)
     parts = make_service(lakes, data)
@@ -126,7 +129,7 @@ def _order(seed: int, most: int = ALERTS) -> list[MadeAlert]:
 
 def _forget(parts: Parts) -> None:
     """Let all pages and open files go."""
-    vars(parts.catalog.alerts).pop("lakes", None)
+    vars(parts.catalog.alerts)["lakes"] = LakeSource()
 
 
 def _stamp_by_object(parts: Parts, survey: str, alerts: Sequence[MadeAlert]) -> Callable[[int], bytes]:

@@ -51,9 +51,17 @@ class Lru(Generic[K, V]):
                 self._values.move_to_end(key)
                 return value
         value = make()
+        self._keep_it(key, value, worth)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value that was made anyway."""
+        self._keep_it(key, value, lambda value: True)
+
+    def _keep_it(self, key: K, value: V, worth: Callable[[V], bool]) -> None:
         weight = self._weigh(value) if self._weigh else 1
         if weight > self._keep or not worth(value):
-            return value
+            return
         with self._lock:
             replaced = self._values.pop(key, None)
             if replaced is not None:
@@ -63,4 +71,3 @@ class Lru(Generic[K, V]):
             while self._weight > self._keep:
                 _, oldest = self._values.popitem(last=False)
                 self._weight -= self._weigh(oldest) if self._weigh else 1
-        return value

@@ -18,6 +18,8 @@ from surveys.execute import IN_MEMORY_BYTES
 
 #: Rows of a task at most: all are in memory while it is done.
 TASK_ROWS = 2000
+#: Seconds of a task of stamps, which are made so fast that all workers are to have some of them.
+STAMPS_S = TASK_S / 8
 #: Side of the patches of sky in which rows of several images are gathered, degrees.
 _PATCH_DEG = 0.5
 
@@ -59,11 +61,15 @@ def lots_of(table: TargetTable, units: Units) -> Iterator[Lot]:
     # What is larger is made strip by strip, and may have to be inflated: it is given more memory.
     is_read = (units["artifact"] >= 0) | (units["alert"] >= 0)
     is_light = left & is_read & (units["bytes_out"] <= IN_MEMORY_BYTES)
-    yield from _gathered(table, units, np.flatnonzero(is_light), "light")
+    is_stamp = is_light & (units["alert"] >= 0)
+    yield from _gathered(table, units, np.flatnonzero(is_stamp), "light", STAMPS_S)
+    yield from _gathered(table, units, np.flatnonzero(is_light & ~is_stamp), "light")
     yield from _gathered(table, units, np.flatnonzero(left & ~is_light), "heavy")
 
 
-def _gathered(table: TargetTable, units: Units, which: NDArray[np.int64], kind: Kind) -> Iterator[Lot]:
+def _gathered(
+    table: TargetTable, units: Units, which: NDArray[np.int64], kind: Kind, most_s: float = TASK_S
+) -> Iterator[Lot]:
     """Put rows of one file, or of one part of the sky, next to each other, and cut them into lots."""
     dec = np.floor(table.dec_deg[units["target"][which]] / _PATCH_DEG)
     ra = np.floor(table.ra_deg[units["target"][which]] / _PATCH_DEG)
@@ -73,7 +79,7 @@ def _gathered(table: TargetTable, units: Units, which: NDArray[np.int64], kind: 
     start, seconds, size = 0, 0.0, 0
     costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
     for end, (unit_s, unit_bytes) in enumerate(costs):
-        is_full = seconds + unit_s > TASK_S or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
+        is_full = seconds + unit_s > most_s or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
         if is_full and end > start:
             yield _lot(units, order[start:end], kind)
             start, seconds, size = end, 0.0, 0

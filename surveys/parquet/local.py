@@ -67,6 +67,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._real_root = os.path.realpath(root)
         self._open: Lru[str, LocalReader] = Lru(_FILES_OPEN)
 
     def walk(self, template: PathTemplate) -> LakeWalk:
@@ -107,7 +108,13 @@ class LocalStore:
         return reader
 
     def _resolve(self, path: str) -> Path:
-        return _within(os.path.realpath(self._root), self._root / path)
+        place = self._root / path
+        try:
+            return _within(self._real_root, place)
+        except ImageRefused:
+            # Where the root itself leads may have changed.
+            self._real_root = os.path.realpath(self._root)
+            return _within(self._real_root, place)
 
 
 class _Walk(LakeWalk):

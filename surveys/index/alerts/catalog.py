@@ -118,6 +118,7 @@ class AlertCatalog:
             found = self.with_candids(survey, [candid], key[1])
             if not found:
                 raise UnknownAlert(f"there is no alert {candid} in {survey.name}")
+            self._keep(found.values())
             return found[candid]
 
         return self._by_candid.get(key, read)
@@ -161,11 +162,17 @@ class AlertCatalog:
         StaleImage
             If one is no longer there.
         """
-        if len(ids) == 1:
-            return {ids[0]: self._by_id.get(ids[0], lambda: self._with_ids(ids)[ids[0]])}
         found: dict[int, AlertRecord] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            found |= self._with_ids(ids[start : start + _AT_ONCE])
+        missing: list[int] = []
+        for key in ids:
+            if (alert := self._by_id.held(key)) is None:
+                missing.append(key)
+            else:
+                found[key] = alert
+        for start in range(0, len(missing), _AT_ONCE):
+            found |= self._with_ids(missing[start : start + _AT_ONCE])
+        if len(missing) <= _FEW:
+            self._keep(found[key] for key in missing)
         return found
 
     def by_candid(self, survey: Survey, candids: Sequence[int]) -> dict[int, AlertRecord]:
@@ -334,11 +341,18 @@ class AlertCatalog:
             found = self.of_objects(survey, [name], generation, MOST_EPOCHS)
             if name not in found:
                 raise UnknownAlert(f"there is no object {object_id!r} in {survey.name}")
+            if len(found[name]) <= _FEW:
+                self._keep(found[name])
             return found[name]
 
         return self._by_object.get(
             (survey.name, generation, name), read, worth=lambda found: len(found) <= _FEW
         )
+
+    def _keep(self, alerts: Iterable[AlertRecord]) -> None:
+        """Keep alerts that will be asked for by their keys: who plans a product makes it next."""
+        for alert in alerts:
+            self._by_id.put(alert.id, alert)
 
     def with_candids(self, survey: Survey, candids: Sequence[int], generation: int) -> dict[int, AlertRecord]:
         """Alerts of a generation by their numbers, which are not too many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from PIL import Image
 
 from config.app import Parts, assemble
 from dali.caller import Caller
@@ -170,6 +172,23 @@ def test_a_plain_list_of_objects(kind: SodaJobs, tmp_path: Path) -> None:
     found = ListJob(kind, tmp_path, "\n".join(names), SCIENCE).run()
     assert [outcome.label for outcome in found.values()] == names
     assert all(outcome.verdict == "ok" for outcome in found.values())
+
+
+@pytest.mark.parametrize(("form", "check"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_pictures_of_objects(kind: SodaJobs, tmp_path: Path, form: str, check: str) -> None:
+    table = lines("objectId", [alert(0).object_id])
+    outcome = one(ListJob(kind, tmp_path, table, ID, ("RESPONSEFORMAT", form)).run())
+    assert outcome.facts["format"] == form
+    assert Image.open(io.BytesIO(content(outcome))).format == check
+
+
+def test_arrays(kind: SodaJobs, tmp_path: Path) -> None:
+    table = lines("candid", [alert(6).candid])
+    outcome = one(ListJob(kind, tmp_path, table, SCIENCE, ("RESPONSEFORMAT", "json")).run())
+    np.testing.assert_array_equal(
+        np.array(json.loads(content(outcome)), np.float32), alert(6).pixels("Science")
+    )
+    assert outcome.files[0].media_type == "application/json"
 
 
 def test_images_and_stamps_of_one_row(kind: SodaJobs, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,30 @@ _BROKEN = "it is not Avro that can be read, or cut short"
 
 
 @dataclass(frozen=True, slots=True)
+class AvroSchema:
+    """What alerts are made of.
+
+    Parameters
+    ----------
+    text
+        As a file has it.
+    of_records, table
+        As fastavro has it; and that of a table of them, as pyarrow has it.
+    leaves
+        Columns of values of the table, as Parquet calls them.
+    """
+
+    text: bytes
+    of_records: Any
+    table: Any
+    leaves: tuple[str, ...]
+
+    def find(self, names: Sequence[str]) -> str | None:
+        """Give the first of some columns that the table has."""
+        return next((name for name in names if name in self.leaves), None)
+
+
+@dataclass(frozen=True, slots=True)
 class AvroFile:
     """What a file holds.
 
@@ -35,13 +60,13 @@ class AvroFile:
     records
         Its alerts.
     schema
-        Of a table of them, as pyarrow has it.
+        What they are made of.
     size
         Bytes of them, unpacked.
     """
 
     records: list[dict[str, Any]]
-    schema: Any
+    schema: AvroSchema
     size: int
 
 
@@ -68,8 +93,7 @@ def read_avro(path: Path) -> AvroFile:
         raise ImageRefused(_NOT_AVRO)
     try:
         blocks = _Blocks(data)
-        schema = fastavro.parse_schema(_plain(json.loads(blocks.schema)))
-        table = _Types().table(schema)
+        schema = _schema(blocks.schema)
         records: list[dict[str, Any]] = []
         size = 0
         for count, block in blocks:
@@ -77,14 +101,38 @@ def read_avro(path: Path) -> AvroFile:
             if size > MOST_BYTES:
                 raise ImageRefused(f"it has more than {MOST_BYTES >> 20} MB, unpacked")
             stream = BytesIO(block)
-            records += (fastavro.schemaless_reader(stream, schema, None) for _ in range(count))
+            records += (fastavro.schemaless_reader(stream, schema.of_records, None) for _ in range(count))
             if stream.tell() != len(block):
                 raise ImageRefused(_BROKEN)
     except (ImageRefused, MemoryError):
         raise
     except Exception as error:  # what reading it raises has many names
         raise ImageRefused(_BROKEN) from error
-    return AvroFile(records, table, size)
+    return AvroFile(records, schema, size)
+
+
+@lru_cache(maxsize=64)
+def _schema(text: bytes) -> AvroSchema:
+    """Make sense of a schema: few are of many files."""
+    of_records = _fastavro().parse_schema(_plain(json.loads(text)))
+    table = _Types().table(of_records)
+    leaves = tuple(leaf for field in table for leaf in _leaves(field.name, field.type))
+    return AvroSchema(text, of_records, table, leaves)
+
+
+def _leaves(name: str, kind: Any) -> Iterator[str]:
+    """Columns of values within a column, as Parquet calls them."""
+    types = pyarrow().types
+    if types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{name}.{field.name}", field.type)
+    elif types.is_map(kind):
+        yield from _leaves(f"{name}.key_value.key", kind.key_type)
+        yield from _leaves(f"{name}.key_value.value", kind.item_type)
+    elif types.is_list(kind):
+        yield from _leaves(f"{name}.list.element", kind.value_type)
+    else:
+        yield name
 
 
 def _fastavro() -> Any:

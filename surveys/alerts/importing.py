@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from surveys.alerts.avro import AvroFile, read_avro
+from surveys.alerts.avro import AvroFile, AvroSchema, read_avro
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, SurveyError
 from surveys.lake import Lake
 from surveys.parquet.arrow import pyarrow
@@ -25,9 +25,9 @@ from surveys.template import PathTemplate
 _AVRO = ".avro"
 #: Bytes of alerts that are held before they are written: a file has hardly more.
 _HELD_BYTES = 64 << 20
-#: Pages end at so many bytes, looked at after so many values: a page has about four stamps.
-_PAGE_BYTES = 8192
-_VALUES_AT_ONCE = 4
+#: Pages end at so many bytes, which is looked at after so many values: a page has a few stamps.
+_PAGE_BYTES = 48 << 10
+_VALUES_AT_ONCE = 2
 
 _JD_OF_MJD_0 = 2400000.5
 _DAY_OF_MJD_0 = date(1858, 11, 17).toordinal()
@@ -67,6 +67,7 @@ class ImportReport:
 class _Night:
     """Alerts of one night and one schema, not written yet."""
 
+    schema: AvroSchema
     candids: list[int]
     tables: list[Any]
 
@@ -118,7 +119,7 @@ class _Import:
         self._files = LakeFiles(lake)
         self._template = PathTemplate(lake.path)
         self._is_known = known
-        self._held: dict[tuple[date, str], _Night] = {}
+        self._held: dict[tuple[date, bytes], _Night] = {}
         self._held_bytes = 0
         self._of_nights: dict[date, set[int]] = {}
         self.added = self.known = 0
@@ -134,7 +135,7 @@ class _Import:
             self.refused.append((file.name, str(refusal)))
             return
         for night, (candids, table) in parts.items():
-            held = self._held.setdefault((night, str(found.schema)), _Night([], []))
+            held = self._held.setdefault((night, found.schema.text), _Night(found.schema, [], []))
             held.candids += candids
             held.tables.append(table)
         self._held_bytes += found.size
@@ -150,7 +151,7 @@ class _Import:
 
     def _by_night(self, found: AvroFile) -> dict[date, tuple[list[int], Any]]:
         columns = self._lake.columns
-        if not any(_leaf(found.schema, kind.columns) for kind in self._lake.stamps):
+        if not any(found.schema.find(kind.columns) for kind in self._lake.stamps):
             raise ImageRefused("it has none of the columns of stamps")
         nights: dict[date, list[tuple[int, Any]]] = {}
         for record in found.records:
@@ -162,7 +163,7 @@ class _Import:
             return {
                 night: (
                     [candid for candid, _ in alerts],
-                    pyarrow().Table.from_pylist([record for _, record in alerts], found.schema),
+                    pyarrow().Table.from_pylist([record for _, record in alerts], found.schema.table),
                 )
                 for night, alerts in nights.items()
             }
@@ -191,8 +192,10 @@ class _Import:
         path = f"{folder}/alerts-{_digest(candids)}.parquet"
         if self._template.match(path) is None:
             raise SurveyError(f"{self._lake.path}, where the survey looks for files, does not match {path}")
-        table = pyarrow().concat_tables(held.tables).filter(pyarrow().array(fresh))
-        _write_table(table, self._lake, Path(self._lake.root) / path)
+        table = pyarrow().concat_tables(held.tables)
+        if not all(fresh):
+            table = table.filter(pyarrow().array(fresh))
+        _write_table(table, held.schema, self._lake, Path(self._lake.root) / path)
         self._of_nights[night] |= set(candids)
         self.added += added
         self.written.append(path)
@@ -235,15 +238,14 @@ def _locked(root: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _write_table(table: Any, lake: Lake, place: Path) -> None:
+def _write_table(table: Any, schema: AvroSchema, lake: Lake, place: Path) -> None:
     """Write a file at once: whoever looks sees all of it, or nothing."""
     place.parent.mkdir(parents=True, exist_ok=True)
     for rest in place.parent.glob(".import-*"):  # of an import that was killed
         rest.unlink(missing_ok=True)
     temporary = place.with_name(f".import-{place.name}")
-    stamps = {leaf for kind in lake.stamps if (leaf := _leaf(table.schema, kind.columns))}
-    leaves = [leaf for field in table.schema for leaf in _leaves(field.name, field.type)]
-    others = [leaf for leaf in leaves if leaf not in stamps]
+    stamps = {leaf for kind in lake.stamps if (leaf := schema.find(kind.columns))}
+    others = [leaf for leaf in schema.leaves if leaf not in stamps]
     pyarrow().parquet.write_table(
         table,
         temporary,
@@ -286,24 +288,3 @@ def _at(record: Any, names: Sequence[str]) -> Any:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _leaf(schema: Any, names: Sequence[str]) -> str | None:
-    """First of some columns that a table has."""
-    leaves = {leaf for field in schema for leaf in _leaves(field.name, field.type)}
-    return next((name for name in names if name in leaves), None)
-
-
-def _leaves(name: str, kind: Any) -> Iterator[str]:
-    """Columns of values within a column, as Parquet calls them."""
-    types = pyarrow().types
-    if types.is_struct(kind):
-        for field in kind:
-            yield from _leaves(f"{name}.{field.name}", field.type)
-    elif types.is_map(kind):
-        yield from _leaves(f"{name}.key_value.key", kind.key_type)
-        yield from _leaves(f"{name}.key_value.value", kind.item_type)
-    elif types.is_list(kind):
-        yield from _leaves(f"{name}.list.element", kind.value_type)
-    else:
-        yield name

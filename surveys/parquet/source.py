@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,9 @@ class LakeSource:
             If it cannot be read.
         """
         reader = self.files(lake).open(path, size, version)
-        column = _Column(self, reader, (lake.root, path, size, version), pages, len(rows) <= _PEEKS)
+        if len(rows) and not 0 <= min(rows) <= max(rows) < pages.rows:
+            raise StaleImage(f"{reader.name} has no such row: it changed since it was indexed.")
+        column = _Column(self, reader, (lake.root, path, size, version), pages, rows)
         return [column.value(row) for row in rows]
 
     def footer(self, reader: LakeReader, key: _FileKey) -> Footer:
@@ -87,19 +90,20 @@ class _Column:
     """A column of a file while some of its values are read: what they have in common is held meanwhile."""
 
     def __init__(
-        self, source: LakeSource, reader: LakeReader, key: _FileKey, pages: ColumnPages, may_peek: bool
+        self, source: LakeSource, reader: LakeReader, key: _FileKey, pages: ColumnPages, rows: Sequence[int]
     ) -> None:
         self._source = source
         self._reader = reader
         self._key = key
         self._pages = pages
-        self._may_peek = may_peek and not reader.is_remote
         self._held: dict[int, Page] = {}
+        numbers = [pages.page_of(row) for row in rows] if len(rows) > _PEEKS else []
+        #: How many values are wanted of each page, and of each row group, where there may be many.
+        self._of_pages = Counter(numbers)
+        self._of_groups = Counter(int(pages.groups[number]) for number in numbers)
 
     def value(self, row: int) -> bytes | None:
         pages = self._pages
-        if not 0 <= row < pages.rows:
-            raise StaleImage(f"{self._reader.name} has no row {row}: it changed since it was indexed.")
         number = pages.page_of(row)
         row -= int(pages.firsts[number])
         group, length, level = int(pages.groups[number]), int(pages.lengths[number]), pages.level
@@ -107,7 +111,7 @@ class _Column:
             return self._of_group(group, row)
         offset, codec = int(pages.offsets[number]), int(pages.codecs[group])
         try:
-            if (header := self._header(offset, length, codec)) is not None:
+            if (header := self._header(offset, length, codec, self._of_pages[number])) is not None:
                 try:
                     return peek_row(self._reader, offset + header.length, header, codec, level, row)
                 except Malformed:
@@ -125,7 +129,8 @@ class _Column:
         offset = int(self._pages.dictionaries[group])
         length = int(self._pages.dictionary_lengths[group])
         codec = int(self._pages.codecs[group])
-        if (header := self._header(offset, length, codec)) is not None and place < header.values:
+        header = self._header(offset, length, codec, self._of_groups[group])
+        if header is not None and place < header.values:
             try:
                 return peek_place(self._reader, offset + header.length, header, codec, place)
             except Malformed:
@@ -143,10 +148,12 @@ class _Column:
         value = self._source.groups.get((self._key, self._pages.column, group), make)[row].as_py()
         return value.encode() if isinstance(value, str) else value
 
-    def _header(self, offset: int, length: int, codec: int) -> PageHeader | None:
+    def _header(self, offset: int, length: int, codec: int, wanted: int) -> PageHeader | None:
         """Header of a page of which single values are to be looked for; None where all is to be unpacked."""
         key = (self._key, offset)
-        if length < _LARGE_BYTES or not self._may_peek or self._source.pages.held(key):
+        if length < _LARGE_BYTES or wanted > _PEEKS or self._reader.is_remote:
+            return None
+        if offset in self._held or self._source.pages.held(key) is not None:
             return None
         times = self._source.peeked.get(key, lambda: [0])
         times[0] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from surveys.errors import StaleImage
 from surveys.parquet.source import LakeSource
 from tests.surveys.parquet.lakes import lake_of, pages_of, read_values
 
@@ -65,3 +67,34 @@ def test_values_are_read_as_pyarrow_reads_them(tmp_path: Path, codec: str, versi
         source, lake = LakeSource(), lake_of(tmp_path)
         assert read_values(source, lake, "a.parquet", name) == wanted
         assert (pages_of(source, lake, "a.parquet", name).lengths > 0).all(), "each page is read by itself"
+
+
+def test_threads_read_the_same_pages_at_once(tmp_path: Path) -> None:
+    values = some_bytes("some", False, 1) * 20
+    options: dict[str, Any] = {"row_group_size": 300, "data_page_size": 2000, "write_batch_size": 8}
+    pq.write_table(column_of(values, "flat"), tmp_path / "a.parquet", use_dictionary=False, **options)
+    source, lake = LakeSource(), lake_of(tmp_path)
+    pages = pages_of(source, lake, "a.parquet", "stamp")
+    file = source.files(lake).find("a.parquet")
+
+    def read(row: int) -> bool:
+        found = source.value(lake, file.path, file.size, file.version, pages, row)
+        return found == values[row]
+
+    rows = [int(row) for row in np.random.default_rng(1).integers(0, len(values), 3000)]
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, rows))
+
+
+def test_a_row_that_there_is_none_of_means_another_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"stamp": [b"x"]}), tmp_path / "a.parquet")
+    for row in (-1, 1):
+        with pytest.raises(StaleImage, match=r"^a\.parquet has no such row"):
+            read_values(LakeSource(), lake_of(tmp_path), "a.parquet", "stamp", [row])
+
+
+def test_other_lakes_of_the_same_name_are_other_lakes(tmp_path: Path) -> None:
+    source = LakeSource()
+    one, other = lake_of(tmp_path), lake_of(tmp_path, known_as=("hdfs://host/x",))
+    assert source.files(one) is source.files(one) is source.files(lake_of(tmp_path))
+    assert source.files(other).confine("hdfs://host/x/a.parquet") == "a.parquet"

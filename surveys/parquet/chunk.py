@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from surveys.errors import BrokenImage
-from surveys.parquet.reader import LakeReader
+from surveys.parquet.reader import LakeReader, read_ahead
 from surveys.parquet.thrift import DICTIONARY_PAGE, INDEX_PAGE, Malformed, PageHeader, read_page_header
 
 #: Bytes of a page, unpacked, beyond which it is not looked into.
@@ -63,6 +63,7 @@ def walk_pages(reader: LakeReader, chunk: Chunk) -> Iterator[FoundPage]:
     BrokenImage
         If they are not, or a page says of itself what cannot be.
     """
+    reader = read_ahead(reader)
     at, end, values, idle = chunk.offset, chunk.offset + chunk.size, 0, 0
     while values < chunk.values:
         header = _header(reader, at, end)

@@ -10,7 +10,7 @@ from typing import Any
 from surveys.errors import BrokenImage, ImageRefused, SurveyError
 from surveys.parquet.arrow import pyarrow
 from surveys.parquet.chunk import Chunk, broken, walk_pages
-from surveys.parquet.reader import LakeReader
+from surveys.parquet.reader import LakeReader, read_ahead
 from surveys.parquet.thrift import Malformed, Wanted, read_struct
 
 #: Bytes of a footer, and rows of a file, beyond which it is not read.
@@ -182,7 +182,7 @@ class Footer:
 
     def _read_checked(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
         pa = pyarrow()
-        source = pa.PythonFile(_Stream(self._reader), mode="r")
+        source = pa.PythonFile(_Stream(read_ahead(self._reader)), mode="r")
         file = pa.parquet.ParquetFile(source, metadata=self._metadata, pre_buffer=False)
         table = file.read_row_groups(list(groups), columns=list(dict.fromkeys(columns)), use_threads=False)
         found = {column: _leaf_of(table, column) for column in columns}

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from surveys.template import PathTemplate
 
+#: Bytes that are read at once of a file that is far away.
+_AHEAD = 256 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -60,6 +63,33 @@ class LakeReader(Protocol):
         BrokenImage
             If it has not so many, or cannot be read.
         """
+
+
+class Window:
+    """A reader that reads ahead, for small reads near each other of a file that is far away."""
+
+    is_remote = True
+
+    def __init__(self, reader: LakeReader) -> None:
+        self._reader = reader
+        self._at = 0
+        self._held = b""
+        self.name = reader.name
+        self.size = reader.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read exactly so many bytes."""
+        if not self._at <= offset <= offset + size <= self._at + len(self._held):
+            if offset < 0 or offset + size > self.size or size >= _AHEAD:
+                return self._reader.read(offset, size)
+            self._held = self._reader.read(offset, min(_AHEAD, self.size - offset))
+            self._at = offset
+        return self._held[offset - self._at : offset - self._at + size]
+
+
+def read_ahead(reader: LakeReader) -> LakeReader:
+    """Have a file that is far away read ahead."""
+    return Window(reader) if reader.is_remote else reader
 
 
 class LakeWalk(ABC):

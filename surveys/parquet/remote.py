@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, SurveyError
@@ -62,6 +62,7 @@ class RemoteStore:
     def __init__(self, root: str, options: Mapping[str, Any]) -> None:
         self._url = root
         self._options = options
+        self._reached: tuple[int, Any, str] | None = None
         self._known: Lru[tuple[str, int, str], RemoteReader] = Lru(_FILES_KNOWN)
 
     def walk(self, template: PathTemplate) -> LakeWalk:
@@ -114,8 +115,15 @@ class RemoteStore:
         if (found.size, found.version) != (size, version):
             raise StaleImage(f"{name} changed since it was indexed.")
 
-    @cached_property
+    @property
     def _found(self) -> tuple[Any, str]:
+        """The file system, and the root in it."""
+        # What speaks to a store does not outlive a fork.
+        if self._reached is None or self._reached[0] != os.getpid():
+            self._reached = (os.getpid(), *self._reach())
+        return self._reached[1:]
+
+    def _reach(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
         scheme = self._url.partition(":")[0]

@@ -16,6 +16,8 @@ import pytest
 from surveys.errors import BrokenImage, StaleImage, SurveyError
 from surveys.lake import Lake
 from surveys.parquet.files import LakeFiles
+from surveys.parquet.footer import open_footer
+from surveys.parquet.pages import column_pages
 from surveys.parquet.source import LakeSource
 from tests.support.s3 import BUCKET, ObjectStore, object_store
 from tests.surveys.parquet.lakes import lake_of, pages_of, read_values
@@ -83,6 +85,7 @@ class NameNode(BaseHTTPRequestHandler):
 
     root: Path
     sent: int
+    asked: int
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -97,6 +100,7 @@ class NameNode(BaseHTTPRequestHandler):
             found = [self._status(entry, entry.name) for entry in place.iterdir()]
             return self._answer(json.dumps({"FileStatuses": {"FileStatus": found}}).encode())
         offset, length = int(asked["offset"]), int(asked["length"])
+        type(self).asked += 1
         type(self).sent += length
         return self._answer(place.read_bytes()[offset : offset + length])
 
@@ -119,7 +123,7 @@ class NameNode(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def webhdfs(tmp_path: Path) -> Iterator[tuple[Lake, type[NameNode]]]:
-    node = type("Node", (NameNode,), {"root": tmp_path, "sent": 0})
+    node = type("Node", (NameNode,), {"root": tmp_path, "sent": 0, "asked": 0})
     (tmp_path / "lake" / PATH).parent.mkdir(parents=True)
     (tmp_path / "lake" / PATH).write_bytes(STORED)
     server = ThreadingHTTPServer(("127.0.0.1", 0), node)
@@ -147,6 +151,22 @@ def test_a_lake_behind_webhdfs_is_walked_and_read_by_ranges(
     (tmp_path / "lake" / PATH).write_bytes(STORED + b" ")
     with pytest.raises(StaleImage):
         source.value(lake, PATH, file.size, file.version, pages, 10)
+
+
+def test_an_index_asks_few_times_for_what_is_near(
+    webhdfs: tuple[Lake, type[NameNode]], tmp_path: Path
+) -> None:
+    lake, node = webhdfs
+    many = parquet_bytes(VALUES, row_group_size=5, use_dictionary=False, compression="none")
+    (tmp_path / "lake" / PATH).write_bytes(many)
+    source, node.asked = LakeSource(), 0
+    file = source.files(lake).find(PATH)
+    reader = source.files(lake).open(PATH, file.size, file.version)
+    footer = open_footer(reader)
+    assert footer.read(["stamp"])["stamp"].to_pylist() == VALUES
+    pages = column_pages(reader, footer, "stamp")
+    assert len(pages.lengths) == 40
+    assert node.asked < 10, "where there are 40 pages, the headers of which are looked at twice"
 
 
 def test_what_is_missing_for_hdfs_is_named() -> None:

@@ -166,13 +166,14 @@ class Footer:
     def _read(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
         if not columns:
             return {}
+        reader = read_ahead(self._reader)
         for column in columns:
             if self._leaf(column).is_list:
                 raise ImageRefused(f"its column {column} is one of lists")
             for group in groups:
-                self._check_sizes(column, group)
+                self._check_sizes(reader, column, group)
         try:
-            return self._read_checked(columns, groups)
+            return self._read_checked(reader, columns, groups)
         except SurveyError:
             raise
         except MemoryError as error:
@@ -180,9 +181,11 @@ class Footer:
         except Exception as error:  # those of pyarrow have many names, and may have addresses
             raise broken(self._reader, "it is not Parquet that can be read") from error
 
-    def _read_checked(self, columns: Sequence[str], groups: Sequence[int]) -> dict[str, Any]:
+    def _read_checked(
+        self, reader: LakeReader, columns: Sequence[str], groups: Sequence[int]
+    ) -> dict[str, Any]:
         pa = pyarrow()
-        source = pa.PythonFile(_Stream(read_ahead(self._reader)), mode="r")
+        source = pa.PythonFile(_Stream(reader), mode="r")
         file = pa.parquet.ParquetFile(source, metadata=self._metadata, pre_buffer=False)
         table = file.read_row_groups(list(groups), columns=list(dict.fromkeys(columns)), use_threads=False)
         found = {column: _leaf_of(table, column) for column in columns}
@@ -191,10 +194,10 @@ class Footer:
             raise broken(self._reader, "a column has another number of rows than the file")
         return found
 
-    def _check_sizes(self, column: str, group: int) -> None:
+    def _check_sizes(self, reader: LakeReader, column: str, group: int) -> None:
         """Check what the pages say of themselves, which pyarrow would take memory for unseen."""
         chunk = self.chunk(column, group)
-        unpacked = sum(page.header.unpacked for page in walk_pages(self._reader, chunk))
+        unpacked = sum(page.header.unpacked for page in walk_pages(reader, chunk))
         if unpacked > MOST_CHUNK:
             raise broken(self._reader, f"a row group has more than {MOST_CHUNK >> 20} MB of one column")
         if chunk.values != chunk.rows:

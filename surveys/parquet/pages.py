@@ -14,7 +14,7 @@ from surveys.errors import ImageRefused
 from surveys.parquet.chunk import Chunk, FoundPage, broken, walk_pages
 from surveys.parquet.codecs import CODECS
 from surveys.parquet.footer import BYTE_ARRAY, FIXED_BYTES, Footer, Leaf
-from surveys.parquet.reader import LakeReader
+from surveys.parquet.reader import LakeReader, read_ahead
 from surveys.parquet.thrift import DATA_PAGE, DATA_PAGE_V2, DICTIONARY_PAGE, PageHeader
 from surveys.parquet.values import PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY
 
@@ -129,6 +129,7 @@ def column_pages(reader: LakeReader, footer: Footer, column: str) -> ColumnPages
         raise ImageRefused(f"it has no column {column}")
     if leaf.kind not in (BYTE_ARRAY, FIXED_BYTES) or leaf.is_list:
         raise ImageRefused(f"its column {column} is not one of bytes")
+    reader = read_ahead(reader)
     pages: list[tuple[int, int, int, int]] = []
     groups: list[tuple[int, int, int]] = []
     for group in range(footer.row_groups):

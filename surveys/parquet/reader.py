@@ -89,7 +89,7 @@ class Window:
 
 def read_ahead(reader: LakeReader) -> LakeReader:
     """Have a file that is far away read ahead."""
-    return Window(reader) if reader.is_remote else reader
+    return Window(reader) if reader.is_remote and not isinstance(reader, Window) else reader
 
 
 class LakeWalk(ABC):

@@ -282,7 +282,7 @@ def test_changed_bits_are_read_as_fastavro_reads_them_or_refused(tmp_path: Path)
 def test_where_nothing_can_be_imported_the_reason_is_told(tmp_path: Path) -> None:
     file = write_avro(tmp_path / "a.avro", [alert(1)])
     with pytest.raises(SurveyError, match="is at a URL"):
-        import_avro(ztf_survey("s3://bucket/lake"), [file])  # type: ignore[arg-type]
+        import_avro(ztf_survey("s3://bucket/lake"), [file])
     with pytest.raises(SurveyError, match=r"^nights/\*\.parquet, where the survey looks for files, does not"):
         import_avro(ztf_survey(tmp_path / "other", path="nights/*.parquet"), [file])
 

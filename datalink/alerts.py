@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -51,7 +52,11 @@ class AlertLinks:
         self._base_url = base_url
         self._whole = whole
         self._reader = reader
-        self._is_public = facts.survey.access.is_open_to_all(facts.dataset)
+        access = facts.survey.access
+        named = facts.dataset, *(alert.dataset for alert in facts.alerts)
+        # What is made of several alerts is for those who may read each of them.
+        self._is_public = access.is_public or all(map(access.is_open_to_all, named))
+        self._may_read = access.is_public or all(access.may_read(one, reader) for one in named)
 
     def links(self) -> list[Link]:
         """All but those of the services that make something of it."""
@@ -73,7 +78,7 @@ class AlertLinks:
             *([] if named else self._kinds()),
             self._picture(PNG, "A strip: a column an epoch"),
             self._picture(WEBP, "An animation: a frame an epoch"),
-            *(self._epoch(alert) for alert in facts.alerts if self._may_read(alert)),
+            *self._epochs(),
         ]
 
     def _this(self, told: str) -> Link:
@@ -97,13 +102,19 @@ class AlertLinks:
         )
         return self._link("#preview", path, media_type, told)
 
-    def _epoch(self, alert: AlertRecord) -> Link:
-        path = _sync(self._identifiers.did(alert.dataset))
-        return self._link("#progenitor", path, FITS, f"The stamps of {_told(alert)}")
+    def _epochs(self) -> Iterator[Link]:
+        access = self._facts.survey.access
+        for alert in self._facts.alerts:
+            if access.may_read(alert.dataset, self._reader):
+                path = _sync(self._identifiers.did(alert.dataset))
+                link = self._link("#progenitor", path, FITS, f"The stamps of {_told(alert)}")
+                yield replace(link, is_public=access.is_open_to_all(alert.dataset), authorized=True)
 
     def _object(self, alert: AlertRecord) -> Link:
         path = _sync(self._identifiers.did(f"{alert.survey}/object/{alert.object_id}"))
-        return self._link("#derivation", path, FITS, f"All alerts of {alert.object_id}")
+        link = self._link("#derivation", path, FITS, f"All alerts of {alert.object_id}")
+        # Whether others of them are closed is not looked up.
+        return replace(link, is_public=None, authorized=None) if self._facts.survey.access.datasets else link
 
     def _link(self, semantics: str, path: str, media_type: str, told: str, size: int | None = None) -> Link:
         return Link(
@@ -115,11 +126,8 @@ class AlertLinks:
             content_length=size,
             content_qualifier="#image",
             is_public=self._is_public,
-            authorized=True,
+            authorized=self._may_read,
         )
-
-    def _may_read(self, alert: AlertRecord) -> bool:
-        return self._facts.survey.access.may_read(alert.dataset, self._reader)
 
 
 def _sync(did: str) -> str:

@@ -15,10 +15,11 @@ from flask.testing import FlaskClient
 from lxml import etree
 from werkzeug.test import TestResponse
 
+from config.app import create_app
 from tests.support.accounts import somebody
-from tests.support.alert_service import RealAlert, make_alert_service, real_alerts
+from tests.support.alert_service import LARGER, RealAlert, make_alert_service, real_alerts
 from tests.support.outside import Validate, stilts
-from tests.support.service import did
+from tests.support.service import did, settings_of
 
 KINDS = ("Science", "Template", "Difference")
 NAMESPACE = {"v": "http://www.ivoa.net/xml/VOTable/v1.3"}
@@ -186,6 +187,33 @@ def test_closed_alerts_are_closed_whether_or_not_there_is_one(
     found = rows(ask(client, did(closed.dataset), headers=headers))
     assert found[0]["error_message"] is None
     assert {row["link_auth"] for row in found} == {"true"}
+
+
+def test_of_an_object_with_a_closed_alert_the_open_ones_are_told(tmp_path: Path, real_data: Path) -> None:
+    name = "part-alerts"
+    make_alert_service(tmp_path, real_data, more={name: ("ztf-alerts", "alerts_ztf_fink_2021")})
+    own = real_alerts(real_data, "ztf-alerts")
+    names = [one.object_id for one in own]
+    most = max(names, key=names.count)
+    first, *others = (one.candid for one in own if one.object_id == most)
+    rules = f'[access]\npublic = true\n[[access.datasets]]\nmatch = "alert/{first}"\ngroups = ["members"]\n'
+    declaration = tmp_path / "declarations" / f"{name}.toml"
+    declaration.write_text(declaration.read_text(encoding="utf-8") + rules, encoding="utf-8")
+    app = create_app(settings_of(tmp_path, LARGER))
+    asked = did(f"{name}/object/{most}")
+    found = rows(ask(app.test_client(), asked))
+    told = [str(row["access_url"]).rpartition("/")[2] for row in found if row["semantics"] == "#progenitor"]
+    assert told
+    assert sorted(told) == sorted(map(str, others))
+    (this,) = (row for row in found if row["semantics"] == "#this")
+    assert "not open to you" in str(this["error_message"])
+    assert str(first) not in str(this["error_message"])
+    assert {row["link_authorized"] for row in found if row["semantics"] == "#preview"} == {"false"}
+    headers = somebody(app, "member", groups=("members",)).headers
+    found = rows(ask(app.test_client(), asked, headers=headers))
+    epochs = [row["link_auth"] for row in found if row["semantics"] == "#progenitor"]
+    assert sorted(epochs) == ["false"] * len(others) + ["true"]
+    assert {row["link_authorized"] for row in found if row["semantics"] == "#preview"} == {"true"}
 
 
 def test_many_ids_share_their_descriptions(client: FlaskClient, real_data: Path) -> None:

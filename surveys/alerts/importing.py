@@ -246,19 +246,22 @@ def _write_table(table: Any, schema: AvroSchema, lake: Lake, place: Path) -> Non
     temporary = place.with_name(f".import-{place.name}")
     stamps = {leaf for kind in lake.stamps if (leaf := schema.find(kind.columns))}
     others = [leaf for leaf in schema.leaves if leaf not in stamps]
-    pyarrow().parquet.write_table(
-        table,
-        temporary,
-        # Stamps as they are, so that few bytes are read for one; they are compressed already.
-        compression=dict.fromkeys(stamps, "none") | dict.fromkeys(others, "zstd"),
-        use_dictionary=others,
-        write_statistics=others,
-        data_page_size=_PAGE_BYTES,
-        write_batch_size=_VALUES_AT_ONCE,
-        write_page_checksum=True,
-    )
-    _sync(temporary)
-    os.replace(temporary, place)
+    try:
+        pyarrow().parquet.write_table(
+            table,
+            temporary,
+            # Stamps as they are, so that few bytes are read for one; they are compressed already.
+            compression=dict.fromkeys(stamps, "none") | dict.fromkeys(others, "zstd"),
+            use_dictionary=others,
+            write_statistics=others,
+            data_page_size=_PAGE_BYTES,
+            write_batch_size=_VALUES_AT_ONCE,
+            write_page_checksum=True,
+        )
+        _sync(temporary)
+        os.replace(temporary, place)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync(place.parent)
 
 

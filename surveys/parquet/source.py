@@ -44,7 +44,7 @@ class LakeSource:
     def files(self, lake: Lake) -> LakeFiles:
         """Files of a lake."""
         known = self._lakes.get((lake.root, lake.path))
-        if known is None or known[0] != lake:
+        if known is None or (known[0] is not lake and known[0] != lake):
             known = self._lakes[lake.root, lake.path] = (lake, LakeFiles(lake))
         return known[1]
 

@@ -34,6 +34,12 @@ def test_what_is_weighed_is_kept_up_to_a_weight() -> None:
     assert list(cache._values) == ["b", "c"], "a made room for c; d, which is too heavy, drove nothing out"
 
 
+def test_what_is_held_is_told_and_not_made() -> None:
+    cache: Lru[str, str] = Lru(2)
+    assert cache.held("a") is None
+    assert cache.get("a", lambda: "made") == cache.held("a") == "made"
+
+
 def test_what_is_made_anew_takes_the_place_of_the_old() -> None:
     cache: Lru[str, bytes] = Lru(10, weigh=len)
     for size in (6, 4, 6, 3):

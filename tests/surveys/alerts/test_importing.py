@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -281,10 +283,28 @@ def test_changed_bits_are_read_as_fastavro_reads_them_or_refused(tmp_path: Path)
 
 def test_where_nothing_can_be_imported_the_reason_is_told(tmp_path: Path) -> None:
     file = write_avro(tmp_path / "a.avro", [alert(1)])
+    images = replace(ztf_survey(tmp_path / "lake"), lake=None)
+    with pytest.raises(SurveyError, match=r"^ztf is a survey of images: alerts go into one of kind alerts$"):
+        import_avro(images, [file])
     with pytest.raises(SurveyError, match="is at a URL"):
         import_avro(ztf_survey("s3://bucket/lake"), [file])
     with pytest.raises(SurveyError, match=r"^nights/\*\.parquet, where the survey looks for files, does not"):
         import_avro(ztf_survey(tmp_path / "other", path="nights/*.parquet"), [file])
+
+
+def test_an_import_that_cannot_write_leaves_nothing(
+    tmp_path: Path, survey: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = write_avro(tmp_path / "a.avro", [alert(1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(importing.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            import_avro(survey, [file])
+    assert [path for path in (tmp_path / "lake").rglob("*") if path.suffix == ".parquet"] == []
+    assert import_avro(survey, [file]).added == 1
 
 
 def test_two_imports_at_once_are_not_both_let_in(tmp_path: Path, survey: Survey) -> None:

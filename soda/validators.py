@@ -48,10 +48,10 @@ def of_images(plan: CutoutPlan, records: Sequence[ImageRecord], survey: Survey, 
     return Validators(_digest(facts), modified_s)
 
 
-def of_stamps(plan: CutoutPlan, survey: Survey, made_by: str) -> Validators:
-    """Tell those of a plan of stamps: request and program, their files, and what is declared of the lake."""
+def of_stamps(plan: CutoutPlan, declared: str, made_by: str) -> Validators:
+    """Tell those of a plan of stamps: of request and program, their files, and what is `declared` of them."""
     facts: list[str | float | None] = [plan.request.canonical, made_by, repr(plan.request)]
-    facts += [repr(plan.stamps), repr(survey)]
+    facts += [repr(plan.stamps), declared]
     return Validators(_digest(facts), max(_changed_s(stamp.version) for stamp in plan.stamps))
 
 

@@ -32,7 +32,7 @@ _AHEAD_BYTES = 64 << 10
 #: Larger images are drawn of some of their rows, so many for each of the picture.
 _PIXELS, _ROWS_EACH = 1 << 20, 2
 #: Pictures are made here in these formats alone.
-_FORMATS = ("PNG", "JPEG")
+_FORMATS = ("PNG", "JPEG", "WEBP")
 #: Larger pictures are not decoded.
 _MOST_PICTURE_PIXELS = 64_000_000
 #: HDUs and cards that are told.

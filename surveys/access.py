@@ -192,8 +192,8 @@ def _image(dataset: str) -> str:
     return "/".join(dataset.split("/", 3)[:3])
 
 
-def parse_access(keys: Keys) -> Access:
-    """Read the key ``access`` of a declaration.
+def parse_access(keys: Keys, beginning: str = "") -> Access:
+    """Read the key ``access`` of a declaration, where names of datasets have a `beginning`.
 
     Raises
     ------
@@ -210,13 +210,16 @@ def parse_access(keys: Keys) -> Access:
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise table.fault("datasets", "tables [[access.datasets]], each with a match")
     ones = [Keys(one, keys.source, f"access.datasets.{n}.") for n, one in enumerate(listed)]
-    access = Access(_rule(table), tuple(map(_dataset_rule, ones)))
+    access = Access(_rule(table), tuple(_dataset_rule(one, beginning) for one in ones))
     table.finish()
     return access
 
 
-def _dataset_rule(keys: Keys) -> DatasetRule:
+def _dataset_rule(keys: Keys, beginning: str) -> DatasetRule:
     match = keys.text("match")
+    if not match.lower().startswith(beginning):
+        # Rights are looked at for each alert: what is said of an object would not hold for those of it.
+        raise keys.fault("match", f'"{beginning}<number>", where * stands for any text')
     if match.count("/") != 1 or match.startswith("/") or match.endswith("/"):
         raise keys.fault("match", '"<band>/<image>", where * stands for any text')
     found = DatasetRule(match, _rule(keys))

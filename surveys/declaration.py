@@ -126,7 +126,7 @@ def _alerts(keys: Keys, name: str, data_folder: Path) -> Survey:
         pixel_scale_arcsec=keys.optional("pixel_scale", keys.positive),
         calib_level=keys.whole("calib_level", 2, 0, 4),
         fix=_fix(keys.table("fix")),
-        access=parse_access(keys),
+        access=parse_access(keys, "alert/"),
         recipes=_recipes(keys, bands),
         lake=lake,
         **_words(keys),

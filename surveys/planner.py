@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from surveys.access import EVERYBODY, Reader
-from surveys.alerts.planner import plan_stamps
+from surveys.alerts.planner import check_alerts, plan_stamps
 from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
 from surveys.fits.product import DEFAULT_SITE, Site, fits_size
@@ -107,12 +107,10 @@ def check_pieces(plan: CutoutPlan, survey: Survey, reader: Reader) -> None:
     AccessDenied
         Without its name.
     """
-    if not all(survey.access.may_read(dataset, reader) for dataset in plan.datasets):
-        raise _closed_alerts(survey) if plan.stamps else closed_here(survey)
-
-
-def _closed_alerts(survey: Survey) -> AccessDenied:
-    return AccessDenied(f"{survey.name} has alerts among these that are not open to you")
+    if plan.stamps:
+        check_alerts(plan.datasets, survey, reader)
+    elif not all(survey.access.may_read(dataset, reader) for dataset in plan.datasets):
+        raise closed_here(survey)
 
 
 def _planned(

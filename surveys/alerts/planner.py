@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from surveys.access import Reader
 from surveys.alert import AlertName, AlertRecord
-from surveys.errors import RequestFault, TooLarge
+from surveys.errors import AccessDenied, RequestFault, TooLarge
 from surveys.index.alerts.facts import unnamed
 from surveys.index.catalog import Catalog
 from surveys.lake import Lake
@@ -59,7 +59,7 @@ def plan_stamps(
 
     Raises
     ------
-    UnknownDataset, TooLarge, RequestFault
+    UnknownDataset, AccessDenied, TooLarge, RequestFault
         None of them is worth a retry.
     """
     name = AlertName.parse(request.dataset, lake_of(survey))
@@ -72,8 +72,23 @@ def plan_stamps(
         records = (catalog.alerts.alert(survey, name.candid),)
     else:
         bands = _bands(request, survey) or ()
-        records = catalog.alerts.epochs(survey, name.key, request.time_mjd, bands, at_most=limits.max_inputs)
+        records = catalog.alerts.epochs(survey, name.key, request.time_mjd, bands)
+    # Before their number is told.
+    check_alerts([record.dataset for record in records], survey, reader)
+    _check_number(records, limits)
     return plan_records(request, survey, records, catalog, limits)
+
+
+def check_alerts(datasets: Sequence[str], survey: Survey, reader: Reader) -> None:
+    """Refuse alerts of which some are not open to somebody.
+
+    Raises
+    ------
+    AccessDenied
+        Without their names.
+    """
+    if not (survey.is_public or all(survey.access.may_read(dataset, reader) for dataset in datasets)):
+        raise AccessDenied(f"{survey.name} has alerts among these that are not open to you")
 
 
 def plan_records(
@@ -226,6 +241,20 @@ def _drawn(picture: PictureOptions, side: int, epochs: int, kinds: int) -> int:
     columns = kinds if frames > 1 else epochs if epochs > 1 else kinds
     panel = max(side, PANEL_PX, (width or 0) // columns)
     return panel**2 * epochs * kinds
+
+
+def _check_number(records: Sequence[AlertRecord], most: Limits) -> None:
+    """Refuse a product of too many epochs.
+
+    Raises
+    ------
+    TooLarge
+        With the limit.
+    """
+    if len(records) > most.max_inputs:
+        raise TooLarge(
+            f"this would be {len(records)} epochs; the limit is {most.max_inputs}: pick some by TIME or FILTER"
+        )
 
 
 def _check_cost(cost: Cost, epochs: int, name: AlertName, kinds: Sequence[str], most: Limits) -> None:

@@ -95,6 +95,7 @@ def test_a_lake_may_be_at_a_url() -> None:
         ({"root": "simplecache::s3://bucket"}, "root: expected a folder, or a URL such as s3://"),
         ({"root": "s3://bucket/../other"}, "root: expected a folder, or a URL such as s3://"),
         ({"root": "s3://"}, "root: expected a folder, or a URL such as s3://"),
+        ({"access": {"datasets": [{"match": "object/*"}]}}, 'match: expected "alert/<number>"'),
         ({"path": ...}, "path: expected a value: this key is required"),
         ({"path": "../*.parquet"}, "path: expected a path relative to the root"),
         ({"stamp_radius": ...}, "stamp_radius: expected a value: this key is required"),

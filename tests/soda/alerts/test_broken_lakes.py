@@ -17,19 +17,19 @@ from werkzeug.test import TestResponse
 from config.app import create_app, declared_surveys
 from config.database import make_engine
 from surveys.index.lock import index_lock
-from tests.support.alert_service import EXAMPLES
+from tests.support.alert_service import EXAMPLES, LARGER
 from tests.support.alerts import KINDS, MadeAlert, alerts_table, write_lake
 from tests.support.service import did, index_all, settings_of
 from tests.surveys.alerts.shop import packed, write_alerts
 
 
-def service_of(folder: Path, lake: Path) -> Flask:
-    """Make a service of one lake as ZTF's, called `lake`."""
+def service_of(folder: Path, lake: Path, more: str = "") -> Flask:
+    """Make a service of one lake as ZTF's, called `lake`, of which `more` is declared."""
     (folder / "declarations").mkdir()
     said = (EXAMPLES / "ztf-alerts.toml").read_text(encoding="utf-8")
     said = said.replace('root = "ztf-alerts"', f'root = "{lake}"')
-    (folder / "declarations" / "lake.toml").write_text(said, encoding="utf-8")
-    settings = settings_of(folder)
+    (folder / "declarations" / "lake.toml").write_text(more + said, encoding="utf-8")
+    settings = settings_of(folder, LARGER)
     index_all(settings)
     return create_app(settings)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from config.app import assemble
+from surveys.errors import TooLarge
+from surveys.request import CutoutRequest
 from tests.support.accounts import somebody
-from tests.support.alert_service import RealAlert
-from tests.support.service import did
+from tests.support.alert_service import LARGER, RealAlert
+from tests.support.service import did, settings_of
 
 Alerts = dict[str, list[RealAlert]]
 #: Whatever there is not; `{one}` is the number of an alert, `{name}` the name of an object that there are.
@@ -116,6 +121,18 @@ def test_too_many_stamps_are_refused_with_what_to_narrow(
     answer = get(client, f"ztf-alerts/object/{name}", RESPONSEFORMAT="png", WIDTH="8000", HEIGHT="8000")
     assert answer.status_code == 400
     assert "smaller WIDTH and HEIGHT" in answer.text
+
+
+def test_epochs_are_limited(app: Flask, folder: Path, alerts: Alerts) -> None:
+    name, count = Counter(alert.object_id for alert in alerts["ztf-alerts"]).most_common(1)[0]
+    parts = assemble(settings_of(folder, LARGER))
+    engine, asked = parts.soda, CutoutRequest(f"ztf-alerts/object/{name}")
+    assert len(engine.within(replace(engine.limits, max_inputs=count)).plan(asked).stamps) == count
+    with pytest.raises(TooLarge, match=f"{count} epochs; the limit is {count - 1}: pick some by TIME"):
+        engine.within(replace(engine.limits, max_inputs=count - 1)).plan(asked)
+    with pytest.raises(TooLarge, match=r"name one kind of stamp, …/\w+/Science"):
+        engine.within(replace(engine.limits, max_bytes=30_000)).plan(asked)
+    parts.engine.dispose()
 
 
 def test_nothing_is_told_of_a_closed_survey(app: Flask, client: FlaskClient, alerts: Alerts) -> None:

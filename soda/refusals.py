@@ -65,7 +65,7 @@ def refusal(fault: RequestFault, identifiers: Identifiers) -> ProtocolError:
     match fault:
         case UnknownAlert():
             alert, thing = identifiers.did("survey/alert/number"), identifiers.did("survey/object/name")
-            return NotFound(
+            return NoSuchAlert(
                 str(fault), f"IDs of alerts are {alert} and {thing}, or longer by a kind of stamp."
             )
         case UnknownDataset():

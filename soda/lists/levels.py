@@ -19,6 +19,7 @@ from soda.params import ManyCutouts, parse_box_size, parse_dataset, parse_media_
 from soda.refusals import refusal
 from soda.table import BY_NAME, FITS, PARAMETERS, PICTURE_TYPES
 from surveys.access import Reader
+from surveys.alerts.options import check_stamp_look
 from surveys.alerts.planner import refuse_meaningless
 from surveys.errors import RequestFault
 from surveys.identifiers import Identifiers
@@ -245,6 +246,7 @@ class Levels:
         if any(is_of_each(dataset) for dataset in many.datasets):
             try:
                 refuse_meaningless(many.common)
+                check_stamp_look(many.common, self._survey(many.datasets[0].partition("/")[0]))
             except RequestFault as fault:
                 raise refusal(fault, self._identifiers) from fault
 

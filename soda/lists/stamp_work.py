@@ -19,7 +19,7 @@ from soda.making import DATABASE_RETRY_S, database_away, told, with_current
 from soda.refusals import NO_ROOM, NoSuchAlert, out_of_reach, refusal
 from soda.rows import no_overlap
 from surveys.alerts.together import ReadTogether
-from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage, UnknownDataset
+from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage, UnknownAlert
 from surveys.execute import CutoutResult
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
@@ -90,7 +90,7 @@ class StampWork:
         try:
             one.records = found.records(one.asked.name)
             one.plan = plan_named(request, one.survey, one.records, self._engine)
-        except UnknownDataset as fault:
+        except UnknownAlert as fault:
             return NoSuchAlert(str(fault))
         except RequestFault as fault:
             return refusal(fault, self._engine.identifiers)

@@ -19,7 +19,7 @@ from soda.targets import TargetTable
 from surveys.alert import LARGEST_CANDID, AlertName, AlertRecord
 from surveys.alerts.planner import plan_records
 from surveys.bulk.plans import Verdict
-from surveys.errors import RequestFault, UnknownDataset
+from surveys.errors import RequestFault, TooLarge, UnknownAlert
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import check_access, check_pieces
@@ -76,8 +76,11 @@ class _Planner:
         units = self._units
         try:
             records = found.records(name)
-        except UnknownDataset as fault:
+        except UnknownAlert as fault:
             units.refuse(which, NoSuchAlert(str(fault)))
+            return
+        except RequestFault as fault:
+            units.refuse(which, refusal(fault, self._engine.identifiers))
             return
         for unit in which:
             request = self._spellings[int(units["product"][unit])].named(name)
@@ -112,44 +115,59 @@ class LookedUp:
 
     def __init__(self, catalog: Catalog, survey: Survey, names: Sequence[str]) -> None:
         self._survey = survey
-        self._faults: dict[str, UnknownDataset] = {}
+        self._faults: dict[str, RequestFault] = {}
         self._named: dict[str, AlertName] = {}
         for name in names:
             try:
                 self._named[name] = _parsed(name, survey)
-            except UnknownDataset as fault:
+            except UnknownAlert as fault:
                 self._faults[name] = fault
         alerts = list({one.candid for one in self._named.values() if one.what == "alert"})
         objects = list({one.key.lower() for one in self._named.values() if one.what == "object"})
         self._alerts = catalog.alerts.by_candid(survey, alerts) if alerts else {}
-        self._objects = catalog.alerts.by_object(survey, objects) if objects else {}
+        self._objects: dict[str, Records] = {}
+        self._find_objects(catalog, objects)
         numbers = [int(key) for key in objects if _is_number(key) and key not in self._objects]
         # Objects of some surveys are numbers too; who has mixed them up is told so.
         self._mistaken = frozenset(catalog.alerts.by_candid(survey, numbers)) if numbers else frozenset()
+
+    def _find_objects(self, catalog: Catalog, names: list[str]) -> None:
+        """Look objects up: fewer at a time where they have very many alerts."""
+        if not names:
+            return
+        try:
+            self._objects |= catalog.alerts.by_object(self._survey, names)
+        except TooLarge as fault:
+            if len(names) == 1:
+                self._faults[f"object/{names[0]}"] = fault
+                return
+            middle = len(names) // 2
+            self._find_objects(catalog, names[:middle])
+            self._find_objects(catalog, names[middle:])
 
     def records(self, name: str) -> Records:
         """Alerts of a name, in the order of time; one at least.
 
         Raises
         ------
-        UnknownDataset
-            If there is none.
+        UnknownAlert, TooLarge
+            If there is none; if there are too many.
         """
-        if name in self._faults:
-            raise self._faults[name]
+        if fault := self._faults.get(name) or self._faults.get(name.lower()):
+            raise fault
         one = self._named[name]
         if one.what == "alert":
             if one.candid in self._alerts:
                 return (self._alerts[one.candid],)
-            raise UnknownDataset(f"{self._survey.name} has no alert {one.key}")
+            raise UnknownAlert(f"{self._survey.name} has no alert {one.key}")
         if records := self._objects.get(one.key.lower()):
             return records
         if _is_number(one.key) and int(one.key) in self._mistaken:
-            raise UnknownDataset(
+            raise UnknownAlert(
                 f"{self._survey.name} has no object {one.key}, but an alert of this number: name the column "
                 "candid or alert, or write COLUMNS=alert:…"
             )
-        raise UnknownDataset(f"{self._survey.name} has no object {quoted(one.key)}")
+        raise UnknownAlert(f"{self._survey.name} has no object {quoted(one.key)}")
 
     def all(self) -> Iterator[AlertRecord]:
         """Yield every alert that was found."""
@@ -169,7 +187,7 @@ def _parsed(name: str, survey: Survey) -> AlertName:
     if "/" not in key and key.isascii() and key.isprintable():
         parsed = AlertName.parse(f"{survey.name}/{name}", lake_of(survey))
     if parsed is None:
-        raise UnknownDataset(f"{survey.name} has no {what} {quoted(key)}")
+        raise UnknownAlert(f"{survey.name} has no {what} {quoted(key)}")
     return parsed
 
 

@@ -416,3 +416,17 @@ def test_a_list_of_nothing_but_unknown_names_is_a_job_whose_rows_fail(kind: Soda
     assert all(not isinstance(outcome, Outcome) for outcome in found.values())
     with pytest.raises(JobRefused):
         ListJob(kind, tmp_path, "ra,dec\n1,2\n", ID).plan()
+
+
+def test_objects_of_very_many_alerts_are_looked_up_a_few_at_a_time(
+    kind: SodaJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index gives so many alerts at once and no more, of all objects that are asked for together."""
+    monkeypatch.setattr("surveys.index.alerts.catalog.MOST_EPOCHS", 1)
+    names = [alert(n).object_id for n in range(0, ALERTS, EPOCHS)]
+    found = ListJob(kind, tmp_path, lines("objectId", names), SCIENCE).run()
+    assert {outcome.verdict for outcome in found.values()} == {"ok"}
+    monkeypatch.setattr("surveys.index.alerts.catalog.MOST_EPOCHS", 0)
+    found = ListJob(kind, tmp_path, lines("objectId", names), SCIENCE).run()
+    assert {outcome.verdict for outcome in found.values()} == {"failed"}
+    assert "more than 0 alerts" in found["r1"].message

@@ -47,7 +47,7 @@ def make_blueprint(
     def show() -> Response:
         caller = caller_in(request.environ)
         told = shown.told(caller)
-        surveys = [survey for survey in told["surveys"] if survey["images"]]
+        surveys = [_offered(survey) for survey in told["surveys"] if survey["images"] or survey["alerts"]]
         limits = {name: told["limits"][name] for name in _LIMITS}
         return pages.render(
             "batch.html",
@@ -70,6 +70,11 @@ def make_blueprint(
     return blueprint
 
 
+def _offered(survey: dict[str, Any]) -> dict[str, Any]:
+    """Survey with what a file may be of: its bands, or the kinds of stamps of its alerts."""
+    return {**survey, "bands": survey["stamps"]} if survey["kind"] == "alerts" else survey
+
+
 def _usual(surveys: Sequence[dict[str, Any]]) -> str:
     """Choose what is cut until somebody says otherwise: a band of the first survey."""
     if not surveys:
@@ -89,5 +94,5 @@ def _recipes(surveys: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _brief(survey: dict[str, Any]) -> dict[str, Any]:
-    told = {name: survey[name] for name in ("name", "title", "did", "pixel_scale_arcsec")}
+    told = {name: survey[name] for name in ("name", "title", "did", "kind", "pixel_scale_arcsec")}
     return {**told, "bands": [{name: band[name] for name in ("name", "did")} for band in survey["bands"]]}

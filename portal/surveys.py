@@ -23,6 +23,7 @@ from surveys.identifiers import Identifiers
 from surveys.index.catalog import Catalog
 from surveys.index.coverage import Coverages
 from surveys.index.obscore import ObsConstraints
+from surveys.lake import StampKind
 from surveys.lru import Lru
 from surveys.recipe import Recipe
 from surveys.sky.stencil import Circle
@@ -138,6 +139,9 @@ class SurveysShown:
             "bands": [self._band(survey, band, images, alerts) for band in survey.bands],
             "recipes": [_recipe(recipe) for recipe in survey.recipes],
             "moc": f"moc/{survey.name}",
+            "stamps": []
+            if survey.lake is None
+            else [self._stamp(survey, kind) for kind in survey.lake.stamps],
             "example": None if survey.lake is None else self._strip(survey),
         }
 
@@ -146,6 +150,10 @@ class SurveysShown:
         if survey.lake is not None:
             return {}, self._catalog.alerts.holdings(survey).alerts
         return self._catalog.holdings(survey.name).images, {}
+
+    def _stamp(self, survey: Survey, kind: StampKind) -> dict[str, Any]:
+        """Name a kind of stamp; its identifier is one of lists, whose rows name alerts."""
+        return {"name": kind.name, "did": self._identifiers.did(f"{survey.name}/{kind.name}")}
 
     def _strip(self, survey: Survey) -> str | None:
         """Give a URL of the stamps of an object, where all who know of the survey may see them."""

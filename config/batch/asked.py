@@ -55,12 +55,18 @@ def parameters_of(options: dict[str, Any], did: Callable[[str], str]) -> list[tu
     Refused
         If they contradict one another.
     """
-    surveys, bands = options["survey"], options["band"]
-    if bands and not surveys:
+    surveys, bands, kinds = options["survey"], options["band"], options["kind"]
+    for name, labels in (("band", bands), ("kind", kinds)):
+        if labels and not surveys:
+            raise Refused(
+                f"--{name} goes with --survey. Rows may have a column {name} of their own, as they may "
+                "survey."
+            )
+    if bands and kinds:
         raise Refused(
-            "--band goes with --survey. Rows may have a column band of their own, as they may survey."
+            "--band is for surveys of images, and --kind for those of alerts; their bands are FILTER"
         )
-    names = [f"{survey}/{band}" for survey in surveys for band in bands] or list(surveys)
+    names = [f"{survey}/{part}" for survey in surveys for part in (*bands, *kinds)] or list(surveys)
     pairs = [("UPLOAD", f"targets,param:{PART}")]
     pairs += [("ID", did(name)) for name in (*options["id"], *names)]
     for name in ("size", "radius", "columns", "onbad"):
@@ -87,7 +93,9 @@ def earlier_of(options: dict[str, Any], base: str) -> Earlier | None:
                 "FILE is missing: the table of targets. (Or name a job: --attach, --retry, --resume.)"
             )
         return None
-    own = [f"--{name}" for name in ("survey", "id", "band", "size", "radius", "format") if options[name]]
+    own = [
+        f"--{name}" for name in ("survey", "id", "band", "kind", "size", "radius", "format") if options[name]
+    ]
     if options["file"] is not None or len(named) > 1 or own:
         others = [f"--{name}" for name, _ in named[1:]] + own
         also = "FILE" if options["file"] is not None else " and ".join(others)

@@ -27,11 +27,14 @@ Exit status
     "--band", multiple=True, metavar="LABEL", help="Band of the surveys: a file each. May be repeated."
 )
 @click.option(
+    "--kind", multiple=True, metavar="NAME", help="Stamp of alerts: Science, … A file each. May be repeated."
+)
+@click.option(
     "--id", multiple=True, metavar="ID", help="Publisher DID of a survey, band or image. May be repeated."
 )
 @click.option("--size", metavar="'W [H] UNIT'", help="Of the box about each target: 30arcsec, 2', 256px.")
 @click.option("--radius", metavar="ANGLE", help="Half the side of that box, instead of --size.")
-@click.option("--format", multiple=True, metavar="WORD", help="fits, png or jpeg. May be repeated.")
+@click.option("--format", multiple=True, metavar="WORD", help="fits, png, jpeg; of alerts webp, json too.")
 @click.option(
     "--columns", metavar="MAPPING", help="Columns not found by themselves: ra:RAJ2000,dec:DEJ2000,id:Name."
 )
@@ -61,7 +64,8 @@ Exit status
 def batch(**options: Any) -> None:
     """Make cutouts of a list of targets, by one job of a service.
 
-    FILE is a table of targets: CSV, VOTable, FITS, ECSV or JSON lines, with columns such as ra, dec and id.
+    FILE is a table of targets: CSV, VOTable, FITS, ECSV or JSON lines, with columns such as ra, dec and id;
+    of a survey of alerts with objectId or candid, or a plain list of objects.
     Its rows may have settings of their own. docs/lists.md tells all of it.
 
     \b
@@ -69,6 +73,7 @@ def batch(**options: Any) -> None:
     fountain batch targets.vot --survey demo --size 256px --format png -o pictures/
     fountain batch targets.csv --survey demo --size 30arcsec --estimate
     fountain batch targets.fits --id 'ivo://example.org/cutouts?survey/r' --url https://example.org/soda
+    fountain batch objects.txt --survey ztf-alerts --kind Science
     fountain batch --attach https://example.org/soda/async/0123456789abcdef
 
     The estimate is shown first; then the list is submitted, and its files are downloaded and checked. JOB is

@@ -180,6 +180,9 @@ SCHEMAS: Mapping[str, Schema] = {
         recipes=many(_RECIPE),
         moc=said(TEXT, "Path of its coverage, below the root"),
         hips=maybe(TEXT),
+        stamps=many(
+            shape(name=TEXT, did=said(TEXT, "A value of ID in a list, whose rows name alerts or objects"))
+        ),
         example=said(maybe(TEXT), "Of a survey of alerts: path of a picture of an object of it"),
     ),
     "Surveys": shape(surveys=many(ref("Survey")), limits=by_name(NUMBER, "How much may be asked for")),

@@ -77,8 +77,11 @@ function start() {
 
   function changed() {
     const survey = known.surveys.find(({ name }) => name === surveys.name());
+    const isOfAlerts = survey?.kind === "alerts";
     const size = sizeTold(form.elements.SIZE.value, survey?.pixel_scale_arcsec);
-    document.getElementById("size-help").textContent = size || examples;
+    // What is disabled is not sent.
+    form.elements.SIZE.disabled = isOfAlerts;
+    document.getElementById("size-help").textContent = isOfAlerts ? t("Stamps of alerts have a size of their own.") : size || examples;
     running?.abort();
     running = told = problem = null;
     if (targets.file()) panel.busy();

@@ -21,7 +21,7 @@ from config.batch.screen import Screen, duration_text, size_text, span_text
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("file", "size", "radius", "columns", "onbad", "label", "output", "url")),
     **dict.fromkeys(("retry", "resume", "attach")),
-    **dict.fromkeys(("survey", "band", "id", "format", "param"), ()),
+    **dict.fromkeys(("survey", "band", "kind", "id", "format", "param"), ()),
     "files": False,
 }
 
@@ -37,6 +37,7 @@ def test_options_are_parameters() -> None:
         *(("ID", f"ivo://x?{name}") for name in ("a/g", "a/r", "b/g", "b/r")),
         ("SIZE", "30arcsec"),
     ]
+    assert parameters(survey=("ztf",), kind=("Science",)) == [("ID", "ivo://x?ztf/Science")]
     said = parameters(id=("ivo://y?c",), format=("fits", "png"), label="mine", param=("STRETCH=log", "Q=a=b"))
     assert said == [
         ("ID", "ivo://x?ivo://y?c"),
@@ -48,7 +49,16 @@ def test_options_are_parameters() -> None:
     ]
 
 
-@pytest.mark.parametrize("options", [{"band": ("g",)}, {"param": ("EDGE",)}, {"param": ("=x",)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"band": ("g",)},
+        {"kind": ("Science",)},
+        {"survey": ("a",), "band": ("g",), "kind": ("Science",)},
+        {"param": ("EDGE",)},
+        {"param": ("=x",)},
+    ],
+)
 def test_options_that_say_nothing(options: dict[str, Any]) -> None:
     with pytest.raises(Refused):
         parameters(**options)

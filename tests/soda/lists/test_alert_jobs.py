@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,12 @@ import zarr
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
+from click.testing import CliRunner
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 from zarr.storage import ZipStore
 
+from config.batch.command import batch
 from surveys.index.ingest import index_survey
 from tests.soda.lists.jobs import Done, by_sync, done, run
 from tests.soda.lists.lakes import BROKEN, EPOCHS, stored, write_alerts, write_lakes
@@ -173,3 +177,37 @@ def test_an_estimate_of_a_list(client: FlaskClient) -> None:
     assert (column["as"], column["found_by"]) == ("alert", "name")
     assert told["row_verdicts"]["ra"][0] == pytest.approx(alert(1).ra_deg)
     assert told["row_verdicts"]["ra"][1] is None
+
+
+def test_the_page_offers_stamps(client: FlaskClient) -> None:
+    page = client.get("/batch").text
+    for kind in KINDS:
+        assert f'value="{did(f"ztf/{kind}")}"' in page
+    assert f'value="{did("ztf/g")}"' not in page
+    told = client.get("/surveys", headers={"Accept": "application/json"}).get_json()
+    (ztf,) = [survey for survey in told["surveys"] if survey["name"] == "ztf"]
+    assert [stamp["did"] for stamp in ztf["stamps"]] == [did(f"ztf/{kind}") for kind in KINDS]
+
+
+def test_the_command_makes_a_list_of_objects(
+    service: JobbingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "objects.txt").write_text(f"{alert(0).object_id}\n{alert(9).object_id}\n")
+    server = make_server("127.0.0.1", 0, service.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.chdir(tmp_path)
+    try:
+        options = ["objects.txt", "--survey", "ztf", "--kind", "Science", "-y", "-o", "made"]
+        ran = CliRunner().invoke(batch, [*options, "--url", f"http://127.0.0.1:{server.port}"])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert ran.exit_code == 0, ran.output
+    assert "2 cutouts" in ran.output or "2 rows" in ran.output, ran.output
+    made = list((tmp_path / "made").rglob("*.fits"))
+    assert len(made) == 2
+    for path in made:
+        with fits.open(path) as hdus:
+            assert len(hdus["EPOCHS"].data) == EPOCHS

@@ -253,7 +253,8 @@ def _check_number(records: Sequence[AlertRecord], most: Limits) -> None:
     """
     if len(records) > most.max_inputs:
         raise TooLarge(
-            f"this would be {len(records)} epochs; the limit is {most.max_inputs}: pick some by TIME or FILTER"
+            f"this would be {len(records)} epochs; the limit is {most.max_inputs}: "
+            "pick some by TIME or FILTER"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,7 @@ from surveys.index.alerts.holdings import LakeHoldings, count_held
 from surveys.index.alerts.queries import (
     BY_CANDID,
     BY_ID,
-    BY_KEY,
+    BY_ID_IN_TIME,
     BY_OBJECT,
     BY_OBJECT_IN_FILE,
     COVERS,
@@ -23,9 +23,9 @@ from surveys.index.alerts.queries import (
     LAST_FILE,
     PAGES,
     Reads,
-    from_json,
 )
-from surveys.index.alerts.units import DAY, DEGREE, digest_of
+from surveys.index.alerts.records import Epochs, Records, in_order
+from surveys.index.alerts.units import digest_of
 from surveys.index.tables import SurveyRow
 from surveys.lru import Lru
 from surveys.request import Interval
@@ -41,7 +41,6 @@ MOST_EPOCHS = 20_000
 
 _ALERTS_KEPT = 20_000
 _OBJECTS_KEPT = 4_000
-_FILES_KEPT = 4_000
 #: Bytes.
 _PAGES_KEPT = 64 << 20
 #: An object of more alerts than this is not kept.
@@ -51,8 +50,6 @@ _AT_ONCE = 2_000
 _BIGGEST = 2**63 - 1
 #: A larger file (bytes) is not indexed while somebody waits.
 _LARGE = 2**28
-
-Records = tuple[AlertRecord, ...]
 
 
 class SurveyIndex(Protocol):
@@ -86,14 +83,14 @@ class AlertCatalog:
 
     def __init__(self, index: SurveyIndex, reading: Engine, writing: Engine) -> None:
         self.reads = Reads(reading)
+        self._records = Records()
         self._index = index
         self._reading = reading
         self._writing = writing
         self._by_candid: Lru[tuple[str, int, int], AlertRecord] = Lru(_ALERTS_KEPT)
         self._by_id: Lru[int, AlertRecord] = Lru(_ALERTS_KEPT)
-        self._by_object: Lru[tuple[str, int, str], Records] = Lru(_OBJECTS_KEPT)
+        self._by_object: Lru[tuple[str, int, str], Epochs] = Lru(_OBJECTS_KEPT)
         self._holdings: Lru[tuple[str, int], LakeHoldings] = Lru(64)
-        self._files: Lru[int, tuple[LakeFile, tuple[str, ...]]] = Lru(_FILES_KEPT)
         self._pages: Lru[tuple[int, str], tuple[ColumnPages | None]] = Lru(_PAGES_KEPT, _bytes_of)
 
     @cached_property
@@ -130,7 +127,7 @@ class AlertCatalog:
         time_mjd: Interval | None = None,
         bands: Sequence[str] = (),
         at_most: int = MOST_EPOCHS,
-    ) -> Records:
+    ) -> Epochs:
         """Alerts of an object, by time; of those labels of bands if any are given.
 
         Raises
@@ -183,7 +180,7 @@ class AlertCatalog:
             found |= self.with_candids(survey, candids[start : start + _AT_ONCE], generation)
         return found
 
-    def by_object(self, survey: Survey, object_ids: Sequence[str]) -> dict[str, Records]:
+    def by_object(self, survey: Survey, object_ids: Sequence[str]) -> dict[str, Epochs]:
         """Alerts of objects, by time, as far as there are any; by the names of the objects in lower case.
 
         Raises
@@ -193,13 +190,13 @@ class AlertCatalog:
         """
         generation = self._index.generation(survey.name)
         names = list(dict.fromkeys(name.lower() for name in object_ids))
-        found: dict[str, Records] = {}
+        found: dict[str, Epochs] = {}
         for start in range(0, len(names), _AT_ONCE):
             some = names[start : start + _AT_ONCE]
             found |= self.of_objects(survey, some, generation, MOST_EPOCHS * 10)
         return found
 
-    def in_file(self, survey: Survey, path: str, object_id: str | None, candid: int | None) -> Records:
+    def in_file(self, survey: Survey, path: str, object_id: str | None, candid: int | None) -> Epochs:
         """Alerts of one file, by time: of an object, of a number, or of both; none for neither."""
         known = self._known(survey)
         if candid is not None:
@@ -211,8 +208,8 @@ class AlertCatalog:
         else:
             return ()
         named = object_id.lower() if object_id is not None else None
-        found = map(self.record_of, rows)
-        return _in_order(
+        found = map(self._records.of, rows)
+        return in_order(
             alert
             for alert in found
             if alert.file.path == path and (named is None or alert.object_id.lower() == named)
@@ -246,8 +243,8 @@ class AlertCatalog:
 
     def sample(self, survey: Survey) -> AlertRecord | None:
         """Return some alert of a survey, of an object if one is near; None where there is none."""
-        for first_id, rows in self.reads.rows(LAST_FILE, **self._known(survey)):
-            found = self._after(survey, first_id - 1, first_id + rows - 1, 100)
+        for first, rows in self.reads.rows(LAST_FILE, **self._known(survey)):
+            found = self._some(survey, first, first + rows)
             return next((alert for alert in found if alert.object_id), next(iter(found), None))
         return None
 
@@ -256,10 +253,10 @@ class AlertCatalog:
         files = [(first, rows) for *_, time, first, rows in self._held(survey) if time is not None]
         found: list[AlertRecord] = []
         for first, rows in rng.choices(files, [rows for _, rows in files], k=count) if files else []:
+            end = first + rows
             # What follows was refused, perhaps.
-            after = first - 1 + rng.randrange(rows)
-            some = self._after(survey, after, first + rows - 1, 1)
-            found += some or self._after(survey, first - 1, first + rows - 1, 1)
+            some = self._some(survey, first + rng.randrange(rows), end) or self._some(survey, first, end)
+            found += some[:1]
         return found
 
     def refresh(self) -> None:
@@ -299,22 +296,6 @@ class AlertCatalog:
         self.refresh()
         return True
 
-    def record_of(self, row: Sequence[Any]) -> AlertRecord:
-        """Make an alert of a row of the statements that find some."""
-        key, candid, name, number, ra, dec, mjd, band, *of_file = row
-        file, labels = self._files.get(of_file[0], lambda: _file_of(of_file))
-        return AlertRecord(
-            id=key,
-            survey=file.survey,
-            candid=candid,
-            object_id=name or ("" if number is None else str(number)),
-            ra_deg=ra / DEGREE,
-            dec_deg=dec / DEGREE,
-            mjd=mjd / DAY,
-            band=labels[band],
-            file=file,
-        )
-
     def _known(self, survey: Survey) -> dict[str, int]:
         """Parameters that say what of the index counts."""
         generation = self._index.generation(survey.name)
@@ -329,15 +310,18 @@ class AlertCatalog:
     def _held(self, survey: Survey) -> Sequence[Sequence[Any]]:
         return self.reads.rows(HELD, **self._known(survey))
 
-    def _after(self, survey: Survey, after: int, last: int, most: int) -> list[AlertRecord]:
-        """Alerts of a range of keys, after one of them."""
-        keys = {"after": after, "last": last, "most": most, "first_mjd": 0, "last_mjd": _BIGGEST}
-        return list(map(self.record_of, self.reads.rows(BY_KEY, **self._known(survey), **keys)))
+    def _some(self, survey: Survey, first: int, end: int) -> Sequence[AlertRecord]:
+        """First of the alerts of a range of keys."""
+        values = {**self._known(survey), "first_mjd": 0, "last_mjd": _BIGGEST}
+        pages = (
+            self.counting(range(start, min(start + 100, end)), values) for start in range(first, end, 100)
+        )
+        return next(filter(None, pages), ())
 
-    def _object(self, survey: Survey, object_id: str) -> Records:
+    def _object(self, survey: Survey, object_id: str) -> Epochs:
         generation, name = self._index.generation(survey.name), object_id.lower()
 
-        def read() -> Records:
+        def read() -> Epochs:
             found = self.of_objects(survey, [name], generation, MOST_EPOCHS)
             if name not in found:
                 raise UnknownAlert(f"there is no object {object_id!r} in {survey.name}")
@@ -354,6 +338,17 @@ class AlertCatalog:
         for alert in alerts:
             self._by_id.put(alert.id, alert)
 
+    def counting(self, ids: Sequence[int], values: Mapping[str, int]) -> Sequence[AlertRecord]:
+        """Alerts of these keys, which are not too many, that count.
+
+        Parameters
+        ----------
+        values
+            ``survey_id`` and ``generation``, ``first_mjd`` and ``last_mjd`` in units of the index.
+        """
+        rows = self.reads.rows(BY_ID_IN_TIME, keys=list(ids), **values)
+        return sorted(map(self._records.of, rows), key=lambda alert: alert.id)
+
     def with_candids(self, survey: Survey, candids: Sequence[int], generation: int) -> dict[int, AlertRecord]:
         """Alerts of a generation by their numbers, which are not too many."""
         rows = self.reads.rows(
@@ -364,17 +359,17 @@ class AlertCatalog:
             generation=generation,
         )
         # Of twins the last one counts.
-        return {row[1]: self.record_of(row) for row in sorted(rows, key=lambda row: row[0])}
+        return {row[1]: self._records.of(row) for row in sorted(rows, key=lambda row: row[0])}
 
     def _with_ids(self, ids: Sequence[int]) -> dict[int, AlertRecord]:
-        found = {row[0]: self.record_of(row) for row in self.reads.rows(BY_ID, keys=list(ids))}
+        found = {row[0]: self._records.of(row) for row in self.reads.rows(BY_ID, keys=list(ids))}
         if len(found) < len(set(ids)):
             raise StaleImage("the alert is no longer in the index")
         return found
 
     def of_objects(
         self, survey: Survey, names: Sequence[str], generation: int, most: int
-    ) -> dict[str, Records]:
+    ) -> dict[str, Epochs]:
         """Alerts of a generation by their objects, which are named in lower case and not too many."""
         rows = self.reads.rows(
             BY_OBJECT,
@@ -387,22 +382,11 @@ class AlertCatalog:
             raise TooLarge(f"more than {most} alerts: ask for fewer objects, or for single alerts")
         found: dict[str, list[AlertRecord]] = {name: [] for name in names}
         for row in rows:
-            alert = self.record_of(row)
+            alert = self._records.of(row)
             # Others have the same digest.
             if (named := alert.object_id.lower()) in found:
                 found[named].append(alert)
-        return {name: _in_order(alerts) for name, alerts in found.items() if alerts}
-
-
-def _in_order(alerts: Iterable[AlertRecord]) -> Records:
-    return tuple(sorted(alerts, key=lambda alert: (alert.mjd, alert.candid, alert.id)))
-
-
-def _file_of(row: Sequence[Any]) -> tuple[LakeFile, tuple[str, ...]]:
-    """File of a row, and the labels of the bands that its alerts name by their places."""
-    key, path, size, version, first_id, rows, bands, survey = row[:8]
-    labels = tuple(label for label, _ in from_json(bands))
-    return LakeFile(key, survey, path, size, version, first_id, rows), labels
+        return {name: in_order(alerts) for name, alerts in found.items() if alerts}
 
 
 def _bytes_of(found: tuple[ColumnPages | None]) -> int:

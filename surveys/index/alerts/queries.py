@@ -45,7 +45,6 @@ class _Step:
     table: str
     alias: str
     condition: str
-    order: str = ""
     which: str = ""
 
 
@@ -73,7 +72,7 @@ def _join(
     """
     lite = [f"{step.table} {step.alias}" for step in steps]
     parts = [
-        f"(SELECT {step.alias}.* FROM {step.table} {step.alias} WHERE {step.condition} {step.order} "  # noqa: S608
+        f"(SELECT {step.alias}.* FROM {step.table} {step.alias} WHERE {step.condition} "  # noqa: S608
         f"OFFSET 0) {step.alias}"
         for step in steps
     ]
@@ -93,6 +92,11 @@ def _join(
         f"SELECT {columns} FROM {' CROSS JOIN '.join(lite)} WHERE {ours} {rest}",  # noqa: S608
         f"SELECT {columns} FROM {' CROSS JOIN LATERAL '.join(parts)} WHERE {theirs} {rest}",  # noqa: S608
     )
+
+
+def _plain(statement: str) -> Statement:
+    """Take a statement that each database takes."""
+    return Statement(statement, statement)
 
 
 def _file_of(alias: str, alert: str) -> str:
@@ -120,13 +124,13 @@ _TWIN = _join(
     ),
     "LIMIT 1",
 )
+_BY_ID = _Step("alert", "a", "a.id = k.value")
 _BY_CANDID = _Step("alert_candid", "l", "l.candid = k.value")
 _BY_OBJECT = _Step("alert_object", "l", "l.digest = k.value")
-_FILES = _Step("lake_file", "f", _valid("f"))
 _IN_TIME = "a.mjd BETWEEN :first_mjd AND :last_mjd"
 
 #: Alerts by their keys, of whatever generation.
-BY_ID = _join(_COLUMNS, (_Step("alert", "a", "a.id = k.value"), _ANY_FILE, _SURVEY), keys=True)
+BY_ID = _join(_COLUMNS, (_BY_ID, _ANY_FILE, _SURVEY), keys=True)
 #: Alerts by their own numbers; of twins all.
 BY_CANDID = _join(_COLUMNS, (_BY_CANDID, _ALERT, _FILE, _SURVEY), "LIMIT :most", keys=True)
 #: Alerts of objects, by the digests of their names.
@@ -138,56 +142,32 @@ BY_OBJECT_IN_FILE = _join(
     "LIMIT :most",
     keys=True,
 )
-#: Alerts of a time in a range of cells, after one of them; their cells come last.
-BY_CELL = _join(
-    f"{_COLUMNS}, l.cell",
-    (
-        _Step(
-            *("alert_cell", "l"),
-            "l.cell <= :last AND (l.cell, l.alert_id) > (:first, :after)",
-            "ORDER BY l.cell, l.alert_id",
-        ),
-        replace(_ALERT, which=_IN_TIME),
-        *(_FILE, _SURVEY),
-    ),
-    "ORDER BY l.cell, l.alert_id LIMIT :most",
-    without=_TWIN,
-)
-#: Alerts of a time in a range of keys, after one of them.
-BY_KEY = _join(
-    _COLUMNS,
-    (
-        _Step("alert", "a", "a.id > :after AND a.id <= :last", "ORDER BY a.id", _IN_TIME),
-        *(_FILE, _SURVEY),
-    ),
-    "ORDER BY a.id LIMIT :most",
-    without=_TWIN,
+#: Alerts of a time by their keys, as far as they count.
+BY_ID_IN_TIME = _join(_COLUMNS, (replace(_BY_ID, which=_IN_TIME), _FILE, _SURVEY), keys=True, without=_TWIN)
+#: Keys of alerts in a range of cells, after one of them. It has no more to do, lest a database sorts the
+#: whole range for each page.
+CELLS = _plain(
+    "SELECT cell, alert_id FROM alert_cell "
+    "WHERE cell BETWEEN :first AND :last AND (cell, alert_id) > (:first, :after) "
+    "ORDER BY cell, alert_id LIMIT :most"
 )
 #: Files with alerts of a time, after one of them.
-FILES = _join(
-    "f.first_id, f.rows",
-    (
-        _Step(
-            *("lake_file", "f"),
-            f"f.first_id > :after AND {_valid('f')} "
-            "AND f.first_mjd <= :last_mjd AND f.last_mjd >= :first_mjd",
-            "ORDER BY f.first_id",
-        ),
-    ),
-    "ORDER BY f.first_id LIMIT :most",
+FILES = _plain(
+    f"SELECT f.first_id, f.rows FROM lake_file f WHERE f.first_id > :after AND {_valid('f')} "  # noqa: S608
+    "AND f.first_mjd <= :last_mjd AND f.last_mjd >= :first_mjd ORDER BY f.first_id LIMIT :most"
 )
 #: The file that was indexed last of those with alerts.
-LAST_FILE = _join(
-    "f.first_id, f.rows",
-    (_Step("lake_file", "f", f"{_valid('f')} AND f.cover IS NOT NULL", "ORDER BY f.first_id DESC"),),
-    "ORDER BY f.first_id DESC LIMIT 1",
+LAST_FILE = _plain(
+    f"SELECT f.first_id, f.rows FROM lake_file f WHERE {_valid('f')} AND f.cover IS NOT NULL "  # noqa: S608
+    "ORDER BY f.first_id DESC LIMIT 1"
 )
-COVERS = _join("f.cover", (_FILES,), "ORDER BY f.first_id")
+COVERS = _plain(f"SELECT f.cover FROM lake_file f WHERE {_valid('f')}")  # noqa: S608
 #: What is told of each file of a generation.
-HELD = _join(
-    "f.bands, f.refused, f.first_mjd, f.last_mjd, f.first_id, f.rows", (_FILES,), "ORDER BY f.first_id"
+HELD = _plain(
+    "SELECT f.bands, f.refused, f.first_mjd, f.last_mjd, f.first_id, f.rows "  # noqa: S608
+    f"FROM lake_file f WHERE {_valid('f')}"
 )
-PAGES = _join("p.packed", (_Step("lake_pages", "p", "p.file_id = :file_id AND p.kind = :kind"),))
+PAGES = _plain("SELECT packed FROM lake_pages WHERE file_id = :file_id AND kind = :kind")
 
 
 class Reads:

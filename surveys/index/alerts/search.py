@@ -15,7 +15,7 @@ from lsst.sphgeom import Angle, Box, Circle, Region
 
 from surveys.alert import AlertRecord, candid_of
 from surveys.errors import TooLarge
-from surveys.index.alerts.queries import BY_CELL, BY_KEY, FILES
+from surveys.index.alerts.queries import CELLS, FILES
 from surveys.index.alerts.units import DAY, EARLIEST_MJD, LATEST_MJD, cell_ranges
 from surveys.index.obscore import ObsConstraints
 from surveys.request import Interval
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 #: Rows of the first page, which somebody waits for, and of the others.
 FIRST_PAGE = 100
 PAGE = 1_000
-#: A region is covered by at most so many ranges of cells; the rest is left to the positions.
-_MOST_RANGES = 128
+#: Cells looked up at a time, of which an alert has one.
+_CELLS = 4_000
+#: A region is covered by at most so many ranges of cells; the rest is left to the positions. One of a radius
+#: below this holds few alerts: queries take longer than these.
+_FEW_RANGES, _MOST_RANGES = 8, 128
+_SMALL_DEG = 0.5
 #: Objects that are looked up at a time, and how many alerts they may have together.
 _OBJECTS = 20
 MOST_OF_OBJECTS = 50_000
@@ -146,34 +150,48 @@ def _pages_by_object(
 
 def _pages_by_file(catalog: AlertCatalog, values: Mapping[str, int]) -> Iterator[Sequence[AlertRecord]]:
     """Alerts of a time, in the order of their keys."""
-    after_file, most = -1, FIRST_PAGE
-    while files := catalog.reads.rows(FILES, **values, after=after_file, most=PAGE):
-        for first_id, count in files:
-            after = first_id - 1
-            while True:
-                last = first_id + count - 1
-                rows = catalog.reads.rows(BY_KEY, **values, after=after, last=last, most=most)
-                yield list(map(catalog.record_of, rows))
-                if len(rows) < most:
-                    break
-                after, most = rows[-1][0], PAGE
-        after_file = files[-1][0]
+    after, most = -1, FIRST_PAGE
+    while files := catalog.reads.rows(FILES, **values, after=after, most=PAGE):
+        for first, rows in files:
+            start, end = first, first + rows
+            while start < end:
+                yield catalog.counting(range(start, min(start + most, end)), values)
+                start, most = start + most, PAGE
+        after = files[-1][0]
 
 
 def _pages_by_place(
     catalog: AlertCatalog, values: Mapping[str, int], shapes: Sequence[Shape], radius_deg: float
 ) -> Iterator[Sequence[AlertRecord]]:
     """Alerts near some shapes, each once, in the order of their cells."""
-    ranges = (found for shape in shapes for found in cell_ranges(_widened(shape, radius_deg), _MOST_RANGES))
+    page: list[int] = []
     most = FIRST_PAGE
-    for first, last in _merged(ranges):
-        place = {"first": first, "after": -1}
-        while True:
-            rows = catalog.reads.rows(BY_CELL, **values, **place, last=last, most=most)
-            yield list(map(catalog.record_of, rows))
-            if len(rows) < most:
-                break
-            place, most = {"first": rows[-1][-1], "after": rows[-1][0]}, PAGE
+    for first, last in _merged(_ranges(shapes, radius_deg)):
+        for keys in _keys(catalog, first, last):
+            page += keys
+            while len(page) >= most:
+                yield catalog.counting(page[:most], values)
+                page, most = page[most:], PAGE
+    if page:
+        yield catalog.counting(page, values)
+
+
+def _keys(catalog: AlertCatalog, first: int, last: int) -> Iterator[list[int]]:
+    """Keys of alerts of a range of cells."""
+    after, most = -1, FIRST_PAGE
+    while True:
+        rows = catalog.reads.rows(CELLS, first=first, last=last, after=after, most=most)
+        yield [key for _, key in rows]
+        if len(rows) < most:
+            return
+        (first, after), most = rows[-1], _CELLS
+
+
+def _ranges(shapes: Sequence[Shape], radius_deg: float) -> Iterator[tuple[int, int]]:
+    for shape in shapes:
+        region = _widened(shape, radius_deg)
+        is_small = region.getBoundingCircle().getOpeningAngle().asDegrees() < _SMALL_DEG
+        yield from cell_ranges(region, _FEW_RANGES if is_small else _MOST_RANGES)
 
 
 def _widened(shape: Shape, by_deg: float) -> Region:

@@ -16,7 +16,7 @@ from surveys.sky.stencil import Circle
 from surveys.survey import Survey
 from tests.support.alerts import MadeAlert, write_lake, ztf_survey
 
-LOOKUPS = ("BY_ID", "BY_CANDID", "BY_OBJECT", "BY_OBJECT_IN_FILE", "BY_CELL", "BY_KEY", "PAGES")
+LOOKUPS = ("BY_ID", "BY_CANDID", "BY_OBJECT", "BY_OBJECT_IN_FILE", "BY_ID_IN_TIME", "CELLS", "PAGES")
 VALUES = {"survey_id": 1, "generation": 1, "keys": "[1, 2]", "most": 10, "path": "x", "first": 5, "last": 9}
 VALUES |= {"after": 3, "first_mjd": 0, "last_mjd": 1, "file_id": 1, "kind": "science"}
 
@@ -45,7 +45,7 @@ def test_no_table_is_read_through(engine: Engine, tmp_path: Path, name: str) -> 
     assert [scan for scan in scans if not scan.startswith("SCAN k ")] == []
 
 
-@pytest.mark.parametrize("name", ["BY_ID", "BY_CANDID", "BY_OBJECT", "BY_CELL", "BY_KEY"])
+@pytest.mark.parametrize("name", ["BY_ID", "BY_CANDID", "BY_OBJECT", "BY_ID_IN_TIME"])
 def test_the_file_of_an_alert_is_found_by_its_first_key(engine: Engine, tmp_path: Path, name: str) -> None:
     """Not by its survey, of which there may be a hundred thousand."""
     index_lake(engine, lake(tmp_path, 3))

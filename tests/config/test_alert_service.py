@@ -88,9 +88,9 @@ def test_the_first_page_tells_of_alerts_and_leads_to_an_object(client: FlaskClie
     assert client.get(link.get("href")).content_type == "image/png"
 
 
-def test_the_explorer_and_the_form_of_lists_offer_no_alerts(client: FlaskClient) -> None:
+def test_the_form_of_lists_offers_alerts_and_the_explorer_does_not(client: FlaskClient) -> None:
     assert b"ztf-alerts" not in client.get("/explore").data
-    assert b"ztf-alerts" not in client.get("/batch").data
+    assert b"ztf-alerts" in client.get("/batch").data
     refused = client.get("/explore?survey=ztf-alerts", headers={"Accept": "application/json"})
     (problem,) = json.loads(refused.data)["problems"]
     assert problem["field"] == "survey"

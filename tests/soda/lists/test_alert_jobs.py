@@ -28,7 +28,7 @@ from tests.soda.lists.lakes import BROKEN, EPOCHS, stored, write_alerts, write_l
 from tests.support.alerts import KINDS, MadeAlert
 from tests.support.redis import own_redis
 from tests.support.service import did
-from tests.support.soda_jobs import JobbingService, jobbing
+from tests.support.soda_jobs import JobbingService, jobbing, until
 
 NUMBERS = (31, 2, 58, 17)
 ID = did("ztf/Science")
@@ -144,12 +144,16 @@ def test_what_failed_is_tried_again_alone(service: JobbingService, client: Flask
     lake = service.parts.catalog.survey("ztf").lake
     assert lake is not None
     path = Path(lake.root) / "late.parquet"
+    asked = {"ID": did(f"ztf/alert/{mine[0].candid}/Science")}
     write_alerts(path, mine, {"Science": b"broken"})
     _index(service)
+    # The service looks for a new index four times a second.
+    until(lambda: client.get("/sync", query_string=asked).status_code == 500)
     first = run(client, "candid\n" + "\n".join(str(one.candid) for one in (*mine, alert(5))), ID=ID, SIZE=[])
     assert [row["status"] for row in first.rows()] == ["failed", "failed", "ok"]
     write_alerts(path, mine)
     _index(service)
+    until(lambda: client.get("/sync", query_string=asked).status_code == 200)
     answer = client.post(first.path, data={"ACTION": "RETRY"})
     assert answer.status_code == 303, answer.text
     second = done(client, urlsplit(answer.headers["Location"]).path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -47,7 +47,7 @@ class ZarrPack:
         del columns  # of which an array needs a few only
         found = _Found()
         for stamp in read_stamps(entries(), ranges):
-            found.add(stamp)
+            found.add(stamp, ranges)
         files = found.files()
         head, members = bytearray(), []
         for name, content in files.items():
@@ -81,10 +81,11 @@ class _Found:
         self._covered = array("d")
         self._sources: list[tuple[str, int]] = []
         self._crcs: list[tuple[int, int]] = []  # of the file, and of its header
+        self._read: dict[int, int] = {}  # of the pixels, where others follow them, by number of the cutout
         self._numbers_of: dict[str, array[float]] = {}
         self._texts_of: dict[str, list[str]] = {}
 
-    def add(self, stamp: Stamp) -> None:
+    def add(self, stamp: Stamp, ranges: Ranges) -> None:
         """Take one more cutout.
 
         Raises
@@ -95,7 +96,7 @@ class _Found:
         first = self._first = self._first or stamp
         require_alike(first, stamp, "zarr")
         row, facts = stamp.entry.row, stamp.entry.row.facts
-        if stamp.hdus > 1:
+        if stamp.hdus > 1 and not _is_stamp(facts):
             raise UsageError(
                 f"PACK=zarr takes files of one image; that of {row.result_id} has {stamp.hdus}",
                 "Use PACK=mef, or ask for DETAIL=image.",
@@ -113,6 +114,10 @@ class _Found:
                 f"are both of row {number} and band {label}",
                 "Use PACK=table, or choose rows with ROWS, ID or STATUS.",
             )
+        if stamp.hdus > 1:
+            start = row.offset + stamp.header.data_at
+            (pixels,) = ranges.fetch([(row.container, start, start + stamp.header.data_bytes)])
+            self._read[len(self._places)] = zlib.crc32(pixels)
         self._places[place] = row.result_id
         self._covered.append(_number(facts.get("frac_valid")))
         self._sources.append((row.container, row.offset + stamp.header.data_at))
@@ -164,6 +169,7 @@ class _Found:
         header, size = self._first.header, self._first.header.data_bytes
         whole, before = np.array(self._crcs, np.uint32).reshape(-1, 2).T
         crcs = crc32_inside(whole, before, size, header.next_at - header.data_at - size)
+        crcs[list(self._read)] = list(self._read.values())
         inner = ".0" * len(header.shape)
         for (row, band), (container, at), crc in zip(self._places, self._sources, crcs.tolist(), strict=True):
             yield Member(f"image/{row}.{band}{inner}".encode(), container, at, size, crc)
@@ -177,6 +183,12 @@ class _Found:
             places = np.array(list(self._places))[: len(values)]
             filled[places[:, 0], places[:, 1]] = values
         return _array(name, filled, ["row", "band"])
+
+
+def _is_stamp(facts: Mapping[str, Any]) -> bool:
+    """Whether a file is one stamp of an alert, as it is stored: its image comes first, whatever follows."""
+    parts = str(facts.get("dataset", "")).split("/")
+    return len(parts) == 4 and parts[1] == "alert"
 
 
 def _pixels(header: Header, rows: int, bands: int) -> dict[str, bytes]:

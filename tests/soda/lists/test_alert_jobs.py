@@ -23,8 +23,10 @@ from zarr.storage import ZipStore
 
 from config.batch.command import batch
 from surveys.index.ingest import index_survey
+from tests.conftest import real_data_folder
 from tests.soda.lists.jobs import Done, by_sync, done, run
 from tests.soda.lists.lakes import BROKEN, EPOCHS, stored, write_alerts, write_lakes
+from tests.support.alert_service import declare_alerts, real_alerts
 from tests.support.alerts import KINDS, MadeAlert
 from tests.support.redis import own_redis
 from tests.support.service import did
@@ -42,6 +44,8 @@ def alert(number: int) -> MadeAlert:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobbingService]:
     folder, lakes = tmp_path_factory.mktemp("jobs"), tmp_path_factory.mktemp("lakes")
     write_lakes(lakes)
+    if real_data_folder().is_dir():
+        declare_alerts(lakes, real_data_folder())
     declared = f"{folder / 'declarations'},{lakes / 'declarations'}"
     with (
         own_redis() as redis,
@@ -118,6 +122,37 @@ def test_stamps_in_one_array(client: FlaskClient, tmp_path: Path) -> None:
         group = zarr.open_group(store, mode="r", zarr_format=2)
         for index, number in enumerate(numbers):
             np.testing.assert_array_equal(group["image"][index, 0], alert(number).pixels("Science"))
+
+
+@pytest.mark.parametrize("survey", ["ztf-alerts", "rubin-alerts"])
+def test_packs_of_real_stamps(client: FlaskClient, real_data: Path, tmp_path: Path, survey: str) -> None:
+    """Their cards are not all as they should be, and those of Rubin have two more HDUs."""
+    alerts = real_alerts(real_data, survey)
+    images = {}
+    for one in alerts:
+        with fits.open(io.BytesIO(one.fits("Science"))) as hdus:
+            images[str(one.candid)] = np.array(hdus[0].data), len(hdus)
+    first, shape = alerts[0], images[str(alerts[0].candid)][0].shape
+    alike = [one for one in alerts if one.band == first.band and images[str(one.candid)][0].shape == shape][
+        :5
+    ]
+    table = "candid\n" + "".join(f"{one.candid}\n" for one in alike)
+    made = run(client, table, ID=did(f"{survey}/Science"), SIZE=[])
+    with fits.open(io.BytesIO(made.get("results/archive?PACK=mef"))) as hdus:
+        for row in Table.read(hdus["ROWS"]):
+            np.testing.assert_array_equal(hdus[int(row["ext"])].data, images[row["id"]][0])
+        assert len(hdus) == 2 + sum(images[str(one.candid)][1] for one in alike)
+    with fits.open(io.BytesIO(made.get("results/archive?PACK=table"))) as hdus:
+        for row in hdus["STAMPS"].data:
+            np.testing.assert_array_equal(row["STAMP"], images[row["id"]][0])
+    path = tmp_path / "pack.zarr.zip"
+    path.write_bytes(made.get("results/archive?PACK=zarr"))
+    with zipfile.ZipFile(path) as members:
+        assert members.testzip() is None
+    with ZipStore(path, mode="r") as store:
+        group = zarr.open_group(store, mode="r", zarr_format=2)
+        for index, one in enumerate(alike):
+            np.testing.assert_array_equal(group["image"][index, 0], images[str(one.candid)][0])
 
 
 def test_files_of_objects_are_packed_whole(client: FlaskClient) -> None:

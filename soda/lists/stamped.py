@@ -13,7 +13,7 @@ from soda.engine import Engine
 from soda.lists.alerts import lake_of, names_of
 from soda.lists.products import Spelling
 from soda.lists.units import UNPLANNED, Units
-from soda.price import BYTE_S, STAMP_S
+from soda.price import CUTOUT_S, seconds_of
 from soda.refusals import NoSuchAlert, refusal
 from soda.targets import TargetTable
 from surveys.alert import LARGEST_CANDID, AlertName, AlertRecord
@@ -97,11 +97,11 @@ class _Planner:
         if plan.is_empty:
             units["verdict"][unit] = Verdict.OUTSIDE
             return
-        stamps = sum(len(stamp.kinds) for stamp in plan.stamps)
         units["verdict"][unit], units["fraction"][unit] = Verdict.COVERED, 1.0
         units["alert"][unit] = plan.stamps[0].alert_id
         units["pixels_out"][unit], units["bytes_out"][unit] = plan.cost.pixels_out, plan.cost.bytes_out
-        units["seconds"][unit] = STAMP_S * stamps + BYTE_S * plan.cost.bytes_out
+        # They are looked up and read together.
+        units["seconds"][unit] = seconds_of(plan, ()) - CUTOUT_S
 
 
 class LookedUp:

@@ -54,6 +54,12 @@ class Lru(Generic[K, V]):
         self._keep_it(key, value, worth)
         return value
 
+    def clear(self) -> None:
+        """Keep nothing of what there was."""
+        with self._lock:
+            self._values.clear()
+            self._weight = 0
+
     def put(self, key: K, value: V) -> None:
         """Keep a value that was made anyway."""
         self._keep_it(key, value, lambda value: True)

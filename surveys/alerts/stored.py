@@ -19,8 +19,8 @@ BLOCK, CARD = 2880, 80
 
 #: Inflated; stamps are of some tens of kilobytes.
 MOST_BYTES = 16 << 20
-#: Cards of a header, and HDUs, that are read.
-_MOST_CARDS, _MOST_HDUS = 5000, 100
+#: Cards of a header, and HDUs, that are read; and members of a gzip file.
+_MOST_CARDS, _MOST_HDUS, _MOST_MEMBERS = 5000, 100, 100
 
 _GZIP = b"\x1f\x8b"
 #: Of zlib: a gzip stream with the largest window.
@@ -92,7 +92,10 @@ class StampHdu:
     def is_image(self) -> bool:
         """Whether it holds pixels on two axes; further ones of length 1 do no harm."""
         plain = self.number == 0 or self.text.startswith("XTENSION= 'IMAGE")
-        return plain and len(self.shape) >= 2 and min(self.shape) > 0 and math.prod(self.shape[:-2]) == 1
+        if not plain or len(self.shape) < 2 or min(self.shape) < 1 or math.prod(self.shape[:-2]) != 1:
+            return False
+        # An image has neither a heap nor groups.
+        return len(self.data) == abs(self.bitpix) // 8 * math.prod(self.shape)
 
     @property
     def stored(self) -> NDArray[Any]:
@@ -136,9 +139,9 @@ def open_stamp(stored: bytes | None) -> StoredStamp:
     """
     if not stored:
         raise StampFault("is not there" if stored is None else "is empty")
+    if len(stored) > MOST_BYTES:
+        raise StampFault(f"is larger than {MOST_BYTES >> 20} MB")
     if not stored.startswith(_GZIP):
-        if len(stored) > MOST_BYTES:
-            raise StampFault(f"is larger than {MOST_BYTES >> 20} MB")
         if not stored.startswith(b"SIMPLE  ="):
             raise StampFault("is neither gzip nor FITS")
         return StoredStamp(_complete(stored))
@@ -167,6 +170,9 @@ def _inflated(stored: bytes) -> tuple[bytes, int, bytes]:
         room -= len(part)
         parts.append(part)
         left = stream.unused_data
+        if len(parts) == _MOST_MEMBERS and left.startswith(_GZIP):
+            # What is left is copied each time.
+            raise StampFault(f"is damaged: its gzip file has more than {_MOST_MEMBERS} members")
     if left.strip(b"\0"):
         raise StampFault("is damaged: something follows its gzip stream")
     return (parts[0] if len(parts) == 1 else b"".join(parts)), len(parts), left

@@ -49,6 +49,35 @@ def test_several_members_and_zeros_behind_them_are_inflated_but_not_passed_on() 
     assert open_stamp(PACKED + bytes(7)).gzip is None
 
 
+def test_a_gzip_file_of_very_many_members_is_refused() -> None:
+    empty = gzip.compress(b"")
+    assert open_stamp(PACKED + 99 * empty).fits == PLAIN
+    for members in (100, 100_000):
+        with pytest.raises(StampFault, match="more than 100 members"):
+            open_stamp(PACKED + members * empty)
+
+
+def test_a_stored_stamp_has_a_bound_whether_gzipped_or_not() -> None:
+    beyond = bytes(MOST_BYTES)
+    for stored in (PLAIN + beyond, PACKED + beyond):
+        with pytest.raises(StampFault, match="is larger than 16 MB"):
+            open_stamp(stored)
+
+
+@pytest.mark.parametrize(("heap", "groups"), [(5, 1), (0, 2), (0, 0)])
+def test_an_extension_with_a_heap_or_groups_is_no_image(heap: int, groups: int) -> None:
+    cards = ["XTENSION= 'IMAGE   '", "BITPIX  = -32", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS2  = 3"]
+    cards += [f"PCOUNT  = {heap}", f"GCOUNT  = {groups}", "END"]
+    header = "".join(card.ljust(80) for card in cards).ljust(2880).encode()
+    odd = header + bytes(2880 if groups else 0)
+    extension = written(fits.PrimaryHDU(), fits.ImageHDU(RAMP))[2880:]
+    stamp = open_stamp(written(fits.PrimaryHDU()) + odd + extension)
+    hdus = read_hdus(stamp.fits)
+    assert len(hdus) == 3
+    assert image_of(hdus) is hdus[2]
+    np.testing.assert_array_equal(hdus[2].physical(), RAMP)
+
+
 def with_card(keyword: str, value: int) -> bytes:
     place = PLAIN.index(keyword.ljust(8).encode())
     return PLAIN[:place] + f"{keyword:<8}= {value:20d}".ljust(80).encode() + PLAIN[place + 80 :]

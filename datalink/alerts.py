@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from dali.errors import ProtocolError
 from datalink.links import Link, WholeImage
-from surveys.access import Reader
 from surveys.alert import AlertRecord
 from surveys.identifiers import Identifiers
 from surveys.index.facts import DatasetFacts
@@ -33,8 +32,6 @@ class AlertLinks:
         Public URL of the service.
     whole
         Tells how the caller gets the whole of a publisher DID; raises `ProtocolError` where it is not given.
-    reader
-        Who asks: of an object those alerts are told that they may read.
     """
 
     def __init__(
@@ -44,19 +41,17 @@ class AlertLinks:
         identifiers: Identifiers,
         base_url: str,
         whole: Callable[[str], WholeImage],
-        reader: Reader,
     ) -> None:
         self._did = did
         self._facts = facts
         self._identifiers = identifiers
         self._base_url = base_url
         self._whole = whole
-        self._reader = reader
         access = facts.survey.access
-        named = facts.dataset, *(alert.dataset for alert in facts.alerts)
         # What is made of several alerts is for those who may read each of them.
-        self._is_public = access.is_public or all(map(access.is_open_to_all, named))
-        self._may_read = access.is_public or all(access.may_read(one, reader) for one in named)
+        open_to_all = (access.is_open_to_all(alert.dataset) for alert in facts.alerts)
+        self._is_public = facts.is_whole and all(open_to_all)
+        self._may_read = facts.is_whole
 
     def links(self) -> list[Link]:
         """All but those of the services that make something of it."""
@@ -72,7 +67,8 @@ class AlertLinks:
             )
             back = [] if not facts.alerts[0].object_id else [self._object(facts.alerts[0])]
             return [self._this(told), *parts, picture, *back]
-        told = f"The {stamps} of the {len(facts.alerts)} alerts of {facts.alerts[0].object_id}, by time"
+        alerts = f"{len(facts.alerts)} alerts of {facts.alerts[0].object_id}"
+        told = f"The {stamps} of the {alerts}{'' if facts.is_whole else ' that are open to you'}, by time"
         return [
             self._this(told),
             *([] if named else self._kinds()),
@@ -105,10 +101,9 @@ class AlertLinks:
     def _epochs(self) -> Iterator[Link]:
         access = self._facts.survey.access
         for alert in self._facts.alerts:
-            if access.may_read(alert.dataset, self._reader):
-                path = _sync(self._identifiers.did(alert.dataset))
-                link = self._link("#progenitor", path, FITS, f"The stamps of {_told(alert)}")
-                yield replace(link, is_public=access.is_open_to_all(alert.dataset), authorized=True)
+            path = _sync(self._identifiers.did(alert.dataset))
+            link = self._link("#progenitor", path, FITS, f"The stamps of {_told(alert)}")
+            yield replace(link, is_public=access.is_open_to_all(alert.dataset), authorized=True)
 
     def _object(self, alert: AlertRecord) -> Link:
         path = _sync(self._identifiers.did(f"{alert.survey}/object/{alert.object_id}"))

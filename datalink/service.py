@@ -39,10 +39,9 @@ class Cutouts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Who asks, what they may read, and where the service is for them."""
+    """Who asks, and where the service is for them."""
 
     caller: Caller
-    reader: Reader
     base_url: str
 
 
@@ -97,7 +96,7 @@ class LinksService:
         reader = self._reader_of(caller)
         found = [self._look_up(did, reader) for did in request.ids[: self._max_ids]]
         services = self._services(request.ids, found, base_url)
-        asked = _Asked(caller, reader, base_url)
+        asked = _Asked(caller, base_url)
         links: list[Link] = []
         answered = 0
         for did, facts in zip(request.ids, found, strict=False):
@@ -125,7 +124,7 @@ class LinksService:
             dataset = self._identifiers.parse(did)
             survey = self._catalog.survey(dataset.partition("/")[0])
             check_access(dataset, survey, reader)
-            return self._catalog.describe(dataset)
+            return self._catalog.describe(dataset, reader)
         except UnknownDataset as fault:
             return Link(id=did, semantics=THIS, error_message=f"NotFoundFault: {fault}.")
         except TooLarge as fault:
@@ -163,7 +162,7 @@ class LinksService:
             def whole(other: str) -> WholeImage:
                 return self._whole(other, caller, base_url)
 
-            alerts = AlertLinks(did, facts, self._identifiers, base_url, whole, asked.reader)
+            alerts = AlertLinks(did, facts, self._identifiers, base_url, whole)
             return [*alerts.links(), *cutouts]
         if facts.image is None:
             return cutouts

@@ -15,6 +15,7 @@ from typing import Any
 from lsst.sphgeom import Region
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
+from surveys.access import EVERYBODY, Reader
 from surveys.errors import BrokenImage, ImageRefused, StaleImage, TooLarge, UnknownDataset
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
@@ -182,11 +183,20 @@ class Catalog:
             for key, row in rows.items()
         }
 
-    def describe(self, dataset: str) -> DatasetFacts:
+    def describe(self, dataset: str, reader: Reader = EVERYBODY) -> DatasetFacts:
         """Tell what can be had of an image, a survey band, a survey or an alert; case does not matter.
+
+        Parameters
+        ----------
+        dataset
+            That the reader may read, but for single alerts of an object.
+        reader
+            Who asks.
 
         Raises
         ------
+        AccessDenied
+            If an object has no alert that is open to them.
         UnknownDataset
             If there is none of this name, or it has no image.
         TooLarge
@@ -195,7 +205,7 @@ class Catalog:
         name, *rest = dataset.split("/")
         survey = self.survey(name)
         if survey.lake is not None:
-            return describe_alerts(survey, survey.lake, dataset, self.alerts)
+            return describe_alerts(survey, survey.lake, dataset, self.alerts, reader)
         generation = self.generation(survey.name)
         known = {"survey_id": self.key_of(survey.name), "generation": generation}
         if len(rest) >= 2:

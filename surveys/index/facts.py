@@ -84,6 +84,8 @@ class DatasetFacts:
         Of a survey of alerts: the alert, or those of an object, by time. Then `circle` is about the first.
     kinds
         Names of the stamps that it has of each of them.
+    is_whole
+        Whether these are all there are: of alerts that are closed to who asks nothing is told.
     """
 
     dataset: str
@@ -100,6 +102,7 @@ class DatasetFacts:
     on_sky: bool = True
     alerts: tuple[AlertRecord, ...] = ()
     kinds: tuple[str, ...] = ()
+    is_whole: bool = True
 
     @property
     def is_object(self) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from surveys.access import Reader
 from surveys.alert import AlertName, AlertRecord, candid_of
-from surveys.errors import TooLarge, UnknownAlert, UnknownDataset
+from surveys.errors import AccessDenied, TooLarge, UnknownAlert, UnknownDataset
 from surveys.index.facts import DatasetFacts
 from surveys.lake import Lake
 from surveys.request import CutoutRequest, Interval
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
     from surveys.index.alerts.catalog import AlertCatalog
 
 
-def describe_alerts(survey: Survey, lake: Lake, dataset: str, alerts: AlertCatalog) -> DatasetFacts:
-    """Tell what is known of an alert, of all those of an object, or of one kind of their stamps.
+def describe_alerts(
+    survey: Survey, lake: Lake, dataset: str, alerts: AlertCatalog, reader: Reader
+) -> DatasetFacts:
+    """Tell what is known of an alert, of those of an object, or of one kind of their stamps.
+
+    Nothing is told of alerts that `reader` may not read.
 
     Raises
     ------
+    AccessDenied
+        If they may read none.
     UnknownDataset
         If there is none of this name, or it does not say which of the two it is.
     TooLarge
@@ -37,6 +44,11 @@ def describe_alerts(survey: Survey, lake: Lake, dataset: str, alerts: AlertCatal
         found = alerts.epochs(survey, name.key)
         key = found[0].object_id
     spelled = f"{survey.name}/{name.what}/{key}"
+    there = len(found)
+    if not survey.is_public:
+        found = tuple(alert for alert in found if survey.access.may_read(alert.dataset, reader))
+    if not found:
+        raise AccessDenied(f"{survey.name} has alerts among these that are not open to you")
     labels = {alert.band for alert in found}
     bands = [band for band in survey.bands if band.label in labels] or survey.bands
     first = found[0]
@@ -55,6 +67,7 @@ def describe_alerts(survey: Survey, lake: Lake, dataset: str, alerts: AlertCatal
         on_sky=False,
         alerts=found,
         kinds=(name.kind,) if name.kind else tuple(kind.name for kind in lake.stamps),
+        is_whole=len(found) == there,
     )
 
 

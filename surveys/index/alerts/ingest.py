@@ -40,6 +40,7 @@ def index_lake(
     workers: int = 1,
     progress: Progress | None = None,
     only_file: str | None = None,
+    in_passing: bool = False,
 ) -> IndexReport:
     """Read what is new in the lake of a survey of alerts, and publish it at once.
 
@@ -57,11 +58,14 @@ def index_lake(
         Called with the number of files read and to be read.
     only_file
         Path below the root of the one file that is looked at; its alerts end if it is gone.
+    in_passing
+        Whether somebody waits meanwhile: what is no longer needed is left to be cleared away by others.
 
     Raises
     ------
     SurveyError
-        If another process indexes the survey, its root is missing, or all its files are.
+        If another process indexes the survey, its root is missing, or all its files are; or what one that
+        died has left behind has to be cleared away, and somebody waits.
     ImageRefused
         If `only_file` is none that the index has, and is not there.
     """
@@ -69,7 +73,7 @@ def index_lake(
     if lake is None:
         raise SurveyError(f"the survey {survey.name} is not one of alerts")
     with index_lock(engine, survey.name):
-        edition = LakeEdition(engine, survey, datetime.now(UTC))
+        edition = LakeEdition(engine, survey, datetime.now(UTC), in_passing=in_passing)
         digest = _digest(survey)
         news = (
             _look_at(lake, edition, only_file, digest) if only_file else _look(survey, lake, edition, digest)
@@ -112,7 +116,7 @@ def index_lake(
 
 
 def reindex_file(engine: Engine, survey: Survey, path: str) -> IndexReport:
-    """Read one file of a survey of alerts anew, which is not the one that was indexed or is gone.
+    """Read one file of a survey of alerts anew, which is not the one that was indexed, while somebody waits.
 
     Parameters
     ----------
@@ -122,9 +126,9 @@ def reindex_file(engine: Engine, survey: Survey, path: str) -> IndexReport:
     Raises
     ------
     SurveyError
-        If another process indexes the survey.
+        If another process indexes the survey, or one has died.
     """
-    return index_lake(engine, survey, only_file=path)
+    return index_lake(engine, survey, only_file=path, in_passing=True)
 
 
 def path_in(lake: Lake, file: Path) -> str:

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, or_, select, update
 
+from surveys.errors import SurveyError
 from surveys.index.alerts.bulk import copy_rows, delete_pairs
 from surveys.index.alerts.columns import Alerts
 from surveys.index.alerts.cover import cover_of
@@ -53,15 +54,30 @@ class LakeEdition:
 
     Opening it clears away what an indexer that died has left behind, and generations that ended long ago.
     The caller holds the survey's lock.
+
+    Parameters
+    ----------
+    engine, survey, now
+        Where, of what and when.
+    in_passing
+        Whether somebody waits meanwhile: nothing is cleared away then, which may take minutes.
+
+    Raises
+    ------
+    SurveyError
+        If something has to be cleared away first, and somebody waits.
     """
 
-    def __init__(self, engine: Engine, survey: Survey, now: datetime) -> None:
+    def __init__(self, engine: Engine, survey: Survey, now: datetime, *, in_passing: bool = False) -> None:
         self._engine = engine.execution_options(writes=True)
         self._now = now
         self._lookups = _Lookups()
         with self._engine.begin() as connection:
             self._id, self.current, self.declaration = survey_row(connection, survey.name, now)
         self.generation = self.current + 1
+        if in_passing:
+            self._expect_nothing_left(survey.name)
+            return
         self._undo()
         if (last := last_published(self._engine, self._id, now - KEEP_OLD)) is not None:
             self._delete_files(LakeFileRow.gen_to <= last)
@@ -153,6 +169,14 @@ class LakeEdition:
             "gen_from": self.generation,
             "gen_to": FOREVER,
         }
+
+    def _expect_nothing_left(self, name: str) -> None:
+        row = LakeFileRow
+        ended = and_(row.gen_to > self.current, row.gen_to < FOREVER)
+        query = select(row.id).where(row.survey_id == self._id, or_(row.gen_from > self.current, ended))
+        with self._engine.connect() as connection:
+            if connection.execute(query.limit(1)).first() is not None:
+                raise SurveyError(f"an indexer of {name} has died: the next one clears away what it left")
 
     def _undo(self) -> None:
         """Drop rows that were never published, and let files that were ended for them go on."""

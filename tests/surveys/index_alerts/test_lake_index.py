@@ -369,6 +369,36 @@ def test_a_file_replaced_under_the_index_is_read_again_on_the_spot(engine: Engin
     assert numbers(catalog, survey) == set(range(10, 20))
 
 
+def test_who_waits_for_a_file_does_not_wait_for_what_is_to_be_cleared_away(
+    engine: Engine, root: Path
+) -> None:
+    survey = ztf_survey(root)
+    night(root, 0, 10, "a.parquet")
+    night(root, 10, 30, "b.parquet")
+    index_lake(engine, survey)
+    (root / "b.parquet").unlink()
+    index_lake(engine, survey)
+    catalog = Catalog(engine, [survey], kept_s=1e6)
+    dataset = catalog.alerts.alert(survey, MadeAlert(3).candid).dataset
+    long_ago = datetime.now(UTC) - timedelta(hours=30)
+    with engine.execution_options(writes=True).begin() as connection:
+        connection.execute(update(GenerationRow).values(published=long_ago))
+    later(night(root, 2, 8, "a.parquet"))
+    assert catalog.alerts.reindex(dataset)
+    assert numbers(catalog, survey) == set(range(2, 8))
+    # The rows of the file that is gone are still there.
+    assert rows(engine)[2] == 30 + 6
+    # After an indexer that died nothing is done, by whoever waits.
+    edition = LakeEdition(engine, survey, datetime.now(UTC))
+    edition.end_files(list(edition.known_files().values()))
+    later(night(root, 0, 5, "a.parquet"))
+    assert not catalog.alerts.reindex(dataset)
+    assert numbers(catalog, survey) == set(range(2, 8))
+    index_lake(engine, survey)
+    catalog.refresh()
+    assert numbers(catalog, survey) == set(range(5))
+
+
 def test_one_indexer_at_a_time(engine: Engine, root: Path) -> None:
     survey = ztf_survey(root)
     night(root, 0, 5)

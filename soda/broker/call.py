@@ -35,6 +35,7 @@ from soda.table import ARRAY
 from surveys.access import Reader as DataReader
 from surveys.alert import AlertRecord, candid_of
 from surveys.errors import RequestFault, UnknownDataset
+from surveys.fits.naming import safe_name
 from surveys.survey import Survey
 
 PATH = "/api/v1/cutouts"
@@ -236,7 +237,7 @@ class Broker:
         sent = self._sync.cut(self._sync.ask(Parameters.from_pairs(pairs), client))
         if asked.as_fits:
             name = str(alert.candid) if asked.is_source else alert.object_id or str(alert.candid)
-            return Answer(sent, BYTES, f"{name}.fits")
+            return Answer(sent, BYTES, safe_name(name, ".fits"))
         return Answer(_as_list(sent), ARRAY)
 
     def _find(self, asked: BrokerRequest, reader: DataReader) -> AlertRecord:

@@ -20,6 +20,7 @@ from surveys.alert import LARGEST_CANDID, AlertName, AlertRecord
 from surveys.alerts.planner import plan_records
 from surveys.bulk.plans import Verdict
 from surveys.errors import RequestFault, TooLarge, UnknownAlert
+from surveys.index.alerts.records import of_one_object
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
 from surveys.planner import check_access, check_pieces
@@ -161,7 +162,7 @@ class LookedUp:
                 return (self._alerts[one.candid],)
             raise UnknownAlert(f"{self._survey.name} has no alert {one.key}")
         if records := self._objects.get(one.key.lower()):
-            return records
+            return of_one_object(tuple(records), one.key)
         if _is_number(one.key) and int(one.key) in self._mistaken:
             raise UnknownAlert(
                 f"{self._survey.name} has no object {one.key}, but an alert of this number: name the column "

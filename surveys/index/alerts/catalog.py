@@ -24,7 +24,7 @@ from surveys.index.alerts.queries import (
     PAGES,
     Reads,
 )
-from surveys.index.alerts.records import Epochs, Records, in_order
+from surveys.index.alerts.records import Epochs, Records, in_order, of_one_object
 from surveys.index.alerts.units import digest_of
 from surveys.index.tables import SurveyRow
 from surveys.lru import Lru
@@ -133,11 +133,11 @@ class AlertCatalog:
         Raises
         ------
         UnknownDataset
-            If there is no such object.
+            If there is no such object, or several (see `of_one_object`).
         TooLarge
             If more than `at_most` are asked for.
         """
-        found = self._object(survey, object_id)
+        found = of_one_object(self._object(survey, object_id), object_id)
         if time_mjd is not None or bands:
             found = tuple(
                 alert
@@ -181,7 +181,7 @@ class AlertCatalog:
         return found
 
     def by_object(self, survey: Survey, object_ids: Sequence[str]) -> dict[str, Epochs]:
-        """Alerts of objects, by time, as far as there are any; by the names of the objects in lower case.
+        """Alerts of objects, by time, as far as there are any; by names in lower case (see `of_one_object`).
 
         Raises
         ------
@@ -208,12 +208,12 @@ class AlertCatalog:
         else:
             return ()
         named = object_id.lower() if object_id is not None else None
-        found = map(self._records.of, rows)
-        return in_order(
+        found = in_order(
             alert
-            for alert in found
-            if alert.file.path == path and (named is None or alert.object_id.lower() == named)
+            for alert in map(self._records.of, rows)
+            if alert.file.path == path and named in (None, alert.object_id.lower())
         )
+        return found if object_id is None else of_one_object(found, object_id)
 
     def pages(self, file: LakeFile, kind: str) -> ColumnPages | None:
         """Where the stamps of a kind lie in a file; None if it has none of this kind."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from surveys.alert import AlertRecord, LakeFile
+from surveys.errors import UnknownAlert
 from surveys.index.alerts.queries import from_json
 from surveys.index.alerts.units import DAY, DEGREE
 from surveys.lru import Lru
@@ -42,6 +43,27 @@ class Records:
 def in_order(alerts: Iterable[AlertRecord]) -> Epochs:
     """Sort alerts by time."""
     return tuple(sorted(alerts, key=lambda alert: (alert.mjd, alert.candid, alert.id)))
+
+
+def of_one_object(alerts: Epochs, object_id: str) -> Epochs:
+    """Choose among alerts whose objects have one name, but for the case of its letters.
+
+    Case does not matter, unless it alone tells objects of a lake apart.
+
+    Raises
+    ------
+    UnknownAlert
+        If there are several objects, and none is spelled as here.
+    """
+    names = {alert.object_id for alert in alerts}
+    if len(names) < 2:
+        return alerts
+    if object_id not in names:
+        raise UnknownAlert(
+            f"{alerts[0].survey} has several objects {object_id!r}, whose names differ by the case of their "
+            "letters: write that as the lake has it"
+        )
+    return tuple(alert for alert in alerts if alert.object_id == object_id)
 
 
 def _file_of(row: Sequence[Any]) -> tuple[LakeFile, tuple[str, ...]]:

@@ -295,8 +295,12 @@ def test_names_with_one_digest_are_told_apart(engine: Engine, root: Path) -> Non
     survey = ztf_survey(root)
     index_lake(engine, survey)
     alerts = Catalog(engine, [survey]).alerts
-    assert [alert.row for alert in alerts.epochs(survey, "PLUMLESS")] == [0, 2]
-    assert [alert.row for alert in alerts.epochs(survey, "buckeroo")] == [1]
+    # Case tells names apart only where it has to.
+    assert [alert.row for alert in alerts.epochs(survey, "plumless")] == [0]
+    assert [alert.row for alert in alerts.epochs(survey, "PlumLess")] == [2]
+    with pytest.raises(UnknownDataset, match="differ by the case"):
+        alerts.epochs(survey, "PLUMLESS")
+    assert [alert.row for alert in alerts.epochs(survey, "BUCKEROO")] == [1]
     assert {name: len(found) for name, found in alerts.by_object(survey, names).items()} == {
         "plumless": 2,
         "buckeroo": 1,

@@ -17,6 +17,7 @@ from config.token_file import Bearer
 from dali.errors import ProtocolError, UsageError
 from dali.parameters import Parameters
 from soda.heavier import Client
+from surveys import errors
 
 Pairs = list[tuple[str, str]]
 Progress = Callable[[int, int], None]
@@ -92,7 +93,10 @@ def make_cutout(settings: Settings, pairs: Pairs, output: Path | None, progress:
         asked = parts.sync.ask(Parameters.from_pairs(pairs), Client(caller=OPERATOR))
         if asked.is_empty:
             raise NoOverlap
-        sent = parts.sync.cut(asked)
+        try:
+            sent = parts.sync.cut(asked)
+        except errors.NoOverlap as nothing:
+            raise NoOverlap from nothing
         return _write(output or Path(sent.file_name), sent.chunks or iter(()), sent.size or 0, progress)
     finally:
         parts.engine.dispose()

@@ -24,7 +24,7 @@ from soda.params import ManyCutouts, parse_many, parse_request
 from soda.refusals import NO_ROOM, TooManyRows, out_of_reach, refusal
 from soda.rows import PlannedRow, RowPlanner, no_overlap, tasks_of
 from soda.table import JOB_PARAMETERS, SodaParameter
-from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage
+from surveys.errors import BrokenImage, NoOverlap, NoRoom, RequestFault, StaleImage
 from surveys.plan import CutoutPlan
 from surveys.planner import Limits
 from surveys.request import CutoutRequest
@@ -215,6 +215,8 @@ class _Maker:
             return self._make(row)
         except (OperationalError, InterfaceError, NoConnection):
             return _failed(database_away(), transient=True)
+        except NoOverlap:
+            return Outcome(RowStatus.EMPTY, message=no_overlap(self._plan_of(row).request, self._identifiers))
         except RequestFault as refused:
             return _failed(refusal(refused, self._identifiers))
 

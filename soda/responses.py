@@ -11,6 +11,7 @@ from soda.preview import Preview, PreviewService
 from soda.service import SENT, Asked, Sent, SyncService
 from soda.table import PICTURE_TYPES
 from soda.validators import IN_GZIP
+from surveys.errors import NoOverlap
 from surveys.preview import MEDIA_TYPE as PREVIEW_TYPE
 
 #: Headers of an answer that a script in a browser may read.
@@ -44,19 +45,26 @@ def cutout_response(asked: Asked, service: SyncService, request: Request) -> Res
     reads a pixel.
     """
     if asked.is_empty:
-        nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), _link(asked)])
-        del nothing.headers["Content-Type"]
-        return nothing
+        return _nothing(asked)
     # As an answer to If-None-Match needs ETag and nothing else that costs.
     if request.method != "POST" and (etag := _etag_known(asked, request)):
         return Response(status=304, headers=_validators(asked, etag))
-    sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
+    try:
+        sent = service.describe(asked) if request.method == "HEAD" else service.cut(asked)
+    except NoOverlap:
+        return _nothing(asked)
     sent = in_coding(sent, request.headers.get("Accept-Encoding", ""))
     request.environ[SENT] = sent
     answer = Response(sent.chunks, headers=cutout_headers(sent), content_type=sent.asked.request.media_type)
     # Of a picture that is not made the size is not known, and is not 0.
     answer.automatically_set_content_length = sent.size is not None
     return answer
+
+
+def _nothing(asked: Asked) -> Response:
+    nothing = Response(status=204, headers=[("X-Cutout-Status", "no-overlap"), _link(asked)])
+    del nothing.headers["Content-Type"]
+    return nothing
 
 
 def in_coding(sent: Sent, accepted: str) -> Sent:

@@ -19,7 +19,7 @@ from soda.speed import Speeds
 from soda.spelling import canonical_query
 from soda.table import ARRAY, FITS, PICTURE_TYPES
 from soda.validators import of_images, of_stamps
-from surveys.errors import BrokenImage, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
+from surveys.errors import BrokenImage, NoOverlap, NoRoom, RequestFault, SeveralImages, StaleImage, TooLarge
 from surveys.execute import CutoutFacts, describe_cutout, record_of
 from surveys.plan import CutoutPlan
 from surveys.planner import MOST_IMAGES, Limits
@@ -173,6 +173,8 @@ class SyncService:
             If too many requests work on pixels, or it is for a worker and there is none.
         ServerError
             If its file is broken. Whatever can be known of that before the first byte, is.
+        NoOverlap
+            If the region has no pixel of a stamp, of which the plan could not tell.
         """
         if self._heavier is not None and not asked.is_light and self._is_for_a_worker(asked.plan):
             heavier = self._heavier
@@ -220,6 +222,8 @@ class SyncService:
             return with_current(self._engine, asked, lambda: self._again(asked), make)
         except (StaleImage, BrokenImage) as fault:
             raise out_of_reach(fault, asked.plan, "Please report the request id to this service.") from fault
+        except NoOverlap:
+            raise
         except RequestFault as fault:
             raise self._refusal(fault, asked.request, asked.client) from fault
         except NoRoom as fault:

@@ -7,6 +7,7 @@
     │   ├── UnknownDataset       no such identifier
     │   │   └── UnknownAlert     nor such an alert or object
     │   ├── AccessDenied         the caller may not read it
+    │   ├── NoOverlap            the region has no pixel of the data, which pixels alone tell
     │   ├── NeedsStencil         a survey or survey band has no "whole"
     │   ├── SeveralImages        more than one image is needed; they are named
     │   └── TooLarge             over a limit; the nearest allowed size is named
@@ -38,6 +39,10 @@ class UnknownAlert(UnknownDataset):
 
 class AccessDenied(RequestFault):
     """The caller may not read this dataset."""
+
+
+class NoOverlap(RequestFault):
+    """The region has no pixel of a stamp. Of images the plan tells, by being empty."""
 
 
 class NeedsStencil(RequestFault):

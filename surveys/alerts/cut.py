@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from surveys.alerts.stored import CARD, StampHdu
-from surveys.errors import ImageRefused, RequestFault
+from surveys.errors import ImageRefused, NoOverlap, RequestFault
 from surveys.fits.header import Value, card
 from surveys.fits.naming import centre_deg
 from surveys.index.cards import celestial_axes, split_cards, wcs_cards
@@ -84,7 +84,9 @@ def cut_stamp(hdu: StampHdu, request: CutoutRequest, survey: Survey, dataset: st
     Raises
     ------
     RequestFault
-        If the stamp has no place on the sky, or nothing of the region, or not all of it where that is asked.
+        If the stamp has no place on the sky, or not all of the region where that is asked.
+    NoOverlap
+        If it has nothing of the region.
     """
     stencil = request.stencil
     if stencil is None:
@@ -114,7 +116,7 @@ def _box(
     stencil: Stencil, wcs: CelestialWcs, request: CutoutRequest, survey: Survey, dataset: str
 ) -> tuple[PixelBox, bool]:
     """Pixels of the stamp that are taken, and whether the region reaches beyond it."""
-    nothing = RequestFault(f"the region has no pixel of {dataset}")
+    nothing = NoOverlap(f"the region has no pixel of {dataset}")
     if isinstance(stencil, CenteredBox):
         scale = survey.pixel_scale_deg or float(wcs.pixel_scale_deg((wcs.nx - 1) / 2, (wcs.ny - 1) / 2))
         found = centered_box(stencil, wcs, scale)

@@ -112,3 +112,11 @@ def test_what_it_would_come_to_is_told(client: FlaskClient, alerts: Alerts) -> N
     assert 0.5 * size < told["bytes"] < 2 * size  # their true sizes stand in their files alone
     assert 0 < told["seconds"]["p50"] < 1
     assert client.get(told["sync"]).status_code == 200
+
+
+def test_a_region_without_a_pixel_of_the_stamp_is_a_row_without_data(kind: SodaJobs, alerts: Alerts) -> None:
+    alert = alerts["rubin-alerts"][0]
+    region = f"{alert.ra_deg} {-alert.dec_deg} 0.0003"
+    (outcome,) = run(kind, plan(kind, ("ID", did(f"{alert.dataset}/Science")), ("CIRCLE", region)))
+    assert (outcome.status, outcome.files) == (RowStatus.EMPTY, ())
+    assert "no overlap: no pixel of the data is selected by" in outcome.message

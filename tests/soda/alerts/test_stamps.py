@@ -205,3 +205,12 @@ def test_a_stencil_needs_a_wcs(client: FlaskClient, alerts: Alerts) -> None:
     assert answer.status_code == 200, answer.text
     with fits.open(BytesIO(answer.data)) as hdus:
         np.testing.assert_array_equal(hdus[0].data, whole[y - 2 : y + 3, x - 2 : x + 3])
+
+
+def test_a_region_without_a_pixel_of_the_stamp_is_no_overlap(client: FlaskClient, alerts: Alerts) -> None:
+    """As of images; there the plan tells, here the header of the stamp does."""
+    alert = alerts["rubin-alerts"][0]
+    answer = get(client, f"{alert.dataset}/Science", CIRCLE=f"{alert.ra_deg} {-alert.dec_deg} 0.0003")
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["X-Cutout-Status"] == "no-overlap"
+    assert "Content-Type" not in answer.headers

@@ -13,7 +13,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
-from surveys.errors import RequestFault
+from surveys.errors import NoOverlap, RequestFault
 from surveys.sky.stencil import CenteredBox, Circle, Size, Stencil
 from tests.surveys.alerts.shop import Shop, opened, packed, shop_of, write_alerts
 
@@ -139,7 +139,7 @@ def test_without_a_wcs_no_region_is_cut(shop: Shop) -> None:
 
 def test_a_region_elsewhere_has_no_pixel(shop: Shop) -> None:
     for elsewhere in (Circle(RA + 1, DEC, SCALE), box(2, 2, 100.0, 5.0)):
-        with pytest.raises(RequestFault, match="the region has no pixel of ztf/alert/1"):
+        with pytest.raises(NoOverlap, match="the region has no pixel of ztf/alert/1"):
             cut(shop, elsewhere)
 
 

@@ -19,7 +19,7 @@ from portal.interface.schemas import (
 )
 from portal.jobs.acts import ACTS
 from portal.texts import HABITS
-from soda.broker.call import ARGUMENTS
+from soda.broker.call import ARGUMENTS, NUMBERED
 from soda.broker.call import PATH as BROKER
 from soda.habits import OWN
 from soda.table import JOB_PARAMETERS, PARAMETERS, SodaParameter
@@ -124,7 +124,10 @@ _STAMPS = {
     )
 }
 _STAMP = tuple(
-    Asked(name, TEXT, told, is_required=is_needed) for name, (is_needed, told) in ARGUMENTS.items()
+    Asked(name, {"type": ["string", "integer"]}, told, is_required=is_needed)
+    if name in NUMBERED
+    else Asked(name, TEXT, told, is_required=is_needed)
+    for name, (is_needed, told) in ARGUMENTS.items()
 )
 
 OPERATIONS: Sequence[Operation] = (

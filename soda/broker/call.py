@@ -57,6 +57,8 @@ ARGUMENTS: Mapping[str, tuple[bool, str]] = {
     "return_type": (False, "array, or FITS, of one kind"),
     "survey": (False, "Survey of alerts, where several have such an alert"),
 }
+#: Those that may be written as numbers.
+NUMBERED = ("objectId", "candid")
 _NAMES = tuple(ARGUMENTS)
 _WRITTEN = {name.upper(): name for name in (*_NAMES, "diaObjectId", "diaSourceId")}
 _KEY = re.compile(rb'"[^"]*"\s*:\s*')

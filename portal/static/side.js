@@ -100,9 +100,12 @@ export class Side {
   }
 }
 
-/** Where the explorer shows the same place. */
+/** Identifiers of stamps of alerts, which the explorer does not show. */
+const STAMP = /\?[^/]+\/(alert|object)\//i;
+
+/** Where the explorer shows the same place; "" if it does not. */
 function againOf(row) {
-  if (!row.survey || row.ra === null || row.ra === undefined) return "";
+  if (!row.survey || row.ra === null || row.ra === undefined || STAMP.test(row.obs_publisher_did ?? "")) return "";
   const query = { survey: row.survey, at: `${row.ra} ${row.dec}`, shape: "box" };
   if (row.band) query.bands = row.band;
   if (row.requested_w) query.size = row.requested_w === row.requested_h ? `${row.requested_w}px` : `${row.requested_w}px ${row.requested_h}px`;

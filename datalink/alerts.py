@@ -57,18 +57,18 @@ class AlertLinks:
         """All but those of the services that make something of it."""
         facts = self._facts
         named = facts.dataset.count("/") == 3
-        kinds = " and ".join(facts.kinds) if len(facts.kinds) < 3 else "each kind of"
-        stamps = f"{kinds} stamp{'' if named else 's'}"
+        stamps = f"{facts.kinds[0]} stamp{'s' if facts.is_object else ''}" if named else "stamps of each kind"
         if not facts.is_object:
-            told = f"The {stamps} of {_told(facts.alerts[0])}"
+            told = f"The {stamps}: {_told(facts.alerts[0])}"
             parts = [] if named else list(self._kinds())
             picture = self._picture(
                 PNG, "A picture of it" if named else "A picture of its stamps side by side"
             )
             back = [] if not facts.alerts[0].object_id else [self._object(facts.alerts[0])]
             return [self._this(told), *parts, picture, *back]
-        alerts = f"{len(facts.alerts)} alerts of {facts.alerts[0].object_id}"
-        told = f"The {stamps} of the {alerts}{'' if facts.is_whole else ' that are open to you'}, by time"
+        count, name = len(facts.alerts), facts.alerts[0].object_id
+        open_to = "" if facts.is_whole else " that are open to you"
+        told = f"The {stamps}, by time: {count} alert{'' if count == 1 else 's'} of {name}{open_to}"
         return [
             self._this(told),
             *([] if named else self._kinds()),
@@ -81,8 +81,9 @@ class AlertLinks:
         return self._of("#this", self._facts.dataset, told)
 
     def _kinds(self) -> Iterator[Link]:
+        plural = "stamps" if self._facts.is_object else "stamp"
         for kind in self._facts.kinds:
-            yield self._of("#auxiliary", f"{self._facts.dataset}/{kind}", f"The {kind} stamps alone")
+            yield self._of("#auxiliary", f"{self._facts.dataset}/{kind}", f"The {kind} {plural} alone")
 
     def _of(self, semantics: str, dataset: str, told: str) -> Link:
         try:

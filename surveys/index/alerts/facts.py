@@ -90,8 +90,8 @@ def unnamed(survey: Survey, dataset: str, alerts: AlertCatalog | None) -> Unknow
         return UnknownAlert(sentence)
     there = [f"{alert}{key}"] if _is_alert(survey, key, alerts) else []
     there += [f"{thing}{key}"] if _is_object(survey, key, alerts) else []
-    is_there = " and ".join(there) if there else "neither"
-    return UnknownAlert(f"{sentence} (there is {is_there})")
+    is_there = f"{'are' if len(there) > 1 else 'is'} {' and '.join(there) or 'neither'}"
+    return UnknownAlert(f"{sentence} (there {is_there})")
 
 
 def _is_alert(survey: Survey, key: str, alerts: AlertCatalog) -> bool:

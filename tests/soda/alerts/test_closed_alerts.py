@@ -40,7 +40,7 @@ def traces(alert: MadeAlert) -> tuple[str, ...]:
 def test_links_of_an_object_tell_of_the_open_alerts_alone(app: Flask) -> None:
     asked = {"ID": did(f"lake/object/{ALERTS[0].object_id}")}
     told = app.test_client().get("/links", query_string=asked).text
-    assert f"the {len(OPEN)} alerts of {ALERTS[0].object_id}" in told
+    assert f"by time: {len(OPEN)} alerts of {ALERTS[0].object_id}" in told
     assert all(str(alert.candid) in told for alert in OPEN)
     assert f'<MIN value="{OPEN[0].jd - 2400000.5}"/>' in told
     assert f'<MAX value="{OPEN[-1].jd - 2400000.5}"/>' in told

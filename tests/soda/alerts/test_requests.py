@@ -70,7 +70,7 @@ def test_a_bare_name_is_explained(client: FlaskClient, alerts: Alerts) -> None:
     for name, word in ((str(one.candid), "alert"), (one.object_id, "object")):
         told = get(client, f"rubin-alerts/{name}").text
         assert f"write rubin-alerts/alert/{name} or rubin-alerts/object/{name}" in told
-        assert f"rubin-alerts/{word}/{name}" in told.partition("(there is ")[2]
+        assert f"rubin-alerts/{word}/{name}" in told.partition("(there ")[2]
         assert "or longer by a kind of stamp" in told
     assert "there is neither" in get(client, "rubin-alerts/1234").text
     assert "alert/<number>" in get(client, "rubin-alerts", CIRCLE="10 10 0.1").text

@@ -10,7 +10,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A file, or one HDU of it, that is not in the index; `name` is the file's bare name."""
+    """A file, or one HDU of it, that is not in the index; `name` is its own, of a lake its path there."""
 
     name: str
     hdu: int | None

@@ -138,7 +138,7 @@ class _Walk(LakeWalk):
             with os.scandir(real) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except ImageRefused as refusal:
-            self.hidden.append((parts[-1], str(refusal)))
+            self.hidden.append(("/".join(parts), str(refusal)))
             return
         except OSError:
             self.unreadable.append("/".join((*parts, "")))
@@ -152,7 +152,7 @@ class _Walk(LakeWalk):
             return
         if not _is_text(entry.name):
             shown = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-            self.hidden.append((shown, "its name is not UTF-8"))
+            self.hidden.append(("/".join((*parts, shown)), "its name is not UTF-8"))
         elif _is_folder(entry):
             if self._template.may_hold(below):
                 yield from self._folder(below)
@@ -162,9 +162,9 @@ class _Walk(LakeWalk):
                 if not stat.S_ISREG(facts.st_mode):
                     raise ImageRefused(_NOT_REGULAR)
             except ImageRefused as refusal:
-                self.hidden.append((entry.name, str(refusal)))
+                self.hidden.append((path, str(refusal)))
             except OSError as error:
-                self.hidden.append((entry.name, _reason(error)))
+                self.hidden.append((path, _reason(error)))
             else:
                 yield StoredFile(path, facts.st_size, str(facts.st_mtime_ns))
 

@@ -103,7 +103,7 @@ class LakeWalk(ABC):
     unreadable
         Folders (below the root, ending in ``/``) that could not be listed: what they hold is not known.
     hidden
-        Names of files and folders that are left out, each with the reason.
+        Files and folders (below the root) that are left out, each with the reason.
     """
 
     def __init__(self, template: PathTemplate) -> None:

@@ -105,7 +105,7 @@ def index_lake(
             changed=len(news.changed),
             vanished=len(news.vanished),
             refused=tuple(
-                Refusal(path.rpartition("/")[2], None, _told(rows, reason))
+                Refusal(path, None, _told(rows, reason))
                 for path, reasons in sorted(refused.items())
                 for rows, reason in reasons
             )

@@ -55,6 +55,7 @@ def test_links_out_of_the_root_are_left_out_and_said(lake: Path, tmp_path: Path)
     (lake / "again").symlink_to(lake)
     (lake / "gone.parquet").symlink_to(lake / "nothing.parquet")
     os.mkfifo(lake / "pipe.parquet")
+    (lake / NIGHT).with_name("in.parquet").symlink_to(tmp_path / "secret.parquet")
     walk = LakeFiles(lake_of(lake)).walk()
     found = [file.path for file in walk]
     assert (found[0], len(found)) == ("a.parquet", 3)
@@ -63,6 +64,7 @@ def test_links_out_of_the_root_are_left_out_and_said(lake: Path, tmp_path: Path)
         ("folder", "it leads out of the lake"),
         ("gone.parquet", "it is no longer there"),
         ("pipe.parquet", "it is not a regular file"),
+        (NIGHT.rpartition("/")[0] + "/in.parquet", "it leads out of the lake"),
     ]
 
 

@@ -23,6 +23,7 @@ from surveys.errors import BrokenImage, NoRoom, RequestFault, StaleImage, Unknow
 from surveys.execute import CutoutResult
 from surveys.index.catalog import Catalog
 from surveys.plan import CutoutPlan
+from surveys.planner import check_access
 from surveys.survey import Survey
 from uws.job import Row, RowStatus
 from uws.jobtype import File, Outcome
@@ -88,6 +89,7 @@ class StampWork:
         """Plan a row; return what is wrong with it, if anything is."""
         request = self._common.spellings[one.asked.product].named(one.asked.name)
         try:
+            check_access(f"{one.survey.name}/{one.asked.name}", one.survey, self._engine.reader)
             one.records = found.records(one.asked.name)
             one.plan = plan_named(request, one.survey, one.records, self._engine)
         except UnknownAlert as fault:

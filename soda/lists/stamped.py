@@ -76,6 +76,8 @@ class _Planner:
     def _plan_name(self, name: str, which: list[int], found: LookedUp) -> None:
         units = self._units
         try:
+            # What there is of what is closed is not told.
+            check_access(f"{self._survey.name}/{name}", self._survey, self._engine.reader)
             records = found.records(name)
         except UnknownAlert as fault:
             units.refuse(which, NoSuchAlert(str(fault)))
@@ -129,8 +131,9 @@ class LookedUp:
         self._objects: dict[str, Records] = {}
         self._find_objects(catalog, objects)
         numbers = [int(key) for key in objects if _is_number(key) and key not in self._objects]
-        # Objects of some surveys are numbers too; who has mixed them up is told so.
-        self._mistaken = frozenset(catalog.alerts.by_candid(survey, numbers)) if numbers else frozenset()
+        # Objects of some surveys are numbers too; who has mixed them up is told so, where all may be told.
+        is_told = bool(numbers) and not survey.access.datasets
+        self._mistaken = frozenset(catalog.alerts.by_candid(survey, numbers)) if is_told else frozenset()
 
     def _find_objects(self, catalog: Catalog, names: list[str]) -> None:
         """Look objects up: fewer at a time where they have very many alerts."""

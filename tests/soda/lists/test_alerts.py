@@ -332,6 +332,25 @@ def test_alerts_of_others_are_closed(kind: SodaJobs, tmp_path: Path) -> None:
     assert [outcome.verdict for outcome in found.values()] == ["no_rights", "ok", "no_rights"]
 
 
+def test_of_closed_alerts_nobody_learns_which_there_are(tmp_path: Path) -> None:
+    write_surveys(tmp_path)
+    write_lakes(tmp_path)
+    open_to_all = (tmp_path / "declarations" / "ztf.toml").read_text(encoding="utf-8")
+    rules = '[access]\npublic = true\n[[access.datasets]]\nmatch = "alert/150000000*"\ngroups = ["members"]\n'
+    (tmp_path / "declarations" / "some.toml").write_text(open_to_all + rules, encoding="utf-8")
+    index_all(settings_of(tmp_path))
+    kind = kind_of(assemble(settings_of(tmp_path)))
+    some = ("ID", did("some"))
+    names = [alert(0).candid, 1500000001, alert(2).candid]
+    found = ListJob(kind, tmp_path, lines("candid", names), some).run()
+    assert [outcome.verdict for outcome in found.values()] == ["no_rights", "no_rights", "ok"]
+    there, not_there = (found[f"r{n}"].message.replace(str(names[n - 1]), "") for n in (1, 2))
+    assert there == not_there
+    found = ListJob(kind, tmp_path, lines("objectId", names[:2]), some).run()
+    there, not_there = (found[f"r{n}"].message.replace(str(names[n - 1]), "") for n in (1, 2))
+    assert there == not_there
+
+
 def test_rights_that_end_while_a_list_is_made(parts: Parts, tmp_path: Path) -> None:
     rights = Passing()
     kind = kind_of(replace(parts, soda=replace(parts.soda, rights=rights)))

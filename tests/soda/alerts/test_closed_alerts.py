@@ -47,7 +47,7 @@ def test_links_of_an_object_tell_of_the_open_alerts_alone(app: Flask) -> None:
     assert [trace for alert in CLOSED for trace in traces(alert) if trace in told] == []
     headers = somebody(app, "member", groups=("members",)).headers
     told = app.test_client().get("/links", query_string=asked, headers=headers).text
-    assert f"the 5 alerts of {ALERTS[0].object_id}" in told
+    assert f"by time: 5 alerts of {ALERTS[0].object_id}" in told
     assert all(str(alert.candid) in told for alert in ALERTS[:5])
 
 

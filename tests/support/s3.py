@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import requests
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -39,6 +40,8 @@ def object_store() -> Iterator[ObjectStore]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        # All stores of a process have the same objects, those of earlier ones too.
+        requests.post(f"{endpoint}/moto-api/reset", timeout=30).raise_for_status()
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,

@@ -78,7 +78,6 @@ def index_lake(
         news = (
             _look_at(lake, edition, only_file, digest) if only_file else _look(survey, lake, edition, digest)
         )
-        edition.end_files([*news.vanished, *news.changed])
         refused = {path: file.refused for path, file in news.kept.items()}
         alerts = done = 0
         scans = in_processes(
@@ -88,6 +87,9 @@ def index_lake(
             lambda file: LakeScan(file, refused=((None, DIED),)),
             ahead=2,
         )
+        if in_passing:
+            scans = iter(_readable(scans))
+        edition.end_files([*news.vanished, *news.changed])
         for batch in _batches(scans):
             edition.add(batch)
             refused |= {scan.found.path: scan.refused for scan in batch}
@@ -126,7 +128,8 @@ def reindex_file(engine: Engine, survey: Survey, path: str) -> IndexReport:
     Raises
     ------
     SurveyError
-        If another process indexes the survey, or one has died.
+        If another process indexes the survey, or one has died; if the file cannot be read: then its alerts do
+        not end, since it is being written, perhaps.
     """
     return index_lake(engine, survey, only_file=path, in_passing=True)
 
@@ -191,6 +194,21 @@ def _look_at(lake: Lake, edition: LakeEdition, path: str, digest: str) -> _News:
         if (found.size, found.version) == (same.size, same.version):
             return _News([], [], [], {path: same}, 0, [], digest)
     return _News([found], known, [], {}, 0, [], digest)
+
+
+def _readable(scans: Iterable[LakeScan]) -> list[LakeScan]:
+    """Read files, and see that they can be read: one that cannot is being written, perhaps.
+
+    Raises
+    ------
+    SurveyError
+        If one cannot.
+    """
+    read = list(scans)
+    for scan in read:
+        if any(rows is None for rows, _ in scan.refused):
+            raise SurveyError(f"{scan.found.name} cannot be read now")
+    return read
 
 
 def _is_much(lake: Lake, todo: Sequence[StoredFile]) -> bool:

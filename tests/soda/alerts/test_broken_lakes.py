@@ -83,6 +83,19 @@ def test_a_file_that_cannot_be_indexed_now_is_to_be_asked_for_later(tmp_path: Pa
     assert get(client, f"alert/{MadeAlert(0).candid}/Science").status_code == 200
 
 
+def test_alerts_of_a_file_that_is_being_written_are_to_be_asked_for_later(tmp_path: Path) -> None:
+    (path,) = write_lake(tmp_path / "lake", 2)
+    client = service_of(tmp_path, tmp_path / "lake").test_client()
+    whole = path.read_bytes()
+    for written in (0, 4, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:written])
+        assert get(client, f"alert/{MadeAlert(0).candid}/Science").status_code == 503
+    path.write_bytes(whole)
+    for number in (0, 1):
+        answer = get(client, f"alert/{MadeAlert(number).candid}/Science")
+        assert answer.data == gzip.decompress(MadeAlert(number).stamp("Science"))
+
+
 def test_a_file_that_is_gone_breaks_its_alerts_alone(tmp_path: Path) -> None:
     first, second = write_lake(tmp_path / "lake", 4, files=2)
     client = service_of(tmp_path, tmp_path / "lake").test_client()

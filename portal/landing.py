@@ -92,6 +92,7 @@ def make_blueprint(pages: Pages, landing: Landing, base_url: Callable[[], str]) 
             few=FEW,
             limits=told["limits"],
             held=held,
+            stamped=next((survey for survey in told["surveys"] if survey["alerts"]), None),
             pictures=list(pictures_of(held, landing.sights)),
             picture_px=PICTURE_PX,
             sizes=SIZES,

@@ -19,7 +19,9 @@ from config.database import make_engine, prepare
 from portal.landing import pictures_of
 from portal.position import Place
 from tests.portal.conftest import browser_of
-from tests.support.service import did, make_service, settings_of
+from tests.support.alert_service import EXAMPLES, LARGER
+from tests.support.alerts import write_lake
+from tests.support.service import did, index_all, make_service, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,25 @@ def test_without_surveys_it_says_so(tmp_path: Path) -> None:
     page = browser_of(create_app(settings)).get("/")
     assert page.status_code == 200
     assert "There is nothing to cut yet" in page.text
+
+
+def test_a_service_of_alerts_alone_leads_to_their_stamps(tmp_path: Path) -> None:
+    write_lake(tmp_path / "lake", 5)
+    (tmp_path / "declarations").mkdir()
+    said = (EXAMPLES / "ztf-alerts.toml").read_text(encoding="utf-8")
+    said = said.replace('root = "ztf-alerts"', f'root = "{tmp_path}/lake"')
+    (tmp_path / "declarations" / "ztf-alerts.toml").write_text(said, encoding="utf-8")
+    settings = settings_of(tmp_path, LARGER)
+    index_all(settings)
+    page = browser_of(create_app(settings)).get("/")
+    assert page.status_code == 200
+    assert "There is nothing to cut yet" not in page.text
+    (box,) = re.findall(r'<div class="box">.*?</div>', page.text, re.DOTALL)
+    assert "Here are stamps of alerts" in box
+    assert 'href="/batch"' in box
+    (example,) = re.findall(r'href="(/sync[^"]+)"', box)
+    picture = create_app(settings).test_client().get(html.unescape(example))
+    assert (picture.status_code, picture.content_type) == (200, "image/png")
 
 
 def test_few_surveys_are_shown_in_more_ways() -> None:

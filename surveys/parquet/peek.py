@@ -17,6 +17,7 @@ from surveys.parquet.values import PLAIN, place_among
 LEAST_BYTES = 512 << 10
 
 _KERNEL = "surveys.kernels.snappy"
+_SHORT = 4096
 _READ_FIRST = 96 << 10
 _READ_NEXT = 480 << 10
 #: Bytes of a value on the average below which there are too many lengths to look at.
@@ -58,7 +59,7 @@ def peek_row(
     if not level:
         return peek_place(reader, offset, header, codec, row)
     if header.kind == DATA_PAGE:
-        levels = peek_place(reader, offset, header, codec, 0)
+        levels = _first(reader, offset, header, codec) or peek_place(reader, offset, header, codec, 0)
     else:
         levels = reader.read(offset + header.repeat_bytes, header.level_bytes)
     place = place_among(memoryview(levels), level, header.values, row)
@@ -77,6 +78,23 @@ def peek_place(reader: LakeReader, offset: int, header: PageHeader, codec: int, 
     if _is_plain(header, codec):
         return _hop(reader, offset, stored, place)
     return _unpack_part(reader, offset, stored, total, place)
+
+
+def _first(reader: LakeReader, offset: int, header: PageHeader, codec: int) -> bytes:
+    """Give what stands first, if it is short and not compressed, as levels mostly are; else nothing."""
+    if _is_plain(header, codec):
+        return b""
+    data = reader.read(offset, min(_SHORT, header.stored))
+    tag = _head(data, header.unpacked)
+    if tag == len(data):
+        raise Malformed
+    kind, more = data[tag] & 3, max(0, (data[tag] >> 2) - 59)  # a literal has its length in so many bytes
+    begin = tag + 1 + more
+    if kind:
+        return b""
+    literal = 1 + (int.from_bytes(data[tag + 1 : begin], "little") if more else data[tag] >> 2)
+    end = begin + _LENGTH_BYTES + int.from_bytes(data[begin : begin + _LENGTH_BYTES], "little")
+    return data[begin + _LENGTH_BYTES : end] if end <= min(begin + literal, len(data)) else b""
 
 
 def _is_plain(header: PageHeader, codec: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -107,6 +108,8 @@ class LakeFiles:
         return path
 
 
+# Files are opened again and again.
+@lru_cache(maxsize=4096)
 def _is_below(path: str) -> bool:
     """Whether a path is relative and stays below where it begins, however its letters are written."""
     if not 0 < len(path) <= _MOST_LETTERS:

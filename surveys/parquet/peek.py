@@ -18,8 +18,7 @@ LEAST_BYTES = 512 << 10
 
 _KERNEL = "surveys.kernels.snappy"
 _SHORT = 4096
-_READ_FIRST = 96 << 10
-_READ_NEXT = 480 << 10
+_READ = 480 << 10
 #: Bytes of a value on the average below which there are too many lengths to look at.
 _LARGE_VALUE = 4096
 _LENGTH_BYTES = 4
@@ -121,21 +120,23 @@ def _unpack_part(reader: LakeReader, offset: int, stored: int, total: int, place
     parts = np.zeros(-(-total // snappy.PART) + 1, np.int64)
     parts[-1] = stored
     state, room = snappy.new_state(place), _rooms(snappy.PART)
-    first, size, found = 0, _READ_FIRST, snappy.MORE
+    first, found = 0, snappy.MORE
     while found == snappy.MORE:
-        data = reader.read(offset + first, min(size, stored - first))
-        head = 0 if first else _head(data, total)
-        first += head
+        start = first
+        data = reader.read(offset + start, min(_READ, stored - start))
+        head = 0 if start else _head(data, total)
         some = np.frombuffer(data, np.uint8)[head:]
-        found = snappy.find_value(some, len(some), total, first, state, parts, *room)
-        first, size = first + int(state[snappy.TAKEN]), _READ_NEXT
+        found = snappy.find_value(some, len(some), total, start + head, state, parts, *room)
+        first = start + head + int(state[snappy.TAKEN])
     if found == snappy.OTHER:
         raise Malformed
     begin, end = int(state[snappy.BEGIN]), int(state[snappy.END])
     part, last = begin // snappy.PART, -(-end // snappy.PART)
     if begin == end:
         return b""
-    packed = reader.read(offset + int(parts[part]), int(parts[last] - parts[part]))
+    left, right = int(parts[part]), int(parts[last])
+    is_here = start <= left and right <= start + len(data)
+    packed = data[left - start : right - start] if is_here else reader.read(offset + left, right - left)
     base = part * snappy.PART
     length = min(last * snappy.PART, total) - base
     unpacked = unpack(SNAPPY, memoryview(_varint(length) + packed), length)

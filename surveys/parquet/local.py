@@ -108,7 +108,7 @@ class LocalStore:
         return reader
 
     def _resolve(self, path: str) -> Path:
-        place = self._root / path
+        place = f"{self._root}/{path}"
         try:
             return _within(self._real_root, place)
         except ImageRefused:
@@ -169,12 +169,12 @@ class _Walk(LakeWalk):
                 yield StoredFile(path, facts.st_size, str(facts.st_mtime_ns))
 
 
-def _within(real_root: str, place: Path) -> Path:
+def _within(real_root: str, place: str | Path) -> Path:
     """Where a path really leads; ImageRefused if that is outside of the root."""
-    location = Path(os.path.realpath(place))
-    if not location.is_relative_to(real_root):
+    location = os.path.realpath(place)
+    if location != real_root and not location.startswith(f"{real_root.rstrip('/')}/"):
         raise ImageRefused(_OUTSIDE)
-    return location
+    return Path(location)
 
 
 def _identity(facts: os.stat_result) -> tuple[int, int, int, int]:

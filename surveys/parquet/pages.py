@@ -101,13 +101,16 @@ class ColumnPages:
             raise ValueError("these are no pages of a column") from error
         gaps, lengths, rows, steps = numbers[: 4 * pages].reshape(4, pages)
         codecs, dictionaries, dictionary_lengths = numbers[4 * pages :].reshape(3, groups)
+        firsts = np.zeros(pages + 1, np.int64)
+        rows.cumsum(out=firsts[1:])
+        gaps[1:] += lengths[:-1]
         return cls(
             column=column,
             level=level,
-            firsts=np.concatenate([[0], np.cumsum(rows)]),
-            offsets=np.cumsum(gaps + np.concatenate([[0], lengths[:-1]])[:pages]),
+            firsts=firsts,
+            offsets=gaps.cumsum(),
             lengths=lengths,
-            groups=np.cumsum(steps),
+            groups=steps.cumsum(),
             codecs=codecs,
             dictionaries=dictionaries,
             dictionary_lengths=dictionary_lengths,

@@ -125,7 +125,9 @@ def assemble(settings: Settings) -> Parts:
     """
     engine = make_engine(settings.data.engine_url)
     surveys = declared_surveys(settings)
-    catalog = Catalog(engine, surveys, GENERATION_KEPT_S, settings.data.overviews)
+    data = settings.data
+    maps = data.read == "mmap"
+    catalog = Catalog(engine, surveys, GENERATION_KEPT_S, data.overviews, maps_lakes=maps)
     identifiers = Identifiers(settings.identifiers.base, settings.identifiers.former)
     resource = identifiers.base if settings.identifiers.is_registered else ""
     descriptors = Descriptors((SYNC, ASYNC), identifiers, resource)

@@ -80,6 +80,8 @@ class Catalog:
         latest. 0 asks the database each time.
     overviews
         Folder of the overviews of images; None where there are none.
+    maps_lakes
+        Whether files of lakes are mapped.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Catalog:
         surveys: Sequence[Survey],
         kept_s: float = 0.0,
         overviews: Path | None = None,
+        *,
+        maps_lakes: bool = False,
     ) -> None:
         self.overviews = overviews
         self._engine = _with_single_reads(engine)
@@ -101,7 +105,7 @@ class Catalog:
         self._by_key: Lru[tuple[str, int], ImageRecord] = Lru(_RECORDS_KEPT)
         self._by_id: Lru[int, ImageRecord] = Lru(_RECORDS_KEPT)
         self._headers: Lru[int, str] = Lru(HEADERS_KEPT)
-        self.alerts = AlertCatalog(self, self._engine, engine)
+        self.alerts = AlertCatalog(self, self._engine, engine, is_mapped=maps_lakes)
 
     def survey(self, name: str) -> Survey:
         """Survey of this name; case does not matter.

@@ -27,9 +27,11 @@ class LakeFiles:
     ----------
     lake
         As it is declared. Nothing is opened or reached until a file is asked for.
+    is_mapped
+        Whether files of this machine are mapped.
     """
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, *, is_mapped: bool = False) -> None:
         self._lake = lake
         self._template = PathTemplate(lake.path)
         self._store: LakeStore
@@ -38,7 +40,7 @@ class LakeFiles:
 
             self._store = RemoteStore(lake.root, lake.storage_options)
         else:
-            self._store = LocalStore(Path(lake.root))
+            self._store = LocalStore(Path(lake.root), is_mapped=is_mapped)
 
     def walk(self) -> LakeWalk:
         """Walk through the lake: iterating gives its files, sorted.

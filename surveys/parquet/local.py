@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ class LocalReader:
 
     is_remote = False
 
-    def __init__(self, location: Path) -> None:
+    def __init__(self, location: Path, *, is_mapped: bool = False) -> None:
         # Not blocking: what was a file when it was looked at might be a pipe by now.
         self._fd = os.open(location, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         self.name = location.name
@@ -31,6 +32,8 @@ class LocalReader:
             raise StaleImage(f"{self.name} was replaced while it was opened.")
         self.identity = _identity(facts)
         self.size = facts.st_size
+        self.is_mapped = is_mapped and self.size > 0
+        self._map: mmap.mmap | None = None
 
     def __del__(self) -> None:
         # The descriptor is missing when the file could not be opened at all.
@@ -55,6 +58,18 @@ class LocalReader:
             raise StaleImage(f"{self.name} changed while it was read.")
         return data
 
+    def view(self, offset: int, size: int) -> memoryview:
+        """Look at so many bytes."""
+        if not self.is_mapped:
+            return memoryview(self.read(offset, size))
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise BrokenImage(f"{self.name} is shorter than it says.")
+        if _identity(os.fstat(self._fd)) != self.identity:
+            raise StaleImage(f"{self.name} changed while it was read.")
+        if self._map is None:
+            self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+        return memoryview(self._map)[offset : offset + size]
+
 
 class LocalStore:
     """Files in a folder; symbolic links are followed within it, and no further.
@@ -63,10 +78,13 @@ class LocalStore:
     ----------
     root
         The folder.
+    is_mapped
+        Whether files are mapped, as those of images are by the same setting.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_mapped: bool = False) -> None:
         self._root = root
+        self._is_mapped = is_mapped
         self._real_root = os.path.realpath(root)
         self._open: Lru[str, LocalReader] = Lru(_FILES_OPEN)
 
@@ -97,7 +115,9 @@ class LocalStore:
             identity = _identity(facts)
             # Where the path leads is asked when the file is opened, and not while it leads to that very file.
             reader = self._open.get(
-                path, lambda: LocalReader(self._resolve(path)), lambda reader: reader.identity == identity
+                path,
+                lambda: LocalReader(self._resolve(path), is_mapped=self._is_mapped),
+                lambda reader: reader.identity == identity,
             )
         except ImageRefused as error:
             raise BrokenImage(f"{name} cannot be opened: {error}.") from error

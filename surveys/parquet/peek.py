@@ -123,7 +123,8 @@ def _unpack_part(reader: LakeReader, offset: int, stored: int, total: int, place
     first, found = 0, snappy.MORE
     while found == snappy.MORE:
         start = first
-        data = reader.read(offset + start, min(_READ, stored - start))
+        left = stored - start
+        data = reader.view(offset + start, left if reader.is_mapped else min(_READ, left))
         head = 0 if start else _head(data, total)
         some = np.frombuffer(data, np.uint8)[head:]
         found = snappy.find_value(some, len(some), total, start + head, state, parts, *room)
@@ -134,16 +135,18 @@ def _unpack_part(reader: LakeReader, offset: int, stored: int, total: int, place
     part, last = begin // snappy.PART, -(-end // snappy.PART)
     if begin == end:
         return b""
-    left, right = int(parts[part]), int(parts[last])
-    is_here = start <= left and right <= start + len(data)
-    packed = data[left - start : right - start] if is_here else reader.read(offset + left, right - left)
+    begins, ends = int(parts[part]), int(parts[last])
+    if start <= begins and ends <= start + len(data):
+        packed = data[begins - start : ends - start]
+    else:
+        packed = reader.view(offset + begins, ends - begins)
     base = part * snappy.PART
     length = min(last * snappy.PART, total) - base
-    unpacked = unpack(SNAPPY, memoryview(_varint(length) + packed), length)
+    unpacked = unpack(SNAPPY, memoryview(b"".join((_varint(length), packed))), length)
     return bytes(unpacked[begin - base : end - base])
 
 
-def _head(data: bytes, total: int) -> int:
+def _head(data: bytes | memoryview, total: int) -> int:
     """Bytes of the number of those that are unpacked, with which compressed bytes begin."""
     if snappy_size(memoryview(data)) != total:
         raise Malformed

@@ -53,6 +53,10 @@ class LakeReader(Protocol):
     def is_remote(self) -> bool:
         """Whether to read little now and then takes longer than to read much at once."""
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether a `view` of much costs no more than what is looked at of it."""
+
     def read(self, offset: int, size: int) -> bytes:
         """Read exactly so many bytes.
 
@@ -64,11 +68,15 @@ class LakeReader(Protocol):
             If it has not so many, or cannot be read.
         """
 
+    def view(self, offset: int, size: int) -> memoryview:
+        """Look at so many bytes, of which few are needed; raises what `read` raises."""
+
 
 class Window:
     """A reader that reads ahead, for small reads near each other of a file that is far away."""
 
     is_remote = True
+    is_mapped = False
 
     def __init__(self, reader: LakeReader) -> None:
         self._reader = reader
@@ -85,6 +93,10 @@ class Window:
             self._held = self._reader.read(offset, min(_AHEAD, self.size - offset))
             self._at = offset
         return self._held[offset - self._at : offset - self._at + size]
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """Look at so many bytes."""
+        return memoryview(self.read(offset, size))
 
 
 def read_ahead(reader: LakeReader) -> LakeReader:

@@ -33,6 +33,7 @@ class RemoteReader:
     """A file of a remote lake."""
 
     is_remote = True
+    is_mapped = False
 
     def __init__(self, store: RemoteStore, path: str, size: int, version: str) -> None:
         self._store = store
@@ -46,6 +47,10 @@ class RemoteReader:
         if offset < 0 or size < 0 or offset + size > self.size:
             raise BrokenImage(f"{self.name} is shorter than it says.")
         return self._store.fetch(self._path, self.size, self._version, offset, size) if size else b""
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """Look at so many bytes."""
+        return memoryview(self.read(offset, size))
 
 
 class RemoteStore:

@@ -31,9 +31,16 @@ _FileKey = tuple[str, str, int, str]
 
 
 class LakeSource:
-    """Files and pages of lakes that were used last; all threads share it."""
+    """Files and pages of lakes that were used last; all threads share it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    is_mapped
+        Whether files of this machine are mapped, which wants them not to be cut short where they lie.
+    """
+
+    def __init__(self, *, is_mapped: bool = False) -> None:
+        self._is_mapped = is_mapped
         self._lakes: dict[tuple[str, str], tuple[Lake, LakeFiles]] = {}
         self.pages: Lru[tuple[_FileKey, int], Page] = Lru(_PAGES_BYTES, weigh=lambda page: page.size)
         self.groups: Lru[tuple[_FileKey, str, int], Any] = Lru(_PAGES_BYTES, weigh=lambda group: group.nbytes)
@@ -45,7 +52,10 @@ class LakeSource:
         """Files of a lake."""
         known = self._lakes.get((lake.root, lake.path))
         if known is None or (known[0] is not lake and known[0] != lake):
-            known = self._lakes[lake.root, lake.path] = (lake, LakeFiles(lake))
+            known = self._lakes[lake.root, lake.path] = (
+                lake,
+                LakeFiles(lake, is_mapped=self._is_mapped),
+            )
         return known[1]
 
     def value(

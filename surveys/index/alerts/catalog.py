@@ -79,9 +79,14 @@ class AlertCatalog:
         Engine on which every query is a transaction of its own.
     writing
         Engine by which a file is indexed anew.
+    is_mapped
+        Whether files of lakes are mapped.
     """
 
-    def __init__(self, index: SurveyIndex, reading: Engine, writing: Engine) -> None:
+    def __init__(
+        self, index: SurveyIndex, reading: Engine, writing: Engine, *, is_mapped: bool = False
+    ) -> None:
+        self._is_mapped = is_mapped
         self.reads = Reads(reading)
         self._records = Records()
         self._index = index
@@ -99,7 +104,7 @@ class AlertCatalog:
         # Parquet is read for alerts alone, and its library is large.
         from surveys.parquet.source import LakeSource
 
-        return LakeSource()
+        return LakeSource(is_mapped=self._is_mapped)
 
     def alert(self, survey: Survey, candid: int) -> AlertRecord:
         """Alert of this number.

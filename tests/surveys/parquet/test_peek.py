@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import zlib
 from itertools import product
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from surveys.errors import BrokenImage
+from surveys.errors import BrokenImage, StaleImage
 from surveys.kernels import snappy
 from surveys.parquet.files import LakeFiles
 from surveys.parquet.source import LakeSource
@@ -63,7 +64,26 @@ def test_a_value_is_found_wherever_it_is(tmp_path: Path, kind: str, codec: str, 
         file = LakeFiles(lake).find("a.parquet")
         rows = [0, 1, len(values) // 2, len(values) - 2, len(values) - 1]
         for row in rows + random.Random(kind).sample(range(len(values)), 5):
-            assert LakeSource().value(lake, file.path, file.size, file.version, pages, row) == values[row]
+            for is_mapped in (False, True):
+                source = LakeSource(is_mapped=is_mapped)
+                assert source.value(lake, file.path, file.size, file.version, pages, row) == values[row]
+
+
+def test_a_mapped_file_that_changes_is_noticed(tmp_path: Path) -> None:
+    values = some_values("noise")
+    write(tmp_path, values, compression="snappy", use_dictionary=False)
+    lake, source = lake_of(tmp_path), LakeSource(is_mapped=True)
+    file = LakeFiles(lake).find("a.parquet")
+    known = (lake, file.path, file.size, file.version, pages_of(source, lake, "a.parquet", "stamp"))
+    assert source.value(*known, 17) == values[17]
+    reader = source.files(lake).open(*known[1:4])
+    os.utime(tmp_path / "a.parquet", ns=(1, 1))
+    with pytest.raises(StaleImage):
+        reader.view(0, 8)
+    with pytest.raises(StaleImage):
+        source.value(*known, 18)
+    with pytest.raises(BrokenImage):
+        reader.view(file.size - 4, 8)
 
 
 def test_single_values_are_found_without_all_being_unpacked_and_many_by_that(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from config.app import JOBS, MONITOR, STREAMS, create_app
 from config.identity import SAFETY
 from config.kernels import load_kernels_soon
-from config.portal import SURVEYS
+from config.portal import PAGES, SURVEYS
 from config.settings import Settings
 from dali.caller import ANONYMOUS
 from dali.errors import ProtocolError, ServerError, UsageError
@@ -225,8 +225,9 @@ class StandardLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _load_what_pages_need(app: Flask) -> None:
-    """Look once at what the first page would take most of a second to load: coverages, constellations."""
+    """Do once what the first page would take most of a second for: templates, coverages, constellations."""
     try:
+        app.extensions[PAGES].compile()
         app.extensions[SURVEYS].told(ANONYMOUS)
         parse_place("0 0").told()
     except Exception:  # such as a database that is away: the first page finds out itself

@@ -187,6 +187,11 @@ class Pages:
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def compile(self) -> None:
+        """Compile all templates, which the first who asks for a page would wait for."""
+        for name in self._environment.list_templates(extensions=("html",)):
+            self._environment.get_template(name)
+
     def error(self, error: ProtocolError) -> Response:
         """Give a page that tells of an error, in the words that everybody else is told."""
         request_id = str(request.environ.get(REQUEST_ID, "-"))

@@ -38,6 +38,8 @@ function begin() {
   let changes = 0;
   let next = null;
   let echoed;
+  // Who was quicker than the scripts has changed something already.
+  const isTouched = [...form.elements].some(wasChanged);
 
   byId("linked").append(size.element);
   byId("names").append(allowance(() => echo()));
@@ -52,6 +54,7 @@ function begin() {
   addActions();
   show();
   preview.show(found.preview, asking.signal).then((headers) => tellOutcome(byId("told"), found.outcome, headers), ignoreAbort);
+  if (isTouched) changed();
 
   /** Something of the form was changed. */
   function change(target) {
@@ -404,6 +407,15 @@ function addSlider(input, usual, changed) {
   slider.follow();
 }
 
+/** Whether a field says something else than the page came with. */
+function wasChanged({ type, checked, defaultChecked, value, defaultValue, options }) {
+  if (options) {
+    const usual = [...options].find((option) => option.defaultSelected) ?? options[0];
+    return Boolean(usual) && value !== usual.value;
+  }
+  if (type === "checkbox" || type === "radio") return checked !== defaultChecked;
+  return defaultValue !== undefined && value !== defaultValue;
+}
 
 function listed() {
   try {

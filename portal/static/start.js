@@ -2,4 +2,9 @@
 
 const { scripts } = JSON.parse(document.getElementById("frame").textContent);
 
-requestAnimationFrame(() => setTimeout(() => scripts.forEach((address) => import(address))));
+requestAnimationFrame(() =>
+  setTimeout(async () => {
+    await Promise.allSettled(scripts.map((address) => import(address)));
+    document.documentElement.dataset.started = "";
+  }),
+);

@@ -112,6 +112,8 @@ class Visitor:
         assert answer is not None
         own = f"{answer.status}: GET {answer.url}"
         self.complaints[:] = [told for told in self.complaints if told != own]
+        if self.look.scripts and self.page.locator("script#frame").count():
+            self.page.locator("html[data-started]").wait_for(state="attached")
         return answer
 
     def sign_in(self, cookie: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from playwright.sync_api import Download, Page, expect
+from playwright.sync_api import Download, Page, Route, expect
 
 from tests.browser.chromium import Look, screenshot
 from tests.browser.conftest import Visit
@@ -100,6 +100,17 @@ def test_what_is_too_large_turns_red_and_says_why(visit: Visit) -> None:
     expect(page.locator("#problem-size")).to_be_hidden()
     expect(page.locator("svg.stencil")).to_have_class("stencil")
     expect(page.get_by_role("button", name="Submit as job")).to_be_hidden()
+
+
+def test_what_was_typed_before_the_scripts_were_there_counts(visit: Visit) -> None:
+    visitor = visit()
+    page, held = visitor.page, list[Route]()
+    page.route("**/explore.*.js", lambda route: held.append(route))
+    with page.expect_request("**/explore.*.js"):
+        page.goto(f"{visitor.base}/explore?survey=demo&at=150.1+2.2&shape=box&size=60arcsec&bands=r")
+    page.locator("#size").fill("50arcmin")
+    held[0].continue_()
+    expect(page.locator("#problem-size")).to_contain_text("limit")
 
 
 def test_keys_draw_as_the_pointer_does(visit: Visit) -> None:

@@ -72,6 +72,7 @@ def test_a_new_token_is_known_at_once_although_it_was_refused_before(tmp_path: P
         parts.close()
 
 
+@pytest.mark.faults
 def test_without_a_database_nobody_is_let_in_and_nobody_unknown_is_kept_out(tmp_path: Path) -> None:
     client = make_service(tmp_path / "service").test_client()
     with sqlite(tmp_path / "service") as engine:

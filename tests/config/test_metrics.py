@@ -148,6 +148,7 @@ def count_in_processes(counts: list[int]) -> list[Found]:
     return [read(text) for _, text in told]
 
 
+@pytest.mark.faults
 def test_processes_count_together(shared: Path) -> None:
     cutouts = sample("fountain_cutouts_total", via="sync")
     latencies = sample("fountain_request_seconds_count", endpoint="/sync", method="GET")
@@ -177,6 +178,7 @@ def test_a_service_empties_its_folder_and_leaves_that_of_others(tmp_path: Path, 
     assert not (first / "counter_0.db").exists()
 
 
+@pytest.mark.faults
 def test_a_full_disk_stops_no_process(shared: Path) -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         found = read(pool.submit(count_without_room).result())

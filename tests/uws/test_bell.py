@@ -367,6 +367,7 @@ def test_phases_are_heard(bell: Bell, redis: Redis) -> None:
     ear.close()
 
 
+@pytest.mark.faults
 def test_silence_is_no_fault(bell: Bell, redis: Redis) -> None:
     ear = bell.listen()
     deadline = time.monotonic() + 2.5  # asks whether anybody is there, twice

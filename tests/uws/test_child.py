@@ -319,6 +319,7 @@ def test_f06_one_that_is_frozen_before_its_first_row_is_not_waited_for_without_e
     assert ended == Killed(None, Halt.ROW_LIMIT)
 
 
+@pytest.mark.faults
 def test_one_that_does_not_start_is_replaced(
     make_child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ class BrokenOnce(Bell):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.faults
 def test_its_thread_is_started_again_when_it_has_ended(jobs: Jobs, server: OwnRedis) -> None:
     bell = BrokenOnce(server.url)
     waiting = Waiting(jobs, bell, most=100)
@@ -270,6 +271,7 @@ def test_one_thread_and_none_before_somebody_waits(waiting: Waiting, jobs: Jobs)
     assert took(lambda: waiting.wait(job, Phase.PENDING, LONG_S)) < LONG_S
 
 
+@pytest.mark.faults
 def test_a_database_that_fails_is_asked_again(waiting: Waiting, jobs: Jobs, engine: Engine) -> None:
     job = new_job(jobs)
     client = Client(waiting, job)

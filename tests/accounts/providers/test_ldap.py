@@ -154,6 +154,7 @@ def test_a_directory_that_does_not_know_this_service_is_away(connect: Connect) -
         connect(password="wrong").ask("alice", "alicepw")
 
 
+@pytest.mark.faults
 def test_a_directory_that_is_down_or_hangs_is_away_in_time(connect: Connect) -> None:
     with slapd() as server:
         directory = connect(server)

@@ -148,6 +148,7 @@ class TestDatabase:
         shop.work(lambda: failed and shop.has_ended(job_id))
         assert shop.job(job_id).counts == Counts(3, done=3)
 
+    @pytest.mark.faults
     def test_f30_a_worker_outlives_its_database(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         job_id = shop.submit(ROWS=3)
         asked: list[int] = []

@@ -50,6 +50,7 @@ def test_a_ring_is_answered(shop: Shop) -> None:
     assert shop.job(made[0]).phase is Phase.COMPLETED
 
 
+@pytest.mark.faults
 def test_f19_jobs_go_on_without_redis_and_rings_are_heard_when_it_is_back(tmp_path: Path) -> None:
     with own_redis() as redis, sqlite(tmp_path) as engine:
         redis.kill()

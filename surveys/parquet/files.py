@@ -90,8 +90,8 @@ class LakeFiles:
         Parameters
         ----------
         named
-            Below the root, or whole: with the root, or one of the other beginnings that the lake is known as;
-            of a URL among these, its path alone is enough.
+            Below the root, or whole: with the root where that is a URL, or one of the other beginnings that
+            the lake is known as; of a URL among these, its path alone is enough.
 
         Raises
         ------
@@ -99,7 +99,8 @@ class LakeFiles:
             If it is elsewhere: another scheme or folder, or by ``..`` or its like.
         """
         path = named
-        beginnings = (self._lake.root, *self._lake.known_as)
+        # Where the folder of a local lake lies is nobody's business.
+        beginnings = (*((self._lake.root,) if self._lake.is_remote else ()), *self._lake.known_as)
         paths = [urlsplit(beginning).path for beginning in beginnings if "://" in beginning]
         for beginning in (*beginnings, *filter(None, paths)):
             if named.startswith(f"{beginning}/"):

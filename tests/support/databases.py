@@ -21,8 +21,9 @@ from config.database import make_engine, prepare, upgrade
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Engine]:
-    """Give a fresh database in a file."""
-    copy_sqlite(folder / "fountain.db")
+    """Give the database in a folder: a fresh one, where there is none yet."""
+    if not (folder / "fountain.db").exists():
+        copy_sqlite(folder / "fountain.db")
     engine = make_engine(f"sqlite:///{folder}/fountain.db")
     yield engine
     engine.dispose()

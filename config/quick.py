@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from werkzeug.sansio.utils import get_host
 
 from config.logs import RULE
 from config.metering import REFUSED
 from dali.caller import caller_in
-from dali.parameters import Parameters
+from dali.parameters import Parameters, query_pairs
 from dali.responses import LOG_FIELDS
 from soda.heavier import Client
 from soda.responses import cutout_headers, in_coding
@@ -80,7 +79,7 @@ class QuickCutouts:
         if not base_url:
             return None
         try:
-            pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="replace")
+            pairs = query_pairs(environ.get("QUERY_STRING", ""))
             asked = self._service.ask(Parameters.from_pairs(pairs), Client(base_url, caller_in(environ)))
             if not asked.is_light:
                 environ[ASKED] = asked  # planned already

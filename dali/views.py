@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Request
 
 from dali.errors import UsageError, quoted
-from dali.parameters import MAX_PARAMETERS, Parameters
+from dali.parameters import MAX_PARAMETERS, Parameters, query_pairs
 from dali.responses import JSON
 from dali.spool import SLACK_BYTES, Forms, SpooledForms, spooled
 from dali.uploads import Spool, too_large
@@ -37,7 +36,7 @@ def read_parameters(request: Request, most: int = MAX_PARAMETERS, spool: Spool |
     """
     # Werkzeug's request.args fails on bytes that are not UTF-8.
     query = request.query_string.decode("utf-8", "replace")
-    pairs: Iterable[tuple[str, str]] = parse_qsl(query, keep_blank_values=True, errors="replace")
+    pairs = query_pairs(query)
     if request.method != "POST" or not _has_body(request):
         return Parameters.from_pairs(pairs, most=most)
     if request.mimetype not in FORM_TYPES:

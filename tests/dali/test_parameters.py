@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from dali.errors import MultiValuedParamNotSupported, UsageError
@@ -12,6 +14,7 @@ from dali.parameters import (
     parse_boolean,
     parse_max_records,
     parse_run_id,
+    query_pairs,
     refuse_unknown,
     refuse_uploads,
 )
@@ -22,6 +25,20 @@ def test_http_01_names_ignore_case() -> None:
     assert parameters.one("CIRCLE") == "a"
     assert parameters.one("BAND") == "b"
     assert parameters.all("ID") == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "ID=ivo%3A//x%3Fa/r&CIRCLE=1.5%202+0.1",
+        "ID=a&ID=b&&=c&d&e=&f=g=h&;i;",
+        "name%3d=%26%3d%2B&a%20b+c=%25",
+        "a=%C3%A9%c3&%FF=é€%e9%&b=%zz%2&c=%00%",
+    ],
+)
+def test_a_query_is_read_as_everywhere(query: str) -> None:
+    assert query_pairs(query) == parse_qsl(query, keep_blank_values=True, errors="replace")
 
 
 def test_http_02_values_keep_theirs() -> None:

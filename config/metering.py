@@ -7,16 +7,16 @@ sent. Jobs are another matter: they are counted by the ledger, and whoever looks
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from accounts.quota.buckets import Buckets, Rate
 from accounts.quota.kinds import Kind
 from config.logs import Answered
 from config.quotas import QuotaParts
 from config.settings import Settings
-from dali.addresses import is_within, network_of
+from dali.addresses import network_of, within
 from dali.caller import Caller, caller_in
 from dali.errors import ProtocolError, TooManyRequests
 from soda.broker.call import PATH as BROKER
@@ -66,7 +66,8 @@ class Metering:
         self._app = app
         self._quotas = quotas
         self._buckets = buckets
-        self._burst_s = quotas.burst_s
+        # Clients have few rates between them.
+        self._rate = lru_cache(maxsize=64)(partial(Rate, burst_s=quotas.burst_s))
         self._pixels = pixels
         self._client_of = clients(unmetered)
 
@@ -112,22 +113,24 @@ class Metering:
         if path in CUTOUTS:
             self._quotas.meter.refuse(caller)
 
-    def _client(self, environ: WSGIEnvironment, caller: Caller) -> tuple[str, Rate | None]:
+    def _client(self, environ: Mapping[str, Any], caller: Caller) -> tuple[str, Rate | None]:
         """Tell whose requests are counted together, and how fast they may be; None is as fast as can be."""
         client = self._client_of(environ)
         if not client:
             return "", None
         per_minute = self._quotas.limits.one(caller, Kind.RATE)
-        return client, Rate(per_minute, self._burst_s) if per_minute else None
+        return client, self._rate(per_minute) if per_minute else None
 
 
-def clients(unmetered: Iterable[str]) -> Callable[[WSGIEnvironment], str]:
+def clients(unmetered: Iterable[str]) -> Callable[[Mapping[str, Any]], str]:
     """Give what names whose requests are counted together; "" where they are not: those of some addresses."""
-    networks = tuple(ip_network(network) for network in unmetered)
+    is_unmetered = within(unmetered)
 
-    def client_of(environ: WSGIEnvironment) -> str:
-        name, address = caller_in(environ).name, environ.get("REMOTE_ADDR", "")
-        return name or ("" if is_within(address, networks) else network_of(address))
+    def client_of(environ: Mapping[str, Any]) -> str:
+        if name := caller_in(environ).name:
+            return name
+        address = environ.get("REMOTE_ADDR", "")
+        return "" if is_unmetered(address) else network_of(address)
 
     return client_of
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request
 
-from dali.addresses import is_within
+from dali.addresses import within
 from dali.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,15 +51,16 @@ class PublicAddress:
 
     def __init__(self, app: WSGIApplication, trusted: Iterable[str], base_url: str) -> None:
         self._app = app
-        self._networks = tuple(ip_network(network) for network in trusted)
+        self._is_trusted = within(trusted)
         self._prefix = urlsplit(base_url).path.rstrip("/")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        if self._networks and is_within(environ.get("REMOTE_ADDR", ""), self._networks):
+        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
             _believe(environ)
-            environ["REMOTE_ADDR"] = _client_of(environ, self._networks)
-        _strip(environ, self._prefix)
+            environ["REMOTE_ADDR"] = _client_of(environ, self._is_trusted)
+        if self._prefix:
+            _strip(environ, self._prefix)
         return self._app(environ, start_response)
 
 
@@ -76,7 +77,7 @@ def _believe(environ: WSGIEnvironment) -> None:
         _strip(environ, prefix)
 
 
-def _client_of(environ: WSGIEnvironment, trusted: tuple[IPv4Network | IPv6Network, ...]) -> str:
+def _client_of(environ: WSGIEnvironment, is_trusted: Callable[[str], bool]) -> str:
     """Give the address of whoever the nearest proxy that is not trusted saw: each appends what it sees."""
     peer = str(environ["REMOTE_ADDR"])
     for said in reversed(str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")):
@@ -84,7 +85,7 @@ def _client_of(environ: WSGIEnvironment, trusted: tuple[IPv4Network | IPv6Networ
         if not _is_address(address):
             break
         peer = address
-        if not is_within(peer, trusted):
+        if not is_trusted(peer):
             break
     return peer
 
@@ -105,6 +106,6 @@ def _last(environ: WSGIEnvironment, header: str) -> str:
 def _strip(environ: WSGIEnvironment, prefix: str) -> None:
     """Move a prefix that the proxy left in the path to where the application expects it."""
     path = environ.get("PATH_INFO", "")
-    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+    if path == prefix or path.startswith(f"{prefix}/"):
         environ["SCRIPT_NAME"] = prefix
         environ["PATH_INFO"] = path[len(prefix) :] or "/"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 #: Networks of one client: providers give each a whole one.
 _IPV6_BITS = 64
@@ -27,8 +28,13 @@ def network_of(address: str) -> str:
     return address if found is None else str(found)
 
 
-@lru_cache(maxsize=4096)
-def is_within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    """Whether an address is in one of some networks; what is no address is in none."""
-    found = _read(address)
-    return found is not None and any(found in network for network in networks)
+def within(networks: Iterable[str]) -> Callable[[str], bool]:
+    """Give what tells whether an address is in one of some networks; what is no address is in none."""
+    known = tuple(ip_network(network) for network in networks)
+
+    @lru_cache(maxsize=4096)
+    def is_within(address: str) -> bool:
+        found = _read(address)
+        return found is not None and any(found in network for network in known)
+
+    return is_within

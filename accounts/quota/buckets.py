@@ -15,11 +15,14 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 #: Clients share a number if they hash to the same: with a thousand of them, one in sixty does.
 SLOTS = 1 << 16
+#: Where the numbers of so many clients are is kept in mind.
+SLOTS_KEPT = 4096
 _SALT_BYTES = 16
 _SIZE = _SALT_BYTES + 8 * SLOTS
 #: What is charged later makes nobody wait for longer than so many bursts.
@@ -59,14 +62,14 @@ class Buckets:
         self._salt = bytes(memory[:_SALT_BYTES])
         # Two processes that write at the same time lose one request of the two, which does no harm.
         self._moments = memoryview(memory)[_SALT_BYTES:].cast("d")
+        self._slot = lru_cache(maxsize=SLOTS_KEPT)(self._find_slot)
 
     def take(self, client: str, rate: Rate, cost: float = 1.0) -> float:
         """Let a request pass; return 0, or the seconds after which it would, and nothing is charged then."""
-        slot, now = self._slot(client), self._clock()
-        moment = self._moment(slot, rate, now)
+        slot, now, cost_s = self._slot(client), self._clock(), cost * rate.each_s
         # A burst is one request at least.
-        ahead_s = max(rate.burst_s, cost * rate.each_s)
-        after = moment + cost * rate.each_s
+        ahead_s = max(rate.burst_s, cost_s)
+        after = self._moment(slot, rate, now) + cost_s
         if (wait_s := after - ahead_s - now) > 1e-9:
             return wait_s
         self._moments[slot] = after
@@ -85,7 +88,7 @@ class Buckets:
             return now
         return max(moment, now)
 
-    def _slot(self, client: str) -> int:
+    def _find_slot(self, client: str) -> int:
         digest = blake2b(client.encode(errors="replace"), digest_size=8, key=self._salt).digest()
         return int.from_bytes(digest, "little") % SLOTS
 

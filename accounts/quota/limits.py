@@ -54,7 +54,8 @@ class Limits:
         self._writing = engine.execution_options(writes=True)
         self._settings: _Limits = {kind: settings.limits(kind) for kind in Kind}
         self._audit = audit
-        self._decided: _Limits = {}
+        #: With what was decided.
+        self._known: _Limits = self._settings
         self._read_at = 0.0
 
     def refresh(self, connection: Connection | None = None) -> None:
@@ -80,7 +81,7 @@ class Limits:
         """
         if caller.name and (own := self._find(f"user:{caller.name}", kind)) is not None:
             return own
-        if kind in (Kind.ROWS, Kind.RATE):
+        if caller.groups and kind in (Kind.ROWS, Kind.RATE):
             found = [self._find(f"group:{group}", kind) for group in caller.groups]
             if shared := [limit for limit in found if limit is not None]:
                 return 0 if 0 in shared else max(shared)
@@ -157,16 +158,15 @@ class Limits:
             ]
 
     def _find(self, subject: str, kind: Kind) -> int | None:
-        decided = self._decided.get(kind, {}).get(subject)
-        return self._settings[kind].get(subject) if decided is None else decided
+        return self._known[kind].get(subject)
 
     def _read(self, connection: Connection) -> None:
-        decided: dict[Kind, dict[str, int]] = {kind: {} for kind in Kind}
+        known: dict[Kind, dict[str, int]] = {kind: dict(limits) for kind, limits in self._settings.items()}
         for subject, kind, value in connection.execute(
             select(LimitRow.subject, LimitRow.kind, LimitRow.value).where(_holds())
         ):
-            decided[Kind(kind)][subject] = value
-        self._decided = decided
+            known[Kind(kind)][subject] = value
+        self._known = known
         self._read_at = time.monotonic()
 
     @staticmethod

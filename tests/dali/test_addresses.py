@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-
 import pytest
 
-from dali.addresses import is_within, network_of
+from dali.addresses import network_of, within
 
 
 @pytest.mark.parametrize(
@@ -37,4 +35,4 @@ def test_whose_an_address_is(address: str, network: str) -> None:
     ],
 )
 def test_what_is_within_networks(address: str, inside: bool) -> None:
-    assert is_within(address, (ip_network("10.0.0.0/8"), ip_network("::1"))) is inside
+    assert within(("10.0.0.0/8", "::1"))(address) is inside

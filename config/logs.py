@@ -6,10 +6,10 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import getrandbits
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -18,7 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from config.settings import LogSettings
-from dali.caller import caller_in
+from dali.caller import ANONYMOUS, caller_in
 from dali.handover import HandedOver
 from dali.responses import LOG_FIELDS, REQUEST_ID
 
@@ -71,8 +71,7 @@ def configure_logs(settings: LogSettings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A request that has been answered.
 
     Parameters
@@ -93,7 +92,7 @@ class Answered:
     sent: int
     seconds: float
     cpu_s: float = 0.0
-    environ: WSGIEnvironment = field(default_factory=dict)
+    environ: Mapping[str, Any] = MappingProxyType({})
 
 
 class RequestLog:
@@ -116,7 +115,7 @@ class RequestLog:
         """Answer a request."""
         asked_id = environ.get("HTTP_X_REQUEST_ID", "")
         # Told to everybody, and no secret: to ask the kernel for one would let go of the interpreter.
-        request_id = asked_id if _SAFE_ID.fullmatch(asked_id) else f"{getrandbits(64):016x}"
+        request_id = asked_id if asked_id and _SAFE_ID.fullmatch(asked_id) else f"{getrandbits(64):016x}"
         environ[REQUEST_ID] = request_id
         answer = _Answer(self._log, environ, self._listeners)
 
@@ -166,17 +165,20 @@ class _Answer:
             close()
         environ = self._environ
         seconds = time.perf_counter() - self._began
-        self._log.info(
-            "request",
-            request_id=environ[REQUEST_ID],
-            method=environ["REQUEST_METHOD"],
-            path=_path(environ.get("PATH_INFO", "")),
-            status=self.status,
-            bytes=self._sent,
-            ms=round(seconds * 1000, 2),
-            **_who(environ),
-            **environ.get(LOG_FIELDS, {}),
-        )
+        # The logger itself: what stands for it until the log is configured takes its time for each name.
+        log = self._log.bind()
+        if log.is_enabled_for(logging.INFO):
+            log.info(
+                "request",
+                request_id=environ[REQUEST_ID],
+                method=environ["REQUEST_METHOD"],
+                path=_path(environ.get("PATH_INFO", "")),
+                status=self.status,
+                bytes=self._sent,
+                ms=round(seconds * 1000, 2),
+                **_who(environ),
+                **environ.get(LOG_FIELDS, {}),
+            )
         cpu_s = time.thread_time() - self._began_cpu
         answered = Answered(
             environ["REQUEST_METHOD"], self.rule, self.status, self._sent, seconds, cpu_s, environ
@@ -192,5 +194,7 @@ def _path(path: str) -> str:
 
 def _who(environ: WSGIEnvironment) -> dict[str, str]:
     caller = caller_in(environ)
+    if caller is ANONYMOUS:
+        return {}
     told = {"account": caller.name, "actor": caller.actor}
     return {name: value for name, value in told.items() if value}

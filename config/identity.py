@@ -66,6 +66,8 @@ _BY_LINK = ("/async/", "/jobs/")
 BY_LINK = replace(ANONYMOUS, way="link")
 #: Headers that tell who asks, beside cookies.
 _WHO = (("HTTP_AUTHORIZATION", "Authorization"), ("HTTP_X_ON_BEHALF_OF", "X-On-Behalf-Of"))
+#: How a token begins that stands in a query.
+_TOKEN_IN_QUERY = f"={TOKEN_PREFIX}"
 #: What browsers say of requests that no other site has caused.
 _OWN_SITE = ("same-origin", "none")
 DATABASE_RETRY_S = 10
@@ -271,7 +273,7 @@ def _tells(environ: WSGIEnvironment) -> bool:
 
 def _has_token_in_url(environ: WSGIEnvironment) -> bool:
     query = environ.get("QUERY_STRING", "")
-    return "access_token=" in query or f"={TOKEN_PREFIX}" in query
+    return "access_token=" in query or _TOKEN_IN_QUERY in query
 
 
 def _is_open(environ: WSGIEnvironment) -> bool:

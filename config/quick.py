@@ -63,7 +63,7 @@ class QuickCutouts:
         if (
             environ["REQUEST_METHOD"] == "GET"
             and environ.get("PATH_INFO") == PATH
-            and _SPECIAL.isdisjoint(environ)
+            and environ.keys().isdisjoint(_SPECIAL)
         ):
             answer = self._answer(environ)
         if answer is None:

@@ -108,8 +108,9 @@ def preview_response(preview: Preview, service: PreviewService, request: Request
 
 def _validators(asked: Asked, etag: str) -> list[tuple[str, str]]:
     headers = _told_apart(etag, asked.modified_s, asked.is_public)
-    # Also where it goes out as it is: a cache keeps both.
-    return [*headers, ("Vary", "Accept-Encoding")] if asked.plan.is_stored else headers
+    if asked.plan.is_stored:
+        headers.append(("Vary", "Accept-Encoding"))  # also where it goes out as it is: a cache keeps both
+    return headers
 
 
 def _told_apart(etag: str, modified_s: float, is_public: bool) -> list[tuple[str, str]]:
@@ -118,25 +119,26 @@ def _told_apart(etag: str, modified_s: float, is_public: bool) -> list[tuple[str
         ("ETag", f'"{etag}"'),
         ("Cache-Control", "public, no-cache" if is_public else "private, no-cache"),
     ]
-    return [*headers, ("Last-Modified", _http_date(modified_s))] if modified_s else headers
+    if modified_s:
+        headers.append(("Last-Modified", _http_date(modified_s)))
+    return headers
 
 
 def cutout_headers(sent: Sent) -> list[tuple[str, str]]:
     """Headers of the answer that has a cutout, but for its type."""
-    remarks = dict.fromkeys(_plain(remark) for remark in sent.facts.remarks)
+    asked, facts = sent.asked, sent.facts
     # A picture is looked at, a file is kept.
-    shown = "inline" if sent.asked.request.media_type in PICTURE_TYPES else "attachment"
-    facts = sent.facts
-    headers = [
-        *_validators(sent.asked, f"{sent.asked.etag}{IN_GZIP}" if sent.is_gzip else sent.asked.etag),
+    shown = "inline" if asked.request.media_type in PICTURE_TYPES else "attachment"
+    headers = _validators(asked, f"{asked.etag}{IN_GZIP}" if sent.is_gzip else asked.etag)
+    headers += (
         ("Content-Disposition", f'{shown}; filename="{sent.file_name}"'),
         ("X-Cutout-Clipped", _word(facts.clipped)),
         ("X-Cutout-Padded", _word(facts.padded)),
         ("X-Cutout-Resampled", _word(facts.resampled)),
         ("X-Cutout-Inputs", str(facts.inputs)),
-        *(("X-Cutout-Remark", remark) for remark in remarks),
-        _link(sent.asked),
-    ]
+    )
+    headers += [("X-Cutout-Remark", remark) for remark in dict.fromkeys(map(_plain, facts.remarks))]
+    headers.append(_link(asked))
     if sent.size is not None:
         headers.append(("Content-Length", str(sent.size)))
     if sent.is_gzip:

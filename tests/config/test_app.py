@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from structlog.typing import Processor
 
 from config.answers import answer_errors
 from config.app import MONITOR, assemble, create_app, declared_surveys
-from config.logs import RequestLog
+from config.logs import Answered, RequestLog
 from dali.errors import ServiceUnavailable
 from dali.responses import LOG_FIELDS
 from soda.gate import PixelGate
@@ -144,6 +145,21 @@ def test_an_answer_cut_short_is_said(captured: CapturingLogger) -> None:
     failure, line = lines_of(captured)
     assert failure["event"] == "answer cut short"
     assert (line["status"], line["bytes"], line["dataset"]) == (200, 3, "x")
+
+
+def test_what_is_not_logged_is_counted(captured: CapturingLogger) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    heard: list[Answered] = []
+
+    def application(environ: object, start_response: object) -> list[bytes]:
+        start_response("200 OK", [])  # type: ignore[operator]
+        return [b"one", b"two"]
+
+    answer = RequestLog(application, heard.append)({"REQUEST_METHOD": "GET"}, lambda *_: lambda _: None)
+    list(answer)
+    answer.close()  # type: ignore[attr-defined]
+    assert lines_of(captured) == []
+    assert [(one.status, one.sent) for one in heard] == [(200, 6)]
 
 
 def test_vosi_05_a_data_folder_that_is_gone(folder: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import faulthandler
+import gc
 import logging
 import os
 import resource
@@ -36,6 +37,8 @@ from uws.verdict import Answer, Left
 ROW, BEGAN, DRAIN = range(3)
 CELLS = 3
 NO_ROW = -1
+#: The collector looks for garbage once so many objects have come.
+GARBAGE_OBJECTS = 20_000
 
 Cell = MutableSequence[int]
 
@@ -70,6 +73,10 @@ def serve(
     """Do tasks until the parent closes the pipe; the first thing sent says that the job types are there."""
     _confine(memory_bytes, parent)
     doer = Doer(types(), cell, memory_bytes, light_memory_bytes)
+    # The collector need not look at what is there again and again; a row leaves next to nothing behind.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
     with contextlib.suppress(EOFError, BrokenPipeError):
         connection.send(True)
         while True:
@@ -195,8 +202,8 @@ class Doer:
                 if outcome is None:
                     _miscounted(task, reports, first)
                     return Left.NOTHING
-                report = _report(task.rows[index], outcome, container)
-                reports.append(replace(report, seconds=self._row_s()))
+                files = _stored(outcome, container)
+                reports.append(_report(task.rows[index], outcome, files, self._row_s()))
             if next(outcomes, None) is not None:
                 _miscounted(task, reports, first)
         except _StorageFault:
@@ -258,7 +265,10 @@ class _Container:
     def add(self, files: Iterable[File]) -> tuple[Stored, ...]:
         """Write the files of a row; what their chunks raise is the row's fault, the rest the store's."""
         sources = [_Source(file.chunks) for file in files]
-        guarded = [replace(file, chunks=source) for file, source in zip(files, sources, strict=True)]
+        guarded = [
+            File(file.result_id, file.file_name, file.media_type, source)
+            for file, source in zip(files, sources, strict=True)
+        ]
         try:
             if self._writer is None:
                 self._writer = ContainerWriter(self._path)
@@ -307,10 +317,13 @@ def _kind(types: JobTypes, name: str) -> JobType:
     return types[name]
 
 
-def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
+def _stored(outcome: Outcome, container: _Container) -> tuple[Stored, ...]:
     if (outcome.status is RowStatus.DONE) != bool(outcome.files):
         raise ValueError(f"{outcome.status} with {len(outcome.files)} files")
-    files = container.add(outcome.files) if outcome.files else ()
+    return container.add(outcome.files) if outcome.files else ()
+
+
+def _report(row: Row, outcome: Outcome, files: tuple[Stored, ...], seconds: float) -> RowReport:
     return RowReport(
         row.n,
         row.result_id,
@@ -321,6 +334,7 @@ def _report(row: Row, outcome: Outcome, container: _Container) -> RowReport:
         outcome.verdict,
         storable(outcome.label),
         written_facts(outcome.facts) or "",
+        seconds,
     )
 
 

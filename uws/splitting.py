@@ -52,7 +52,7 @@ class SplitWork:
 
 @dataclass(frozen=True, slots=True)
 class WrittenTask:
-    """A task of a split; `rows` and `common` are JSON, as their columns have it, the latter None for {}."""
+    """The task number `n` of a split; `rows` and `common` are JSON as columns have it, None for {}."""
 
     kind: TaskKind
     n: int
@@ -104,7 +104,7 @@ def write(expansion: Expansion, folder: Path, go_on: Callable[[], None]) -> Spli
             for row in task.rows:
                 _note(seen, row.n)
             if rows := [[row.n, row.result_id, row.payload] for row in task.rows]:
-                file.write(_line([task.kind, rows[0][0], len(rows)]))
+                file.write(_line([task.kind, tasks, len(rows)]))
                 file.write(_line(rows))
                 file.write(_line(task.common or None))
                 tasks += 1

@@ -117,7 +117,7 @@ class TaskRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("job.job_id", ondelete="CASCADE"))
     lane: Mapped[str]
     owner: Mapped[str]
-    #: Number of its first row: tasks are claimed in this order.
+    #: Tasks are claimed in this order: that in which a split has made them, or that of their first rows.
     n: Mapped[int]
     state: Mapped[str]
     rows: Mapped[list[Any]]

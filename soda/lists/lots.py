@@ -20,6 +20,9 @@ from surveys.execute import IN_MEMORY_BYTES
 TASK_ROWS = 2000
 #: Seconds of a task of stamps, which are made so fast that all workers are to have some of them.
 STAMPS_S = TASK_S / 8
+#: Towards the end tasks become smaller, a share of what is left, so that all workers end at about the same
+#: time; but none smaller than this share of a usual one.
+LEFT_SHARE, LEAST_SHARE = 1 / 4, 1 / 8
 #: Side of the patches of sky in which rows of several images are gathered, degrees.
 _PATCH_DEG = 0.5
 
@@ -62,30 +65,45 @@ def lots_of(table: TargetTable, units: Units) -> Iterator[Lot]:
     is_read = (units["artifact"] >= 0) | (units["alert"] >= 0)
     is_light = left & is_read & (units["bytes_out"] <= IN_MEMORY_BYTES)
     is_stamp = is_light & (units["alert"] >= 0)
-    yield from _gathered(table, units, np.flatnonzero(is_stamp), "light", STAMPS_S)
+    yield from _gathered(table, units, np.flatnonzero(is_stamp), "light", STAMPS_S, 1.0)
     yield from _gathered(table, units, np.flatnonzero(is_light & ~is_stamp), "light")
     yield from _gathered(table, units, np.flatnonzero(left & ~is_light), "heavy")
 
 
 def _gathered(
-    table: TargetTable, units: Units, which: NDArray[np.int64], kind: Kind, most_s: float = TASK_S
+    table: TargetTable,
+    units: Units,
+    which: NDArray[np.int64],
+    kind: Kind,
+    most_s: float = TASK_S,
+    least: float = LEAST_SHARE,
 ) -> Iterator[Lot]:
-    """Put rows of one file, or of one part of the sky, next to each other, and cut them into lots."""
+    """Put rows of one file, or of one part of the sky, next to each other, and cut them into lots.
+
+    Those of one image are in the order of its lines, in which disks read them fastest.
+    """
     dec = np.floor(table.dec_deg[units["target"][which]] / _PATCH_DEG)
     ra = np.floor(table.ra_deg[units["target"][which]] / _PATCH_DEG)
     copied, nearest = units["artifact"][which], units["nearest"][which]
     # Alerts of one file have keys that follow each other, in the order of its rows.
-    order = which[np.lexsort((which, ra, dec, units["alert"][which], nearest, copied))]
-    start, seconds, size = 0, 0.0, 0
-    costs = zip(units["seconds"][order].tolist(), units["bytes_out"][order].tolist(), strict=True)
-    for end, (unit_s, unit_bytes) in enumerate(costs):
-        is_full = seconds + unit_s > most_s or size + unit_bytes > TASK_BYTES or end - start >= TASK_ROWS
-        if is_full and end > start:
-            yield _lot(units, order[start:end], kind)
-            start, seconds, size = end, 0.0, 0
-        seconds, size = seconds + unit_s, size + unit_bytes
-    if len(order):
-        yield _lot(units, order[start:], kind)
+    alert, line = units["alert"][which], units["y0"][which]
+    order = which[np.lexsort((which, ra, dec, line, alert, nearest, copied))]
+    for start, end in _cut(units["seconds"][order] / most_s, units["bytes_out"][order] / TASK_BYTES, least):
+        yield _lot(units, order[start:end], kind)
+
+
+def _cut(seconds: NDArray[np.float64], size: NDArray[np.float64], least: float) -> Iterator[tuple[int, int]]:
+    """Cut units into lots: the first and the end of each; costs, and the least of them, in full tasks."""
+    count = np.arange(len(size) + 1) / TASK_ROWS
+    full = [np.append(0.0, np.cumsum(cost)) for cost in (seconds, size)]
+    start = 0
+    while start < len(size):
+        left = max(float(cost[-1] - cost[start]) for cost in (*full, count))
+        most = min(1.0, max(least, LEFT_SHARE * left))
+        ends = (int(np.searchsorted(cost, cost[start] + most, "right")) - 1 for cost in (*full, count))
+        end = min(max(start + 1, min(ends)), len(size))
+        yield start, end
+        start = end
 
 
 def _lot(units: Units, which: NDArray[np.int64], kind: Kind) -> Lot:

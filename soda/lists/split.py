@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soda.engine import Engine
 from soda.lists.alerts import names_of
@@ -26,11 +27,15 @@ from soda.spelling import spell_size
 from soda.targets import TargetTable
 from surveys.errors import UnknownDataset
 from surveys.sky.overlap import box_shape
+from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import Size
 from surveys.survey import Survey
 from uws import pace
 from uws.job import Row, RowReport, RowStatus
 from uws.jobtype import Expansion, TaskPlan
+
+#: Units that are taken out of their columns at a time.
+_AT_ONCE = 10_000
 
 
 def split_list(table: TargetTable, resolved: Resolved, engine: Engine, most: int) -> Expansion:
@@ -70,6 +75,20 @@ def too_many_units(count: int, most: int) -> TooManyRows:
     )
 
 
+class _Unit(NamedTuple):
+    """A unit in plain numbers, which are taken out of arrays many at a time."""
+
+    unit: int
+    number: int
+    target: int
+    product: int
+    size: int
+    artifact: int
+    box: PixelBox
+    ra_deg: float
+    dec_deg: float
+
+
 class _Split:
     """Units that are planned, as tasks and as ended rows."""
 
@@ -90,77 +109,88 @@ class _Split:
 
     def ended(self) -> Iterator[RowReport]:
         """Yield rows that have ended, with what became of them."""
-        for unit in np.flatnonzero(self._has_ended).tolist():
-            fault = self._units.faults.get(unit)
+        for one in self._taken(np.flatnonzero(self._has_ended)):
+            fault = self._units.faults.get(one.unit)
             if fault is None:
-                status, verdict, message = RowStatus.EMPTY, "no_overlap", self._no_overlap(unit)
+                status, verdict, message = RowStatus.EMPTY, "no_overlap", self._no_overlap(one)
             else:
                 status, verdict, message = RowStatus.FAILED, verdict_of(fault), said(fault)
             yield RowReport(
-                unit,
-                self._labels[unit],
+                one.unit,
+                self._labels[one.unit],
                 status,
                 message,
                 verdict=verdict,
-                label=self._table.ids[self._target(unit)],
-                facts=self._facts(unit),
+                label=self._table.ids[one.target],
+                facts=self._facts(one),
             )
 
     def _task(self, lot: Lot) -> TaskPlan:
         units, writer, rows = self._units, CommonWriter(self._engine.identifiers), []
-        for unit in lot.units:
-            artifact = int(units["artifact"][unit])
-            is_copied = artifact >= 0
+        for one in self._taken(np.asarray(lot.units)):
+            is_copied = one.artifact >= 0
             row = ListRow(
-                product=writer.product(int(units["product"][unit]), units.products),
-                size=writer.size(int(units["size"][unit]), units.sizes),
-                image=writer.image(units.images[artifact]) if is_copied else None,
-                box=units.box(unit) if is_copied else None,
-                suffix=self._suffixes[unit],
-                label=self._table.ids[self._target(unit)],
-                facts=self._facts(unit),
-                name=self._name(unit),
+                product=writer.product(one.product, units.products),
+                size=writer.size(one.size, units.sizes),
+                image=writer.image(units.images[one.artifact]) if is_copied else None,
+                box=one.box if is_copied else None,
+                suffix=self._suffixes[one.unit],
+                label=self._table.ids[one.target],
+                facts=self._facts(one),
+                name=self._name(one),
             )
-            rows.append(Row(unit, self._labels[unit], row.to_payload()))
+            rows.append(Row(one.unit, self._labels[one.unit], row.to_payload()))
         told = pace.told(lot.work, lot.seconds, len(rows), lot.size)
         return TaskPlan(tuple(rows), {**writer.to_json(), **told}, lot.kind)
 
-    def _target(self, unit: int) -> int:
-        return int(self._units["target"][unit])
+    def _taken(self, which: NDArray[np.int64]) -> Iterator[_Unit]:
+        """Take some units, each with the place it is of."""
+        table, units = self._table, self._units
+        for start in range(0, len(which), _AT_ONCE):
+            some = which[start : start + _AT_ONCE]
+            target, ra = units["target"][some], units["ra"][some]
+            of_table = np.isnan(ra)
+            numbers = (
+                some,
+                table.numbers[target],
+                target,
+                *(units[name][some] for name in ("product", "size", "artifact")),
+            )
+            boxes = map(PixelBox, *(units[name][some].tolist() for name in ("x0", "x1", "y0", "y1")))
+            places = (
+                np.where(of_table, table.ra_deg[target], ra),
+                np.where(of_table, table.dec_deg[target], units["dec"][some]),
+            )
+            yield from map(
+                _Unit, *(one.tolist() for one in numbers), boxes, *(one.tolist() for one in places)
+            )
 
-    def _name(self, unit: int) -> str:
+    def _name(self, one: _Unit) -> str:
         """Alert or object that a unit is of; "" of one of a place."""
-        if not self._row_names:
-            return ""
-        product = int(self._units["product"][unit])
-        is_of_alerts = product >= 0 and self._units.products[product].is_of_alerts
-        return self._row_names[self._target(unit)] if is_of_alerts else ""
+        is_of_alerts = one.product >= 0 and self._units.products[one.product].is_of_alerts
+        return self._row_names[one.target] if is_of_alerts else ""
 
-    def _facts(self, unit: int) -> dict[str, Any]:
+    def _facts(self, one: _Unit) -> dict[str, Any]:
         """Tell what is known of a row before it is made."""
-        table, units, target = self._table, self._units, self._target(unit)
-        facts: dict[str, Any] = {"row": int(table.numbers[target])}
-        ra, dec = float(units["ra"][unit]), float(units["dec"][unit])
-        if ra != ra:
-            ra, dec = float(table.ra_deg[target]), float(table.dec_deg[target])
-        if ra == ra:
-            facts |= {"ra": ra, "dec": dec}
-        if name := self._name(unit):
-            return facts | self._said[int(units["product"][unit])].of_name(name)
-        if (product := int(units["product"][unit])) >= 0:
-            facts |= self._said[product].of_size(units.sizes[int(units["size"][unit])])
-        elif own := {name: text for name, texts in table.settings.items() if (text := texts[target])}:
+        facts: dict[str, Any] = {"row": one.number}
+        if one.ra_deg == one.ra_deg:
+            facts |= {"ra": one.ra_deg, "dec": one.dec_deg}
+        if name := self._name(one):
+            facts |= self._said[one.product].of_name(name)
+        elif one.product >= 0:
+            facts |= self._said[one.product].of_size(self._units.sizes[one.size])
+        elif own := {
+            name: text for name, texts in self._table.settings.items() if (text := texts[one.target])
+        }:
             facts["own"] = own
         return facts
 
-    def _no_overlap(self, unit: int) -> str:
-        target = self._target(unit)
-        spelling = self._said[int(self._units["product"][unit])].spelling
-        if name := self._name(unit):
+    def _no_overlap(self, one: _Unit) -> str:
+        spelling = self._said[one.product].spelling
+        if name := self._name(one):
             return no_overlap(spelling.named(name), self._engine.identifiers)
-        size = self._units.sizes[int(self._units["size"][unit])]
-        ra, dec = float(self._table.ra_deg[target]), float(self._table.dec_deg[target])
-        return no_overlap(spelling.request(ra, dec, size), self._engine.identifiers)
+        size = self._units.sizes[one.size]
+        return no_overlap(spelling.request(one.ra_deg, one.dec_deg, size), self._engine.identifiers)
 
     def _names(self) -> tuple[list[str], list[str]]:
         """Name the results of all units, and tell their files apart."""

@@ -20,7 +20,6 @@ from soda.lists.products import Product
 from soda.lists.rows import PlannedImage
 from soda.targets import TargetTable
 from surveys.bulk.plans import Verdict
-from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import Size
 
 #: Verdict of units that are planned when they are made.
@@ -93,11 +92,6 @@ class Units:
         self.columns["verdict"][which] = Verdict.FAILED
         for unit in which:
             self.faults[unit] = fault
-
-    def box(self, unit: int) -> PixelBox:
-        """Pixels of a unit in its image."""
-        x0, x1, y0, y1 = (int(self.columns[name][unit]) for name in ("x0", "x1", "y0", "y1"))
-        return PixelBox(x0, x1, y0, y1)
 
 
 def empty_columns(count: int) -> dict[str, NDArray[Any]]:

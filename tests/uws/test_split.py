@@ -46,7 +46,7 @@ def test_a_split_makes_tasks_and_ends_rows(each_house: House) -> None:
     assert kinds == [
         ("split", "done", "high", 0, 0),
         ("light", "queued", "low", 0, 2),
-        ("light", "queued", "low", 6, 1),
+        ("light", "queued", "low", 1, 1),
     ]
     rows = Ledger(each_house.engine).page(job_id)
     assert [(row.row, row.verdict, row.attempts, row.label) for row in rows] == [
@@ -193,7 +193,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     # As the columns have it, so that nothing is to be read while nobody else can write.
     assert list(read_tasks(split)) == [
         WrittenTask("heavy", 0, 2, '[[0,"r0",{}],[2,"r2",{}]]', None),
-        WrittenTask("heavy", 4, 1, '[[4,"r4",{}]]', None),
+        WrittenTask("heavy", 1, 1, '[[4,"r4",{}]]', None),
     ]
     first, second = read_ended(split)
     assert (first.n, second.n, first.status) == (1, 3, RowStatus.EMPTY.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -77,16 +78,18 @@ def rows(folder: Path) -> Iterator[Row]:
 
 def _made(data: Path, tiles: list[Path], tasks: list[Task], count: int, folder: Path) -> Iterator[Row]:
     """Measure what is written, into `folder`."""
-    rates = []
-    for workers in (1, WORKERS):
-        spent = bare_loop(data, tasks, folder / f"containers-{workers}", workers)
-        rates.append(count / spent)
+
+    def rate(workers: int) -> float:
+        list_jobs.touch(folder, count * list_jobs.CUTOUT_BYTES)
+        return count / bare_loop(data, tasks, folder / f"containers-{workers}", workers)
+
+    one, two = (statistics.median(rate(workers) for _ in range(list_jobs.ROUNDS)) for workers in (1, WORKERS))
     naive = NAIVE / _naive_s(tiles, folder / "naive")
     what = f"List: {count:,} cutouts of 256x256 over {len(tiles)} tiles into containers, no service"
-    yield Row(f"{what}, one process", rates[0], naive, "/s", "astropy in a loop", "rate", 25.0)
-    yield Row(f"{what}, {WORKERS} processes", rates[1], rates[0], "/s", "one", "rate", 1.5)
+    yield Row(f"{what}, one process", one, naive, "/s", "astropy in a loop", "rate", 25.0)
+    yield Row(f"{what}, {WORKERS} processes", two, one, "/s", "one", "rate", 1.5)
     places = positions(TARGETS), positions(MANY_TARGETS)
-    yield from list_jobs.rows(data, folder / "results", *places, rates[1])
+    yield from list_jobs.rows(data, folder / "results", *places, lambda: rate(WORKERS))
 
 
 def make_tiles(folder: Path) -> list[Path]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from dali.errors import UsageError, quoted
 
@@ -61,19 +59,25 @@ def parse_number(token: str, name: str, *, infinite: bool = False) -> float:
 
 def parse_point(text: str, name: str) -> Point:
     """RA and Dec, ICRS degrees; the longitude comes back in [0, 360)."""
-    with _form(name, "ra dec", f"{name}=150.1 2.2"):
+    try:
         ra, dec = _numbers(text, name, 2, "ra dec, ICRS degrees")
         return longitude(ra, name), latitude(dec, name)
+    except UsageError as fault:
+        _explain(fault, name, "ra dec", "150.1 2.2")
+        raise
 
 
 def parse_circle(text: str, name: str, *, point: bool = False) -> tuple[float, float, float]:
     """RA, Dec, radius, ICRS degrees, ``0 < radius <= 180`` (section 3.3.6); 0 too where it may be a point."""
-    with _form(name, "ra dec radius", f"{assigned(name)}150.1 2.2 0.02"):
+    try:
         ra, dec, radius = _numbers(text, name, 3, "ra dec radius, ICRS degrees")
         if not (0 < radius <= 180 or (point and radius == 0)):
             lowest = "at least 0" if point else "above 0"
             raise UsageError(f"{name}: the radius must be {lowest} and at most 180 degrees; got {radius:g}")
         return longitude(ra, name), latitude(dec, name), radius
+    except UsageError as fault:
+        _explain(fault, name, "ra dec radius", "150.1 2.2 0.02")
+        raise
 
 
 def parse_polygon(text: str, name: str) -> tuple[Point, ...]:
@@ -83,7 +87,7 @@ def parse_polygon(text: str, name: str) -> tuple[Point, ...]:
     -----
     The polygon closes itself; DALI 1.2, section 3.10, tolerates the first vertex repeated as the last.
     """
-    with _form(name, "ra1 dec1 ra2 dec2 ra3 dec3 …", f"{assigned(name)}10 0 11 0 11 1"):
+    try:
         parts = tokens(text)
         if len(parts) % 2 or len(parts) < 6:
             raise UsageError(
@@ -98,6 +102,9 @@ def parse_polygon(text: str, name: str) -> tuple[Point, ...]:
         if len(set(vertices)) < 3:
             raise UsageError(f"{name} needs at least 3 different vertices; got {quoted(text)}")
         return tuple(vertices)
+    except UsageError as fault:
+        _explain(fault, name, "ra1 dec1 ra2 dec2 ra3 dec3 …", "10 0 11 0 11 1")
+        raise
 
 
 def parse_range(text: str, name: str) -> tuple[float, float, float, float]:
@@ -114,7 +121,7 @@ def parse_range(text: str, name: str) -> tuple[float, float, float, float]:
     SODA 1.0, section 3.3.1: infinities are open limits. ``ra1 > ra2`` goes through 0 (DALI 1.2,
     section 3.9).
     """
-    with _form(name, "ra1 ra2 dec1 dec2", f"{assigned(name)}10 11 -5 5"):
+    try:
         ra1, ra2, dec1, dec2 = _numbers(text, name, 4, "ra1 ra2 dec1 dec2, ICRS degrees", infinite=True)
         for lower, upper, axis in ((ra1, ra2, "ra"), (dec1, dec2, "dec")):
             if lower == math.inf or upper == -math.inf:
@@ -128,6 +135,9 @@ def parse_range(text: str, name: str) -> tuple[float, float, float, float]:
             dec1,
             dec2,
         )
+    except UsageError as fault:
+        _explain(fault, name, "ra1 ra2 dec1 dec2", "10 11 -5 5")
+        raise
 
 
 def parse_shape(text: str, name: str) -> tuple[str, str]:
@@ -149,7 +159,7 @@ def parse_interval(text: str, name: str, meaning: str) -> Point:
     meaning
         Quantity and unit, for errors: "vacuum wavelengths in metres".
     """
-    with _form(name, "lower upper", f"{name}=-Inf +Inf, for {meaning}"):
+    try:
         parts = tokens(text)
         if len(parts) not in (1, 2):
             raise UsageError(f"{name} needs 2 numbers ({meaning}); got {len(parts)} ({quoted(text)})")
@@ -160,6 +170,9 @@ def parse_interval(text: str, name: str, meaning: str) -> Point:
         if lower == math.inf or upper == -math.inf:
             raise UsageError(f"{name}: no value lies in {quoted(text)}")
         return lower, upper
+    except UsageError as fault:
+        _explain(fault, name, "lower upper", f"-Inf +Inf, for {meaning}")
+        raise
 
 
 def parse_size(text: str, name: str) -> tuple[float, float, bool]:
@@ -168,7 +181,7 @@ def parse_size(text: str, name: str) -> tuple[float, float, bool]:
     One number makes a square. Units: deg, arcmin or ', arcsec or ", px; a whole number without a unit
     is pixels, a decimal without one is refused: it could be either.
     """
-    with _form(name, "width [height] unit", f"{name}=30arcsec, {name}=2' or {name}=256px"):
+    try:
         pairs = _sizes(text, name)
         unit = pairs[-1][1]
         if any(pair[1] not in ("", unit) for pair in pairs):
@@ -183,6 +196,9 @@ def parse_size(text: str, name: str) -> tuple[float, float, bool]:
         if not (0 < width <= 180 and 0 < height <= 180):
             raise UsageError(f"{name} must be above 0 and at most 180 degrees; got {quoted(text)}")
         return width, height, False
+    except UsageError as fault:
+        _explain(fault, name, "width [height] unit", f"30arcsec, {name}=2' or {name}=256px")
+        raise
 
 
 def parse_angle(text: str, name: str, lowest_deg: float, highest_deg: float) -> float:
@@ -192,7 +208,7 @@ def parse_angle(text: str, name: str, lowest_deg: float, highest_deg: float) -> 
     arcseconds.
     """
     between = f"{format_angle(lowest_deg)} to {format_angle(highest_deg)}"
-    with _form(name, "number unit", f"{name}=0.3arcsec"):
+    try:
         pairs = _sizes(text, name)
         if len(pairs) != 1:
             raise UsageError(f"{name} is one number with a unit, {between}; got {quoted(text)}")
@@ -203,6 +219,9 @@ def parse_angle(text: str, name: str, lowest_deg: float, highest_deg: float) -> 
         if not lowest_deg <= degrees <= highest_deg:
             raise UsageError(f"{name} is an angle from {between}; got {quoted(text)}")
         return degrees
+    except UsageError as fault:
+        _explain(fault, name, "number unit", "0.3arcsec")
+        raise
 
 
 def longitude(degrees: float, name: str) -> float:
@@ -245,14 +264,10 @@ def assigned(name: str) -> str:
     return f"{parameter}={shape} " if shape else f"{parameter}="
 
 
-@contextmanager
-def _form(name: str, form: str, example: str) -> Iterator[None]:
+def _explain(fault: UsageError, name: str, form: str, example: str) -> None:
     """Give every error of one grammar the same hint: the form to write, and an example."""
-    try:
-        yield
-    except UsageError as fault:
-        fault.fix = fault.fix or f"Write {assigned(name)}{form}, such as {example}."
-        raise
+    begin = assigned(name)
+    fault.fix = fault.fix or f"Write {begin}{form}, such as {begin}{example}."
 
 
 def _numbers(text: str, name: str, count: int, form: str, *, infinite: bool = False) -> list[float]:

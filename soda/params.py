@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dali import xtypes
@@ -28,7 +28,6 @@ _KNOWN = frozenset((*NAMES, *_WITHOUT_EFFECT, "MAXREC", "UPLOAD"))
 _SPATIAL = ("POS", "CIRCLE", "POLYGON", "CENTER")
 #: What says where, and nothing of the product.
 _PLACES = frozenset(("ID", *_SPATIAL, "SIZE"))
-_PLAIN = CutoutRequest(dataset="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +96,18 @@ def parse_request(parameters: Parameters, identifiers: Identifiers) -> SodaReque
         With every fault found. Sync takes one value of each parameter but POL and FILTER
         (`MultiValuedParamNotSupported`), one spatial parameter, and none that it does not know.
     """
-    many = _parse(parameters, identifiers, several=False)
-    stencil = many.regions[0].stencil if many.regions else None
+    read = _reader(parameters, several=False)
     if parameters.values.keys() <= _PLACES:
-        return SodaRequest(plain_request(many.datasets[0], stencil, identifiers), FITS, "")
+        # Most say but where: nothing else is looked for.
+        datasets, regions = _read_places(read, identifiers, None)
+        read.faults.raise_any()
+        return SodaRequest(plain_request(datasets[0], _only(regions), identifiers), FITS, "")
+    many = _read_all(read, identifiers)
+    read.faults.raise_any()
     cutout = replace(
         many.common,
         dataset=many.datasets[0],
-        stencil=stencil,
+        stencil=_only(many.regions),
         band_m=next(iter(many.bands_m), None),
         time_mjd=next(iter(many.times_mjd), None),
         picture=with_bands(many.common.picture, next(iter(many.triplets), None)),
@@ -125,11 +128,14 @@ def parse_many(parameters: Parameters, identifiers: Identifiers) -> ManyCutouts:
     UsageError
         With every fault found, in the words of `parse_request`.
     """
-    return _parse(parameters, identifiers, several=True)
+    read = _reader(parameters, several=True)
+    many = _read_all(read, identifiers)
+    read.faults.raise_any()
+    return many
 
 
-def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -> ManyCutouts:
-    """Turn a client's text into values: the one place where that is done."""
+def _reader(parameters: Parameters, *, several: bool) -> Reader:
+    """Begin to turn a client's text into values: look at the names."""
     if not parameters:
         raise UsageError("no parameter was given", f"This resource takes {', '.join(NAMES)}.")
     read = Reader(parameters, several)
@@ -137,11 +143,7 @@ def _parse(parameters: Parameters, identifiers: Identifiers, *, several: bool) -
         read.faults.add(fault)
     if not read.given("ID"):
         read.faults.add(UsageError("ID is missing", f"This resource takes {', '.join(NAMES)}."))
-    # Most say but where: nothing else is looked for.
-    is_plain = parameters.values.keys() <= _PLACES
-    many = _read_places(read, identifiers) if is_plain else _read_all(read, identifiers)
-    read.faults.raise_any()
-    return many
+    return read
 
 
 def parse_products(parameters: Parameters, datasets: tuple[str, ...]) -> ManyCutouts:
@@ -161,18 +163,25 @@ def parse_products(parameters: Parameters, datasets: tuple[str, ...]) -> ManyCut
     return many
 
 
-def _read_places(read: Reader, identifiers: Identifiers) -> ManyCutouts:
-    """Read a request that says where, and nothing of the product."""
+def _read_places(
+    read: Reader, identifiers: Identifiers, pixscale_deg: float | None
+) -> tuple[tuple[str, ...], tuple[Region, ...]]:
+    """Read what says where: datasets and regions."""
     datasets = read.each("ID", lambda did: parse_dataset(did, identifiers))
-    return ManyCutouts(datasets, _regions(read, None), (), (), (), _PLAIN, FITS, "")
+    return datasets, _regions(read, pixscale_deg)
+
+
+def _only(regions: Sequence[Region]) -> Stencil | None:
+    """Return the one region there is, if there is one."""
+    return regions[0].stencil if regions else None
 
 
 def _read_all(read: Reader, identifiers: Identifiers) -> ManyCutouts:
     """Read any request."""
     media_type = read.one("RESPONSEFORMAT", parse_media_type) or FITS
     mosaic = read_mosaic(read)
-    datasets = read.each("ID", lambda did: parse_dataset(did, identifiers))
-    return _read_products(read, datasets, _regions(read, mosaic.pixscale_deg), media_type, mosaic)
+    datasets, regions = _read_places(read, identifiers, mosaic.pixscale_deg)
+    return _read_products(read, datasets, regions, media_type, mosaic)
 
 
 def _read_products(
@@ -258,21 +267,22 @@ def parse_dataset(did: str, identifiers: Identifiers) -> str:
 
 
 def _regions(read: Reader, pixscale_deg: float | None) -> tuple[Region, ...]:
-    given = [name for name in _SPATIAL if read.given(name)]
+    given = [name for name in _SPATIAL if name in read.parameters.values]
     if len(given) > 1 and not read.several:
         read.faults.add(
             UsageError(f"{' and '.join(given)} are each a region; only one is taken", "Send one of them.")
         )
-    found: list[tuple[str, tuple[Stencil, ...]]] = [
-        (name, read.each(name, _SHAPES[name])) for name in given if name != "CENTER"
-    ]
+    found: list[Region] = []
+    for name in given:
+        if name != "CENTER":
+            found += _numbered(name, read.each(name, _SHAPES[name]))
     if read.given("CENTER") or read.given("SIZE"):
-        found.append(("CENTER", _centered_boxes(read, pixscale_deg)))
-    return tuple(
-        Region(name, number, stencil)
-        for name, stencils in found
-        for number, stencil in enumerate(stencils, start=1)
-    )
+        found += _numbered("CENTER", _centered_boxes(read, pixscale_deg))
+    return tuple(found)
+
+
+def _numbered(name: str, stencils: Sequence[Stencil]) -> list[Region]:
+    return [Region(name, number, stencil) for number, stencil in enumerate(stencils, start=1)]
 
 
 def _centered_boxes(read: Reader, pixscale_deg: float | None) -> tuple[CenteredBox, ...]:

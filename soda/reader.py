@@ -29,9 +29,12 @@ class Reader:
 
     def one(self, name: str, parse: Callable[[str], T]) -> T | None:
         """Value of a parameter that is taken once; None if absent or wrong."""
-        if not self.given(name):
+        try:
+            text = self.parameters.one(name)
+            return None if text is None else parse(text)
+        except UsageError as fault:
+            self.faults.add(fault)
             return None
-        return self.faults.attempt(lambda: parse(self.parameters.one(name) or ""))
 
     def word(self, name: str, words: Sequence[T]) -> T:
         """Word of a parameter that has but a few, the first of which it means where it is absent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import quote_plus
@@ -11,6 +12,10 @@ from soda.table import ARRAY
 from surveys.identifiers import Identifiers
 from surveys.request import AS_DECLARED, CutoutRequest, Cuts, PictureOptions
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Size, Stencil
+
+# What stays as it is beside letters, digits and -._~.
+_SAFE = ":/?@,~"
+_AS_IT_IS = re.compile(rf"[A-Za-z0-9._{_SAFE} -]*")
 
 
 def with_url(cutout: CutoutRequest, identifiers: Identifiers) -> CutoutRequest:
@@ -30,7 +35,12 @@ def canonical_query(request: CutoutRequest, identifiers: Identifiers) -> str:
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> str:
-    return "&".join([f"{name}={quote_plus(value, safe=':/?@,~')}" for name, value in pairs])
+    return "&".join([f"{name}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(value: str) -> str:
+    """Quote a value, most of which are of no other characters than numbers and identifiers have."""
+    return value.replace(" ", "+") if _AS_IT_IS.fullmatch(value) else quote_plus(value, safe=_SAFE)
 
 
 def canonical_pairs(request: CutoutRequest, identifiers: Identifiers) -> list[tuple[str, str]]:

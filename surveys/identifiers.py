@@ -46,9 +46,9 @@ class Identifiers:
         -----
         IVOIDs are compared without case (IVOA Identifiers 2.0, section 2.1).
         """
-        base, mark, dataset = obs_publisher_did.partition("?")
-        known = {known.lower() for known in (self.base, *self.former)}
-        if not mark or not dataset or base.lower() not in known:
+        base, _, dataset = obs_publisher_did.partition("?")
+        is_known = base == self.base or base.lower() in {known.lower() for known in (self.base, *self.former)}
+        if not dataset or not is_known:
             raise UnknownDataset(f"no dataset has the ID {_shown(obs_publisher_did)}")
         return dataset
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d
+from lsst.sphgeom import LonLat, NormalizedAngle, Region, UnitVector3d, Vector3d
 
 #: Of so many sets of cells it is kept which images have one of them,
 CELLS_KEPT = 1024
@@ -46,17 +46,18 @@ class Neighbour:
     band: str
     s_ra_deg: float
     s_dec_deg: float
-    centre: UnitVector3d
+    centre: Vector3d
     footprint: Region
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Neighbour:
         """Read a row of `surveys.index.queries.candidates_in`."""
         artifact_id, key, band, s_ra_deg, s_dec_deg, cover = row
-        centre = UnitVector3d(LonLat.fromDegrees(s_ra_deg, s_dec_deg))
+        # The angle between vectors is a fifth of the work of that between unit vectors, and the same.
+        centre = Vector3d(UnitVector3d(LonLat.fromDegrees(s_ra_deg, s_dec_deg)))
         return cls(artifact_id, key, band, s_ra_deg, s_dec_deg, centre, Region.decode(cover))
 
-    def candidate(self, middle: UnitVector3d) -> Candidate:
+    def candidate(self, middle: Vector3d) -> Candidate:
         """Return it as one for a region about `middle`."""
         distance_deg = NormalizedAngle(self.centre, middle).asDegrees()
         return Candidate(
@@ -66,7 +67,7 @@ class Neighbour:
 
 def overlapping(neighbours: Sequence[Neighbour], region: Region) -> list[Candidate]:
     """Choose those whose footprints overlap a region, the nearest first."""
-    middle = region.getBoundingCircle().getCenter()
+    middle = Vector3d(region.getBoundingCircle().getCenter())
     found = [
         neighbour.candidate(middle)
         for neighbour in neighbours

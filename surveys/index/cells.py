@@ -33,7 +33,7 @@ def cells_of(region: Region) -> tuple[int, list[int]]:
     level = level_of(region)
     return level, [
         cell << _shift(level)
-        for first, end in _PIXELIZATIONS[level].envelope(region)
+        for first, end in _PIXELIZATIONS[level].envelope(region).ranges()
         for cell in range(first, end)
     ]
 
@@ -50,7 +50,7 @@ def ranges_at(region: Region, levels: Iterable[int], finer: int = 0) -> list[tup
         (level, first << _shift(cover), (end << _shift(cover)) - 1)
         for level in levels
         for cover in (min(level, own),)
-        for first, end in _PIXELIZATIONS[cover].envelope(region)
+        for first, end in _PIXELIZATIONS[cover].envelope(region).ranges()
     ]
 
 

@@ -47,8 +47,13 @@ def pixel_box(stencil: Shape, wcs: CelestialWcs) -> PixelBox | None:
 
 def box_and_rest(stencil: Shape, wcs: CelestialWcs) -> tuple[PixelBox, bool] | None:
     """`pixel_box` and `sticks_out` at once, which are asked for together: the stencil is drawn but once."""
-    figure = _draw(stencil, wcs)
-    box = _overlap(stencil, figure, wcs, PixelBox(0, wcs.nx, 0, wcs.ny))
+    figure, nx, ny = _draw(stencil, wcs), wcs.nx, wcs.ny
+    if figure is not None and (extent := figure.extent()).inside(Extent(-0.5, nx - 0.5, -0.5, ny - 0.5)):
+        # Most regions lie inside, all of them.
+        x0, x1 = _whole_pixels(extent.x_min, extent.x_max, 0, nx)
+        y0, y1 = _whole_pixels(extent.y_min, extent.y_max, 0, ny)
+        return PixelBox(x0, x1, y0, y1), False
+    box = _overlap(stencil, figure, wcs, PixelBox(0, nx, 0, ny))
     return None if box is None else (box, _sticks_out(stencil, figure, wcs))
 
 

@@ -34,7 +34,9 @@ class PixelBox:
         return self.width * self.height
 
     def clip(self, nx: int, ny: int) -> PixelBox | None:
-        """Part of the box inside an image of `nx` by `ny` pixels; None if there is none."""
+        """Part of the box inside an image of `nx` by `ny` pixels: itself if that is all, None if none is."""
+        if 0 <= self.x0 < self.x1 <= nx and 0 <= self.y0 < self.y1 <= ny:
+            return self
         x0, x1 = max(self.x0, 0), min(self.x1, nx)
         y0, y1 = max(self.y0, 0), min(self.y1, ny)
         return PixelBox(x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None

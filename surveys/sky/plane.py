@@ -40,8 +40,7 @@ class Extent(NamedTuple):
         return (a, c), (b, c), (b, d), (a, d)
 
 
-@dataclass(frozen=True, slots=True)
-class Ellipse:
+class Ellipse(NamedTuple):
     """All ``center + u first + v second`` with ``u² + v² <= 1``."""
 
     center: Point

@@ -78,14 +78,15 @@ class TanProjection:
         """Draw a circle in pixels; None if it is not all well inside the hemisphere of the plane."""
         center = unit_vector(circle.ra_deg, circle.dec_deg)
         depth, right, up = _dot(center, self.tangent), _dot(center, self.first), _dot(center, self.second)
-        radius, angle = math.radians(circle.radius_deg), math.atan2(math.hypot(right, up), depth)
-        if math.cos(angle + radius) < HORIZON or angle + radius > math.pi:
+        reach, radius = math.hypot(right, up), math.radians(circle.radius_deg)
+        angle = math.atan2(reach, depth)
+        lowest = math.cos(angle + radius)
+        if lowest < HORIZON or angle + radius > math.pi:
             return None
-        # cos(angle + radius) cos(angle - radius), from the section of a cone with a plane
-        shape = math.cos(angle + radius) * math.cos(angle - radius)
+        # from the section of a cone with a plane
+        shape = lowest * math.cos(angle - radius)
         along = math.sin(radius) * math.cos(radius) / shape
         across = math.sin(radius) / math.sqrt(shape)
-        reach = math.hypot(right, up)
         ux, uy = (right / reach, up / reach) if reach > 0.0 else (1.0, 0.0)
         middle = self._pixels(depth * right / shape, depth * up / shape)
         return Ellipse(

@@ -14,6 +14,8 @@ from surveys.sky.pixels import PixelBox
 from surveys.sky.stencil import CenteredBox, Circle, Polygon, Range, Stencil
 
 MAX_NAME = 120
+# So near to a whole number of units the last digits of an angle decide.
+_NEAR = 1e-6
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+~-]+")
 _SUFFIX = re.compile(r"(\.(fits?|fts|fz|gz))+$", re.IGNORECASE)
 
@@ -33,14 +35,22 @@ def centre_deg(stencil: Stencil) -> tuple[float, float]:
 
 def position_name(ra_deg: float, dec_deg: float) -> str:
     """``Jhhmmss.ss±ddmmss.s``, truncated and not rounded, as the IAU asks."""
-    # The decimal number as it was written is cut, not its nearest binary one: 0.1 deg is 24 s, not 23.99.
-    hundredths = int(Decimal(repr(ra_deg % 360.0)) * 24000)
-    tenths = int(abs(Decimal(repr(dec_deg))) * 36000)
+    hundredths, tenths = _whole(ra_deg % 360.0, 24000), _whole(abs(dec_deg), 36000)
     minutes, ss = divmod(hundredths, 6000)
     arcminutes, arcs = divmod(tenths, 600)
-    ra = f"{minutes // 60:02d}{minutes % 60:02d}{ss // 100:02d}.{ss % 100:02d}"
-    dec = f"{arcminutes // 60:02d}{arcminutes % 60:02d}{arcs // 10:02d}.{arcs % 10}"
+    # The digits before the point, as one number.
+    ra = f"{minutes // 60 * 10000 + minutes % 60 * 100 + ss // 100:06d}.{ss % 100:02d}"
+    dec = f"{arcminutes // 60 * 10000 + arcminutes % 60 * 100 + arcs // 10:06d}.{arcs % 10}"
     return f"J{ra}{'-' if dec_deg < 0 else '+'}{dec}"
+
+
+def _whole(degrees: float, per_degree: int) -> int:
+    """Count the whole units of an angle."""
+    units = degrees * per_degree
+    if abs(units - round(units)) < _NEAR:
+        # The decimal number as it was written is cut, not its nearest binary one: 0.1 deg is 24 s, not 23.99.
+        return int(Decimal(repr(degrees)) * per_degree)
+    return int(units)
 
 
 def product_name(record: ImageRecord, stencil: Stencil | None, grid: PixelBox, planes: str = "") -> str:

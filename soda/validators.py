@@ -38,13 +38,15 @@ def of_images(plan: CutoutPlan, records: Sequence[ImageRecord], survey: Survey, 
     says of their pixels today.
     """
     facts: list[str | float | None] = [plan.request.canonical, made_by]
+    modified_s = 0.0
     for piece, record in zip(plan.pieces, records, strict=True):
-        facts += [piece.artifact_id, piece.file_size, piece.mtime_ns, record.indexed_at.timestamp()]
-        facts += [record.pixel_scale_deg, record.nodata]
+        indexed_s = record.indexed_at.timestamp()
+        facts += (piece.artifact_id, piece.file_size, piece.mtime_ns, indexed_s)
+        facts += (record.pixel_scale_deg, record.nodata)
+        modified_s = max(modified_s, record.file.mtime_ns / 1e9, indexed_s)
     if not plan.is_plain:
         # What else decides of them: all options, grids, offsets, factors, layers; and what is declared.
         facts += [repr(plan.request), repr(plan.parts), repr(survey)]
-    modified_s = max(max(r.file.mtime_ns / 1e9, r.indexed_at.timestamp()) for r in records)
     return Validators(_digest(facts), modified_s)
 
 

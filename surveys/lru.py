@@ -38,8 +38,8 @@ class Lru(Generic[K, V]):
         self,
         key: K,
         make: Callable[[], V],
-        valid: Callable[[V], bool] = lambda value: True,
-        worth: Callable[[V], bool] = lambda value: True,
+        valid: Callable[[V], bool] | None = None,
+        worth: Callable[[V], bool] | None = None,
     ) -> V:
         """Return the value of `key`; made (outside the lock) when it is missing or no longer `valid`.
 
@@ -47,11 +47,12 @@ class Lru(Generic[K, V]):
         """
         with self._lock:
             value = self._values.get(key)
-            if value is not None and valid(value):
+            if value is not None and (valid is None or valid(value)):
                 self._values.move_to_end(key)
                 return value
         value = make()
-        self._keep_it(key, value, worth)
+        if worth is None or worth(value):
+            self.put(key, value)
         return value
 
     def clear(self) -> None:
@@ -62,11 +63,8 @@ class Lru(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Keep a value that was made anyway."""
-        self._keep_it(key, value, lambda value: True)
-
-    def _keep_it(self, key: K, value: V, worth: Callable[[V], bool]) -> None:
         weight = self._weigh(value) if self._weigh else 1
-        if weight > self._keep or not worth(value):
+        if weight > self._keep:
             return
         with self._lock:
             replaced = self._values.pop(key, None)

@@ -306,7 +306,7 @@ class Catalog:
 
     def place(self, record: ImageRecord) -> str:
         """Where the file of an image is to be found; symbolic links may stand in the way."""
-        *others, last = (f"{root}/{record.file.path}" for root in self.survey(record.survey).roots)
+        *others, last = [f"{root}/{record.file.path}" for root in self.survey(record.survey).roots]
         return next(filter(os.path.exists, others), last)
 
     def path(self, record: ImageRecord) -> Path:

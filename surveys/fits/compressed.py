@@ -158,7 +158,7 @@ class RiceReader(_TileReader):
     ) -> None:
         super().__init__(record, box, ranges)
         self._layout, self._file = layout, file
-        native = np.dtype(DTYPES[record.bitpix]).newbyteorder("=")
+        native = DTYPES[record.bitpix].newbyteorder("=")
         self._dtype = native if record.bitpix < 0 else np.dtype(np.int32)
         # Axes of length 1 change no order; the others are filled up to the four of the kernel.
         axes = [axis for axis, length in enumerate(record.shape) if length > 1]

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from io import BufferedReader
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from isal import igzip, igzip_lib
@@ -25,7 +24,10 @@ from surveys.plan import Ranges
 from surveys.sky.pixels import PixelBox
 
 Pixels = NDArray[Any]
-DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+DTYPES: dict[int, np.dtype[Any]] = {
+    bitpix: np.dtype(code)
+    for bitpix, code in ((8, ">u1"), (16, ">i2"), (32, ">i4"), (64, ">i8"), (-32, ">f4"), (-64, ">f8"))
+}
 _INFLATE_BYTES = 1 << 20
 # isal declares its error as an object, not as a class.
 INFLATE_ERRORS = (OSError, EOFError, cast("type[Exception]", igzip_lib.IsalError))
@@ -39,8 +41,7 @@ def taken_of(record: ImageRecord, ranges: Ranges) -> list[range]:
     return taken
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """The axes of an image, gathered about its two celestial ones.
 
     An array of pixels has the shape (planes, y, between, x, within): axes slower than y, y itself, axes
@@ -56,9 +57,11 @@ class Frame:
     @classmethod
     def of(cls, record: ImageRecord, ranges: Ranges = ()) -> Frame:
         """Gather the axes of an image, or of the part of it that some ranges of its other axes make."""
-        x = len(record.shape) - 1 - record.x_axis
-        y = len(record.shape) - 1 - record.y_axis
         shape = record.shape
+        if len(shape) == 2:
+            return cls(1, shape[0], 1, shape[1], 1)
+        x = len(shape) - 1 - record.x_axis
+        y = len(shape) - 1 - record.y_axis
         if ranges:
             shape = tuple(len(taken) for taken in taken_of(record, ranges))
         return cls(
@@ -75,8 +78,7 @@ class Frame:
         return planes, rows, self.between, columns, self.within
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
+class Strip(NamedTuple):
     """A range of planes (of those taken, not of the file) and of rows, 0-based and half-open."""
 
     plane0: int
@@ -193,7 +195,6 @@ class _RowReader:
 
     def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
         self.frame = Frame.of(record)
-        self.name = record.file.name
         self.offset = record.data_offset
         pixel = self.frame.within * (abs(record.bitpix) // 8)
         self.line_bytes = self.frame.nx * pixel
@@ -227,7 +228,7 @@ class PlainReader(_RowReader):
         """Copy the wanted part of each line."""
         lines = self.lines_of(out)
         offset = self.start_of(strip.plane0, strip.y0) + self.skip
-        if out.flags.c_contiguous and lines.shape[3] == self.line_bytes:
+        if lines.shape[3] == self.line_bytes and out.flags.c_contiguous:
             planes, rows, between, _ = lines.shape
             lines = lines.reshape(planes, 1, 1, rows * between * self.line_bytes)
         self.file.copy_lines(offset, (self.row_bytes * self.frame.ny, self.row_bytes, self.line_bytes), lines)
@@ -238,6 +239,7 @@ class GzipReader(_RowReader):
 
     def __init__(self, record: ImageRecord, box: PixelBox, file: OpenFile) -> None:
         super().__init__(record, box, file)
+        self._name = record.file.name
         self._raw: BufferedReader = file.stream()
         self._stream: BinaryIO = igzip.open(self._raw, "rb")  # type: ignore[no-untyped-call]
         self._position = 0
@@ -269,9 +271,9 @@ class GzipReader(_RowReader):
         try:
             data = self._stream.read(count)
         except INFLATE_ERRORS as error:
-            raise BrokenImage(f"{self.name} cannot be inflated: it is cut short or corrupt.") from error
+            raise BrokenImage(f"{self._name} cannot be inflated: it is cut short or corrupt.") from error
         if len(data) < count:
-            raise BrokenImage(f"{self.name} is shorter than its header says.")
+            raise BrokenImage(f"{self._name} is shorter than its header says.")
         self._position += count
         return data
 

@@ -78,8 +78,8 @@ class OpenFile:
             Shape (planes, rows, lines, bytes of a line), any strides but on its last axis.
         """
         planes, rows, lines, width = out.shape
-        end = offset + sum((n - 1) * s for n, s in zip(out.shape, strides, strict=False)) + width
-        self._check_end(end)
+        last = offset + (planes - 1) * strides[0] + (rows - 1) * strides[1] + (lines - 1) * strides[2]
+        self._check_end(last + width)
         cold = self._is_cold(offset, strides[1], rows)
         if self._map is not None and not cold:
             np.copyto(out, np.ndarray(out.shape, np.uint8, self._map, offset, (*strides, 1)))

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from surveys.errors import StaleImage, UnknownDataset
 from surveys.fits.checksum import Checksum
@@ -26,7 +25,7 @@ from surveys.fits.product import DEFAULT_SITE, Product, Site, describe_plan
 from surveys.fits.source import OpenFile, Source
 from surveys.identifiers import is_layer
 from surveys.image import ImageRecord
-from surveys.plan import CutoutPlan, Piece
+from surveys.plan import CutoutPlan, Described, Piece
 
 if TYPE_CHECKING:
     from surveys.alerts.reading import StampCatalog
@@ -63,22 +62,6 @@ class Workshop:
 
 
 WORKSHOP = Workshop()
-
-
-class Described(Protocol):
-    """A product that is known but for its pixels."""
-
-    @property
-    def file_name(self) -> str:
-        """Name to save it under, without any folder."""
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of all of it; None where only making it can tell."""
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What is to be known of its pixels beside what the plan says, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,17 +320,17 @@ def _stamp(plan: CutoutPlan, catalog: Catalog, site: Site) -> CutoutResult:
 
 def _make(product: Product, file: OpenFile) -> tuple[bytes, int]:
     """Return the whole product, and how many of its pixels hold data."""
-    # The bytes of a BytesIO can be filled in place, and taken out without a copy once nothing refers to them.
+    # The bytes of a BytesIO can be filled in place, and taken out without a copy.
     memory = BytesIO(bytes(product.size))
-    valid = _make_into(np.frombuffer(memory.getbuffer(), np.uint8), product, file)
+    valid = _make_into(memory.getbuffer(), product, file)
     return memory.getvalue(), valid
 
 
-def _make_into(buffer: NDArray[np.uint8], product: Product, file: OpenFile) -> int:
+def _make_into(buffer: memoryview, product: Product, file: OpenFile) -> int:
     """Write the whole product, and return how many of its pixels hold data."""
     start, frame, grid = product.header_size, product.frame, product.grid
-    pixels = buffer[start : start + product.data_size].view(product.dtype)
-    pixels = pixels.reshape(frame.shape(frame.planes, grid.height, grid.width))
+    shape = frame.shape(frame.planes, grid.height, grid.width)
+    pixels: Pixels = np.ndarray(shape, product.dtype, buffer, start)
     valid = 0 if product.must_count else product.pixels
     with open_reader(product.record, product.inside, file, product.cut.ranges) as reader:
         for strip in product.strips(STRIP_BYTES):
@@ -355,12 +338,14 @@ def _make_into(buffer: NDArray[np.uint8], product: Product, file: OpenFile) -> i
             product.fill(reader, strip, part)
             if product.must_count:
                 valid += product.count_valid(part)
-    total = Checksum()
+    data_sum = 0
     if product.request.checksum:
-        total.add(buffer[start : start + product.unit_size])
+        total = Checksum()
+        total.add(np.frombuffer(buffer, np.uint8, product.unit_size, start))
+        data_sum = total.value
     if product.tables:
-        buffer[start + product.unit_size :] = np.frombuffer(product.tables, np.uint8)
-    buffer[:start] = np.frombuffer(product.header(valid, total.value), np.uint8)
+        buffer[start + product.unit_size :] = product.tables
+    buffer[:start] = product.header(valid, data_sum)
     return valid
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from surveys.request import CutoutRequest, Cuts, Interval, MosaicOptions, PictureOptions
 from surveys.sky.pixels import PixelBox
@@ -139,6 +139,22 @@ class Cost:
     bytes_out: int
 
 
+class Described(Protocol):
+    """A product that is known but for its pixels."""
+
+    @property
+    def file_name(self) -> str:
+        """Name to save it under, without any folder."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all of it; None where only making it can tell."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known of its pixels beside what the plan says, a sentence each."""
+
+
 @dataclass(frozen=True, slots=True)
 class CutoutPlan:
     """What will be read and made; JSON-serialisable by `to_json`, no pixel was looked at.
@@ -157,6 +173,9 @@ class CutoutPlan:
     stamps
         Of a survey of alerts, whose plans have no parts: what is taken of which alerts, in the order of the
         product.
+    described
+        The product, where it was described for its size, so that it need not be again. It follows from the
+        plan, and is neither compared with it nor written.
     """
 
     request: CutoutRequest
@@ -165,15 +184,14 @@ class CutoutPlan:
     cost: Cost
     stamps: tuple[Stamp, ...] = ()
     plan_version: int = PLAN_VERSION
+    described: Described | None = field(default=None, repr=False, compare=False)
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """What is read, of all parts."""
-        return (
-            self.parts[0].pieces
-            if len(self.parts) == 1
-            else tuple(p for part in self.parts for p in part.pieces)
-        )
+        if len(self.parts) == 1:
+            return self.parts[0].pieces
+        return tuple(piece for part in self.parts for piece in part.pieces)
 
     @property
     def is_empty(self) -> bool:
@@ -194,13 +212,10 @@ class CutoutPlan:
     @property
     def is_plain(self) -> bool:
         """Whether the product is a FITS file of pixels of one image as they are, and nothing else."""
-        return (
-            len(self.parts) == 1
-            and self.parts[0].method == "copy"
-            and len(self.parts[0].pieces) == 1
-            and self.request.picture is None
-            and self.request.detail == "image"
-        )
+        request, parts = self.request, self.parts
+        if len(parts) != 1 or request.picture is not None or request.detail != "image":
+            return False
+        return parts[0].method == "copy" and len(parts[0].pieces) == 1
 
     @property
     def is_stored(self) -> bool:
@@ -246,7 +261,8 @@ class CutoutPlan:
 
     def to_json(self) -> str:
         """Write the plan as one line of JSON, keys in a fixed order; infinities as ``Infinity``."""
-        plan = asdict(self)
+        plan = asdict(replace(self, described=None))
+        del plan["described"]
         if (stencil := self.request.stencil) is not None:
             plan["request"]["stencil"]["shape"] = type(stencil).__name__
         return json.dumps(plan, separators=(",", ":"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from surveys.access import EVERYBODY, Reader
 from surveys.alerts.planner import check_alerts, plan_stamps
 from surveys.cube.ranges import depth_of as planes_in
 from surveys.errors import AccessDenied, RequestFault
-from surveys.fits.product import DEFAULT_SITE, Site, fits_size
+from surveys.fits.product import DEFAULT_SITE, Site, describe
 from surveys.index.catalog import Catalog
 from surveys.picture.look import look_of
 from surveys.plan import Cost, CutoutPlan, Grid, Part
@@ -122,6 +121,8 @@ def _planned(
     generation = catalog.generation(survey.name)
     if len(rest) >= 2:
         found = in_image(request, catalog.record(request.dataset, generation))
+        if found is not None and _is_copied(request):
+            return _plan_image(request, generation, at_the_edge(request, found), catalog, limits, site)
         tiles = [] if found is None else [one_image(survey.band(found.record.band), found)]
     else:
         tiles = _tiles(request, survey, rest[0] if rest else None, catalog, generation, limits, reader)
@@ -129,7 +130,7 @@ def _planned(
         return CutoutPlan(request, generation, (), Cost(0, 0, 0))
     if request.picture is not None:
         look_of(request, survey)  # refuses what cannot be drawn
-    if (only := _single(request, tiles)) is not None:
+    if len(tiles) == 1 and _is_copied(request) and (only := holder_of(request, tiles[0])) is not None:
         return _plan_image(request, generation, at_the_edge(request, only), catalog, limits, site)
     if request.picture is not None:
         drafts = draft_picture(request, request.picture, tiles, limits)
@@ -178,11 +179,9 @@ def _tiles(
     return [the_only_exposure(tiles)] if tiles and search.wants_one else tiles
 
 
-def _single(request: CutoutRequest, tiles: Sequence[Tiles]) -> Overlap | None:
-    """Return the image that is cut as it is: the most frequent request, and the fastest."""
-    if len(tiles) > 1 or request.picture is not None or request.mosaic.grid != "native":
-        return None
-    return holder_of(request, tiles[0]) if request.detail == "image" else None
+def _is_copied(request: CutoutRequest) -> bool:
+    """Whether an image that has all there is is cut as it is: the most frequent request, and the fastest."""
+    return request.picture is None and request.mosaic.grid == "native" and request.detail == "image"
 
 
 def _plan_image(
@@ -199,12 +198,11 @@ def plan_copy(
     """Plan a file of the pixels of one image as they are; whether it is allowed was decided before."""
     record = found.record
     cut = cut_of(request, record)
-    depth = planes_in(record, cut.ranges)
-    bytes_out = fits_size(record, found.grid, request, catalog, site, not found.whole, cut)
-    cost = Cost(found.inside.pixels * depth, found.grid.pixels * depth, bytes_out)
+    product = describe(record, found.grid, request, catalog, site, not found.whole, cut)
+    cost = Cost(found.inside.pixels * product.frame.depth, product.pixels, product.size)
     piece = piece_of(record, found.inside, cut)
     part = Part(record.band, (piece,), Grid(found.grid), "copy", not found.whole, cut.remarks)
-    return CutoutPlan(request, generation, (part,), cost)
+    return CutoutPlan(request, generation, (part,), cost, described=product)
 
 
 def check_filters(request: CutoutRequest, survey: Survey) -> None:
@@ -215,6 +213,8 @@ def check_filters(request: CutoutRequest, survey: Survey) -> None:
     RequestFault
         With the bands there are.
     """
+    if not request.filters:
+        return
     known = [band.label for band in survey.bands]
     for label in request.filters:
         if label not in known:

@@ -17,14 +17,16 @@ import numpy as np
 
 from surveys.cube.ranges import WHOLE, AxisCut, label_of, side_tables
 from surveys.fits.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
-from surveys.fits.header import BLOCK, HeaderTemplate, end_header
+from surveys.fits.hdus import padded
+from surveys.fits.header import end_header
 from surveys.fits.naming import product_name
 from surveys.fits.provenance import DEFAULT_SITE as DEFAULT_SITE
 from surveys.fits.provenance import HeaderTexts as HeaderTexts
 from surveys.fits.provenance import Site as Site
 from surveys.fits.provenance import axes_of as axes_of
 from surveys.fits.provenance import is_masked as is_masked
-from surveys.fits.provenance import last_cards, promotion, set_checksums, source_template
+from surveys.fits.provenance import last_cards, promotion, source_template, with_checksums
+from surveys.fits.template import Axes, HeaderTemplate
 from surveys.image import ImageRecord
 from surveys.lru import Lru
 from surveys.plan import CutoutPlan
@@ -53,11 +55,15 @@ class Product:
     frame
         The axes of the image.
     inside
-        The part of `grid` inside the image.
+        The part of `grid` inside the image; `grid` itself if that is all.
     bitpix
         Of the product.
     template, tail
         The two parts of its header.
+    pixels
+        Their number, all axes counted.
+    size
+        Bytes of the whole product.
     cut
         What is taken of the axes beside those of the sky.
     tables
@@ -76,16 +82,13 @@ class Product:
     inside: PixelBox
     bitpix: int
     template: HeaderTemplate
-    tail: bytes
+    tail: str
+    pixels: int
+    size: int
     cut: AxisCut = WHOLE
     tables: bytes = b""
     padding: float | None = None
     site: Site = DEFAULT_SITE
-
-    @property
-    def rest(self) -> tuple[object, ...]:
-        """What beside the request and the image decides of it."""
-        return self.grid, self.site, self.clipped, self.cut, self.padding
 
     @property
     def file_name(self) -> str:
@@ -101,12 +104,7 @@ class Product:
     @property
     def header_size(self) -> int:
         """Bytes of the header."""
-        return len(self.template.text) + len(self.tail)
-
-    @property
-    def pixels(self) -> int:
-        """Number of pixels, all axes counted."""
-        return self.grid.pixels * self.frame.depth
+        return self.template.size + len(self.tail)
 
     @property
     def data_size(self) -> int:
@@ -114,19 +112,14 @@ class Product:
         return self.pixels * abs(self.bitpix) // 8
 
     @property
-    def size(self) -> int:
-        """Bytes of the whole product."""
-        return self.header_size + self.unit_size + len(self.tables)
-
-    @property
     def unit_size(self) -> int:
         """Bytes of the pixels in whole blocks."""
-        return -(-self.data_size // BLOCK) * BLOCK
+        return padded(self.data_size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels, big-endian."""
-        return np.dtype(DTYPES[self.bitpix])
+        return DTYPES[self.bitpix]
 
     @property
     def must_count(self) -> bool:
@@ -143,22 +136,17 @@ class Product:
         data_sum
             Checksum of the data, used where the request asks for one.
         """
-        text = bytearray(self.header_size)
         values = {
             "nx": self.grid.width,
             "ny": self.grid.height,
             "x0": self.grid.x0,
             "y0": self.grid.y0,
-            "clipped": self.clipped,
             "frac_ok": valid / self.pixels,
         }
         for axis, first, end, step in self.cut.ranges:
             values |= {f"n{axis}": len(range(first, end, step)), f"o{axis}": first}
-        self.template.write(text, values)
-        text[len(self.template.text) :] = self.tail
-        if self.request.checksum:
-            set_checksums(text, len(self.template.text), data_sum)
-        return bytes(text)
+        header = (self.template.write(values) + self.tail).encode("ascii")
+        return with_checksums(header, self.template.size, data_sum) if self.request.checksum else header
 
     def strips(self, limit: int) -> Iterator[Strip]:
         """Cut the product in strips of about `limit` bytes."""
@@ -172,7 +160,7 @@ class Product:
 
         `out` has the shape of `Frame.shape`, contiguous, and the type of the product.
         """
-        if self.grid == self.inside and self.bitpix == self.record.bitpix:
+        if self.inside is self.grid and self.bitpix == self.record.bitpix:
             reader.read(strip, out)
         else:
             self._fill_around(reader, strip, out)
@@ -238,17 +226,12 @@ def _blank_of(record: ImageRecord) -> int | None:
     return record.blank if limits.min <= record.blank <= limits.max else None
 
 
-# A request asks twice: to plan, for the size, and to cut. It is the same object both times, and to compare
-# two requests takes longer than all else that is done here.
-_products: Lru[tuple[int, int], Product] = Lru(128)
-
-
 def bitpix_of(record: ImageRecord, grid: PixelBox, request: CutoutRequest) -> int:
     """Return BITPIX of the product: the record's own, unless integers without BLANK are to be blanked."""
-    blanked = grid.clip(record.nx, record.ny) != grid or is_masked(request)
-    if blanked and record.bitpix > 0 and _blank_of(record) is None:
-        return _PROMOTED[record.bitpix]
-    return record.bitpix
+    if record.bitpix < 0 or _blank_of(record) is not None:
+        return record.bitpix
+    blanked = grid.clip(record.nx, record.ny) is not grid or is_masked(request)
+    return _PROMOTED[record.bitpix] if blanked else record.bitpix
 
 
 def describe(
@@ -265,31 +248,45 @@ def describe(
 
     Pixels that do not exist have the physical value `padding`, by default NaN or BLANK.
     """
-    rest = (grid, site, clipped, cut, padding)
-    return _products.get(
-        (id(request), id(record)),
-        lambda: _describe(record, grid, request, catalog, site, clipped, cut, padding),
-        lambda known: known.request is request and known.record is record and known.rest == rest,
-    )
-
-
-def _describe(
-    record: ImageRecord,
-    grid: PixelBox,
-    request: CutoutRequest,
-    catalog: HeaderTexts,
-    site: Site,
-    clipped: bool,
-    cut: AxisCut,
-    padding: float | None,
-) -> Product:
     inside = grid.clip(record.nx, record.ny)
     if inside is None:
         raise ValueError("the box has no pixel of the image")
     bitpix = bitpix_of(record, grid, request) if padding is None else record.bitpix
-    centred = request.stencil is not None
     tables = side_tables(record, cut.ranges, request.checksum)
     axes = axes_of(record, cut, bool(tables))
+    template = _template_of(record, bitpix, request.stencil is not None, clipped, catalog, site, axes)
+    tail = end_header(last_cards(record, grid, request, bitpix, site, cut), template.size)
+    frame = Frame.of(record, cut.ranges)
+    pixels = grid.pixels * frame.depth
+    unit_size = padded(pixels * abs(bitpix) // 8)
+    return Product(
+        record,
+        request,
+        grid,
+        clipped,
+        frame,
+        inside,
+        bitpix,
+        template,
+        tail,
+        pixels,
+        template.size + len(tail) + unit_size + len(tables),
+        cut,
+        tables,
+        padding,
+        site,
+    )
+
+
+def _template_of(
+    record: ImageRecord,
+    bitpix: int,
+    centred: bool,
+    clipped: bool,
+    catalog: HeaderTexts,
+    site: Site,
+    axes: Axes,
+) -> HeaderTemplate:
     key = (
         record.file,
         record.hdu,
@@ -298,44 +295,27 @@ def _describe(
         record.indexed_at,
         bitpix,
         centred,
+        clipped,
         site,
         axes,
     )
-    template = _templates.get(key, lambda: source_template(record, bitpix, centred, catalog, site, axes))
-    tail = last_cards(record, grid, request, bitpix, site, cut)
-    return Product(
-        record,
-        request,
-        grid,
-        clipped,
-        Frame.of(record, cut.ranges),
-        inside,
-        bitpix,
-        template,
-        end_header(tail, len(template.text)),
-        cut,
-        tables,
-        padding,
-        site,
-    )
+    return _templates.get(key, lambda: source_template(record, bitpix, centred, clipped, catalog, site, axes))
 
 
 def describe_plan(plan: CutoutPlan, record: ImageRecord, catalog: HeaderTexts, site: Site) -> Product:
-    """Describe the product of a plan of one piece."""
-    if plan.grid is None:
-        raise ValueError("an empty plan makes no product")
-    cut = AxisCut(plan.pieces[0].ranges, plan.remarks)
-    return describe(record, plan.grid, plan.request, catalog, site, plan.clipped, cut)
-
-
-def fits_size(
-    record: ImageRecord,
-    grid: PixelBox,
-    request: CutoutRequest,
-    catalog: HeaderTexts,
-    site: Site = DEFAULT_SITE,
-    clipped: bool = False,
-    cut: AxisCut = WHOLE,
-) -> int:
-    """Return the bytes of the product, exactly; opens no file."""
-    return describe(record, grid, request, catalog, site, clipped, cut).size
+    """Describe the product of a plan of one piece; one that was described when it was planned is that."""
+    (part,), known = plan.parts, plan.described
+    (piece,), grid = part.pieces, part.grid.box
+    if (
+        isinstance(known, Product)
+        and known.record is record
+        and known.request is plan.request
+        and known.grid is grid
+        and known.clipped is part.clipped
+        and known.cut.ranges is piece.ranges
+        and known.cut.remarks is part.remarks
+        and known.site is site
+    ):
+        return known
+    cut = AxisCut(piece.ranges, plan.remarks)
+    return describe(record, grid, plan.request, catalog, site, part.clipped, cut)

@@ -11,8 +11,9 @@ import numpy as np
 from surveys.cube.axes import the_axis
 from surveys.cube.ranges import AxisCut
 from surveys.fits.checksum import Checksum, encode
-from surveys.fits.header import CARD, NO_AXES, Axes, HeaderTemplate, Value, build_template, card, history
+from surveys.fits.header import CARD, Value, card, history
 from surveys.fits.naming import centre_deg
+from surveys.fits.template import NO_AXES, Axes, HeaderTemplate, build_template
 from surveys.image import ImageRecord
 from surveys.request import CutoutRequest
 from surveys.sky.pixels import PixelBox
@@ -63,9 +64,23 @@ def axes_of(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
 
 
 def source_template(
-    record: ImageRecord, bitpix: int, centred: bool, catalog: HeaderTexts, site: Site, axes: Axes
+    record: ImageRecord,
+    bitpix: int,
+    centred: bool,
+    clipped: bool,
+    catalog: HeaderTexts,
+    site: Site,
+    axes: Axes,
 ) -> HeaderTemplate:
-    """Make the template of the products of an image; `centred`: the request names a place."""
+    """Make the template of the products of an image.
+
+    Parameters
+    ----------
+    centred
+        Whether the request names a place.
+    clipped
+        Whether that reaches beyond the image.
+    """
     set_later = ["CUT_URL", "RA_OBJ", "DEC_OBJ"] if centred else ["CUT_URL"]
     provenance: list[tuple[str, Value, str]] = [
         ("ORIGIN", site.origin, "who made this file"),
@@ -79,7 +94,8 @@ def source_template(
     ]
     if record.file.sha256:
         provenance.insert(6, ("ORIG_SHA", record.file.sha256, "SHA-256 of the source file"))
-    return build_template(record, catalog.header_text(record), bitpix, set_later, provenance, axes)
+    text = catalog.header_text(record)
+    return build_template(record, text, bitpix, set_later, provenance, clipped, axes)
 
 
 def last_cards(
@@ -134,14 +150,13 @@ def _section(record: ImageRecord, grid: PixelBox, cut: AxisCut) -> str:
     return f"[{','.join(parts)}]"
 
 
-def set_checksums(header: bytearray, start: int, data_sum: int) -> None:
+def with_checksums(header: bytes, start: int, data_sum: int) -> bytes:
     """Write DATASUM, then CHECKSUM, which makes the sum of the whole HDU -0; both stand at `start`."""
-    checksum = checksum_cards(encode(0xFFFFFFFF), str(data_sum))
-    header[start : start + len(checksum)] = checksum
+    cards = checksum_cards(encode(0xFFFFFFFF), str(data_sum))
+    before, after = header[:start], header[start + len(cards) :]
     total = Checksum(data_sum)
-    total.add(np.frombuffer(bytes(header), np.uint8))
-    checksum = checksum_cards(encode(total.value), str(data_sum))
-    header[start : start + len(checksum)] = checksum
+    total.add(np.frombuffer(before + cards + after, np.uint8))
+    return before + checksum_cards(encode(total.value), str(data_sum)) + after
 
 
 def checksum_cards(checksum: str, data_sum: str) -> bytes:

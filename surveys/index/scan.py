@@ -24,7 +24,7 @@ from lsst.sphgeom import Region
 from surveys.cube.axes import axes_to_cut
 from surveys.cube.extent import times_of_axis, wavelengths_of
 from surveys.errors import ImageRefused
-from surveys.fits.header import unshiftable_card
+from surveys.fits.template import unshiftable_card
 from surveys.image import SideTable
 from surveys.index.cards import celestial_axes, image_header, wcs_cards
 from surveys.index.cells import cells_of

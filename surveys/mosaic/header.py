@@ -12,9 +12,10 @@ import numpy as np
 
 from surveys.cube.ranges import AxisCut, label_of
 from surveys.fits.hdus import CHECKSUM, Card, HduHeader, Late, header_of, keyword_of, lines_of
-from surveys.fits.header import CARD, Value, build_template, card, history
+from surveys.fits.header import CARD, Value, card, history
 from surveys.fits.naming import centre_deg
 from surveys.fits.product import Site, axes_of, is_masked
+from surveys.fits.template import build_template
 from surveys.image import ImageRecord
 from surveys.mosaic.cards import common_cards, is_wcs, numbers_of, only, without
 from surveys.mosaic.compose import Composition, Input
@@ -117,16 +118,15 @@ def mosaic_header(facts: MosaicFacts, lines: Sequence[str] | None = None) -> Hdu
         facts.bitpix,
         (),
         [*_provenance(facts), *_methods(facts)],
+        part.clipped,
         axes_of(facts.reference, cut, extended=False),
         on_source=not own_grid,
     )
     box = part.grid.box
-    header = bytearray(len(template.text))
-    values = {"nx": box.width, "ny": box.height, "x0": box.x0, "y0": box.y0, "clipped": part.clipped}
+    values = {"nx": box.width, "ny": box.height, "x0": box.x0, "y0": box.y0, "frac_ok": 0.0}
     for axis, first, end, step in cut.ranges:
         values |= {f"n{axis}": len(range(first, end, step)), f"o{axis}": first}
-    template.write(header, values | {"frac_ok": 0.0})
-    made = header_of(header.decode("ascii"))
+    made = header_of(template.write(values))
     late = Late(FRAC_OK, "fraction of the pixels that hold data")
     cards: list[Card] = list(made.with_late(late).cards)
     if facts.saturations:

@@ -16,8 +16,12 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from surveys.errors import BrokenImage, StaleImage
-from surveys.execute import IN_MEMORY_BYTES, STRIP_BYTES, execute
+from surveys.execute import IN_MEMORY_BYTES, STRIP_BYTES, describe_cutout, execute
+from surveys.fits.product import DEFAULT_SITE
 from surveys.fits.source import Source
+from surveys.plan import CutoutPlan, Grid
+from surveys.planner import plan_copy
+from surveys.planning.images import Overlap
 from surveys.sky.pixels import PixelBox
 from tests.support.tiles import (
     FileCatalog,
@@ -58,6 +62,27 @@ def test_every_request_has_a_header_of_its_own(catalog: FileCatalog) -> None:
             plan = replace(plan, parts=(replace(plan.parts[0], clipped=clipped),))
             header = open_product(execute(plan, catalog, source).tobytes()).header
             assert (header["X0"], header["CLIPPED"], header["CUT_URL"]) == (x + 1, clipped, f"sync?ID={x}")
+
+
+def test_a_plan_that_is_changed_is_described_anew(catalog: FileCatalog) -> None:
+    record, source = catalog.artifact(1), Source()
+    request = plan_of(record, BOX).request
+    plan = plan_copy(request, 1, Overlap(record, BOX, BOX, True), catalog, DEFAULT_SITE)
+    assert describe_cutout(plan, catalog) is plan.described
+    assert plan == (read := CutoutPlan.from_json(plan.to_json()))
+    assert read.described is None
+    assert execute(read, catalog, source).tobytes() == execute(plan, catalog, source).tobytes()
+    part = plan.parts[0]
+    for changed, keyword, value in (
+        (replace(plan, parts=(replace(part, clipped=True),)), "CLIPPED", True),
+        (replace(plan, parts=(replace(part, grid=Grid(PixelBox(9, 30, 20, 50))),)), "X0", 10),
+        (replace(plan, parts=(replace(part, remarks=("so",)),)), "HISTORY", "so"),
+        (replace(plan, request=replace(request, canonical="sync?ID=y")), "CUT_URL", "sync?ID=y"),
+    ):
+        header = open_product(execute(changed, catalog, source).tobytes()).header
+        assert value in (header[keyword] if keyword == "HISTORY" else (header[keyword],))
+    elsewhere = execute(plan, catalog, source, replace(DEFAULT_SITE, origin="Elsewhere"))
+    assert open_product(elsewhere.tobytes()).header["ORIGIN"] == "Elsewhere"
 
 
 def test_a_file_that_changed_since_it_was_indexed_is_stale(catalog: FileCatalog) -> None:

@@ -88,7 +88,7 @@ def test_history_of_any_length_comes_back(text: str) -> None:
 def test_a_header_ends_with_its_block(count: int, before: int) -> None:
     end = end_header(" " * 80 * count, before)
     assert (before + len(end)) % BLOCK == 0
-    assert end[80 * count : 80 * count + 80] == b"END".ljust(80)
+    assert end[80 * count : 80 * count + 80] == "END".ljust(80)
     assert len(end) - 80 * count <= BLOCK
 
 
@@ -185,6 +185,18 @@ def test_reference_pixels_are_shifted_in_place_with_their_comments(tmp_path: Pat
     assert (header["CRPIX1"], header["CRPIX2"]) == (31.25, 13.0)
     assert header.comments["CRPIX1"] == "its comment"
     assert list(header)[5:7] == ["CRPIX1", "CRPIX2"]
+
+
+@pytest.mark.parametrize("comment", ["", "its comment", "x" * 47])
+@pytest.mark.parametrize(
+    "crpix", [10.25, 10.0, 10.000123456789012, 10.00000001, 9.999876543210988, 2.5e17, -123456.78901234]
+)
+def test_numbers_are_written_as_in_any_card(tmp_path: Path, crpix: float, comment: str) -> None:
+    """Long ones, and those with an exponent, too: they may leave no room for the comment."""
+    cards = [one for one in TAN if not one[0].startswith("CRPIX")]
+    header = product(tmp_path, (("CRPIX1", crpix, comment), ("CRPIX2", 33.75, "another"), *cards))
+    assert str(header.cards["CRPIX1"].image) == card("CRPIX1", crpix - BOX.x0, comment)
+    assert str(header.cards["CRPIX2"].image) == card("CRPIX2", 33.75 - BOX.y0, "another")
 
 
 def test_a_reference_pixel_left_at_its_default_is_shifted_too(tmp_path: Path) -> None:

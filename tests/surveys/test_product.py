@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from surveys.execute import describe_cutout, execute, product_size
 from surveys.fits.checksum import Checksum
 from surveys.fits.naming import centre_deg, position_name, product_name
-from surveys.fits.product import DEFAULT_SITE, Site, describe, fits_size
+from surveys.fits.product import DEFAULT_SITE, Site, describe
 from surveys.fits.source import Source
 from surveys.image import ImageRecord
 from surveys.request import CutoutRequest
@@ -309,7 +309,7 @@ def test_the_size_is_known_before_a_file_is_opened(
     assert product_size(plan, catalog) == len(content)
     assert describe_cutout(plan, catalog).size == len(content)
     assert plan.grid is not None
-    assert fits_size(record, plan.grid, plan.request, catalog) == len(content)
+    assert describe(record, plan.grid, plan.request, catalog, DEFAULT_SITE).size == len(content)
 
 
 @pytest.mark.parametrize(
@@ -359,4 +359,4 @@ def test_the_centre_of_a_stencil(stencil: Stencil, centre: tuple[float, float]) 
 def test_a_box_without_a_pixel_of_the_image_is_no_product(tmp_path: Path) -> None:
     catalog, record = catalog_of(tmp_path, ramp(SHAPE))
     with pytest.raises(ValueError, match="no pixel"):
-        fits_size(record, PixelBox(120, 130, 0, 5), box_request(), catalog)
+        describe(record, PixelBox(120, 130, 0, 5), box_request(), catalog, DEFAULT_SITE)

@@ -189,11 +189,14 @@ def _work(settings: Settings, lanes: Sequence[Lane]) -> None:
     from config.database import make_engine
     from config.jobs import job_types_of, redis_url, result_store
     from uws.bell import Bell
+    from uws.memory import spare_the_collector
     from uws.worker import Worker
 
     engine = make_engine(settings.data.engine_url)
     bell = Bell(redis_url(settings))
-    Worker(engine, job_types_of(settings), result_store(settings), bell, settings.jobs, lanes).run()
+    worker = Worker(engine, job_types_of(settings), result_store(settings), bell, settings.jobs, lanes)
+    spare_the_collector()
+    worker.run()
     bell.close()
     engine.dispose()
 

@@ -29,12 +29,12 @@ from dali.caller import ANONYMOUS
 from dali.errors import ProtocolError, ServerError, UsageError
 from dali.responses import TEXT, error_text
 from portal.position import parse_place
+from uws.memory import spare_the_collector
 
 #: Ports tried after the default one.
 NEXT_PORTS = 50
 BACKLOG = 1024
 SWITCH_INTERVAL_S = 0.0005
-GARBAGE_OBJECTS = 20_000
 LONGEST_REQUEST_LINE = 8190
 WARM_UP_AFTER_S = 5.0
 STREAMS_END_S = 2.0
@@ -132,11 +132,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         return create_app(self._settings)
 
     def _after_start(self, worker: Any) -> None:
-        # What is there now stays: the collector need not look at it again and again. Requests leave next to
-        # nothing behind, so it need not come after every few hundred objects either.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_OBJECTS)
+        spare_the_collector()
         # Loading takes a second of work: not at start, nor while the first client waits for it.
         load_kernels_soon(WARM_UP_AFTER_S, partial(_load_what_pages_need, worker.wsgi))
         if self._when_up is not None and worker.age == 1:

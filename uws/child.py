@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import errno
 import faulthandler
-import gc
 import logging
 import os
 import resource
@@ -27,7 +26,7 @@ from dali.errors import ProtocolError
 from uws.containers import ContainerWriter
 from uws.job import JobError, Row, RowReport, RowStatus, Stored, TaskKind, ended_by_engine
 from uws.jobtype import File, JobType, JobTypes, Outcome, Work
-from uws.memory import data_bytes, own_bytes
+from uws.memory import data_bytes, own_bytes, spare_the_collector
 from uws.params import gathered
 from uws.splitting import Drained, SplitWork, sources_of, storable, write, written_facts
 from uws.verdict import Answer, Left
@@ -37,8 +36,6 @@ from uws.verdict import Answer, Left
 ROW, BEGAN, DRAIN = range(3)
 CELLS = 3
 NO_ROW = -1
-#: The collector looks for garbage once so many objects have come.
-GARBAGE_OBJECTS = 20_000
 
 Cell = MutableSequence[int]
 
@@ -73,10 +70,7 @@ def serve(
     """Do tasks until the parent closes the pipe; the first thing sent says that the job types are there."""
     _confine(memory_bytes, parent)
     doer = Doer(types(), cell, memory_bytes, light_memory_bytes)
-    # The collector need not look at what is there again and again; a row leaves next to nothing behind.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
+    spare_the_collector()
     with contextlib.suppress(EOFError, BrokenPipeError):
         connection.send(True)
         while True:

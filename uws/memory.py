@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
+
+#: The collector of garbage looks once so many objects have come.
+GARBAGE_OBJECTS = 20_000
+
+
+def spare_the_collector() -> None:
+    """Have the collector of garbage leave alone what there is, and come less often.
+
+    For a process that has all it needs: to look through it takes a fifth of a second, again and again, and
+    requests and rows leave next to nothing behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def own_bytes(pid: int | None = None) -> int:

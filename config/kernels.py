@@ -24,6 +24,7 @@ import surveys.kernels
 #: Modules whose `warm_up` compiles or loads kernels.
 MODULES = (
     "surveys.fits.compressed",
+    "surveys.fits.missing",
     "surveys.kernels.resample",
     "surveys.kernels.area",
     "surveys.kernels.snappy",

@@ -19,6 +19,7 @@ from surveys.cube.ranges import WHOLE, AxisCut, label_of, side_tables
 from surveys.fits.cut import DTYPES, Frame, Pixels, Reader, Strip, strips
 from surveys.fits.hdus import padded
 from surveys.fits.header import end_header
+from surveys.fits.missing import count_nan
 from surveys.fits.naming import product_name
 from surveys.fits.provenance import DEFAULT_SITE as DEFAULT_SITE
 from surveys.fits.provenance import HeaderTexts as HeaderTexts
@@ -200,11 +201,12 @@ class Product:
 
     def count_valid(self, out: Pixels) -> int:
         """Pixels of `out` that hold data: neither NaN, nor BLANK, nor the declared value of no data."""
-        # Big-endian as it is: numpy turns it a little at a time, and needs no memory for a copy.
+        values = [value for value in (_blank_of(self.record), self._nodata) if value is not None]
+        if self.bitpix < 0 and not values:
+            return out.size - count_nan(out)
         empty = np.isnan(out) if self.bitpix < 0 else np.zeros(out.shape, bool)
-        for value in (_blank_of(self.record), self._nodata):
-            if value is not None:
-                empty |= out == value
+        for value in values:
+            empty |= out == value
         return int(out.size - np.count_nonzero(empty))
 
     @property

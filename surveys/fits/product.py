@@ -27,7 +27,7 @@ from surveys.fits.provenance import Site as Site
 from surveys.fits.provenance import axes_of as axes_of
 from surveys.fits.provenance import is_masked as is_masked
 from surveys.fits.provenance import last_cards, promotion, source_template, with_checksums
-from surveys.fits.template import Axes, HeaderTemplate
+from surveys.fits.template import HeaderTemplate
 from surveys.image import ImageRecord
 from surveys.lru import Lru
 from surveys.plan import CutoutPlan
@@ -256,7 +256,9 @@ def describe(
     bitpix = bitpix_of(record, grid, request) if padding is None else record.bitpix
     tables = side_tables(record, cut.ranges, request.checksum)
     axes = axes_of(record, cut, bool(tables))
-    template = _template_of(record, bitpix, request.stencil is not None, clipped, catalog, site, axes)
+    kind = (bitpix, request.stencil is not None, clipped, site, axes)
+    key = (record.file, record.hdu, record.header_key, record.dataset, record.indexed_at, kind)
+    template = _templates.get(key, lambda: source_template(record, catalog, *kind))
     tail = end_header(last_cards(record, grid, request, bitpix, site, cut), template.size)
     frame = Frame.of(record, cut.ranges)
     pixels = grid.pixels * frame.depth
@@ -278,30 +280,6 @@ def describe(
         padding,
         site,
     )
-
-
-def _template_of(
-    record: ImageRecord,
-    bitpix: int,
-    centred: bool,
-    clipped: bool,
-    catalog: HeaderTexts,
-    site: Site,
-    axes: Axes,
-) -> HeaderTemplate:
-    key = (
-        record.file,
-        record.hdu,
-        record.header_key,
-        record.dataset,
-        record.indexed_at,
-        bitpix,
-        centred,
-        clipped,
-        site,
-        axes,
-    )
-    return _templates.get(key, lambda: source_template(record, bitpix, centred, clipped, catalog, site, axes))
 
 
 def describe_plan(plan: CutoutPlan, record: ImageRecord, catalog: HeaderTexts, site: Site) -> Product:

@@ -65,10 +65,10 @@ def axes_of(record: ImageRecord, cut: AxisCut, extended: bool) -> Axes:
 
 def source_template(
     record: ImageRecord,
+    catalog: HeaderTexts,
     bitpix: int,
     centred: bool,
     clipped: bool,
-    catalog: HeaderTexts,
     site: Site,
     axes: Axes,
 ) -> HeaderTemplate:

@@ -18,6 +18,8 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from structlog.testing import CapturingLogger
 from structlog.typing import Processor
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from config.answers import answer_errors
 from config.app import MONITOR, assemble, create_app, declared_surveys
@@ -150,14 +152,7 @@ def test_an_answer_cut_short_is_said(captured: CapturingLogger) -> None:
 def test_what_is_not_logged_is_counted(captured: CapturingLogger) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     heard: list[Answered] = []
-
-    def application(environ: object, start_response: object) -> list[bytes]:
-        start_response("200 OK", [])  # type: ignore[operator]
-        return [b"one", b"two"]
-
-    answer = RequestLog(application, heard.append)({"REQUEST_METHOD": "GET"}, lambda *_: lambda _: None)
-    list(answer)
-    answer.close()  # type: ignore[attr-defined]
+    Client(RequestLog(Response([b"one", b"two"]), heard.append)).get("/", buffered=True)
     assert lines_of(captured) == []
     assert [(one.status, one.sent) for one in heard] == [(200, 6)]
 
